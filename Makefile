@@ -1,0 +1,52 @@
+# `make train` and `make test` set up everything themselves; Python >= 3.11 and a package index are all they need.
+#
+#   make train ENV=ALE/Breakout-v5 PRESET=r2d2 SEED=3 ARGS="--run.steps 1000000"
+#   make test | test-slow | check | format | clean
+#
+# PIP_ARGS is handed to pip, for example to choose a CPU build of torch from an index of your own.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+ENV ?= ALE/Pong-v5
+PRESET ?=
+SEED ?= 0
+ARGS ?=
+PIP_ARGS ?=
+
+.PHONY: help install train test test-slow check format clean
+
+help:
+	@sed -n '3,6s/^# \{0,1\}//p' Makefile
+
+$(VENV)/installed: setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python >= 3.11 is needed, $(PYTHON) is `$(PYTHON) --version`: use make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/installed
+
+train: $(VENV)/installed
+	@$(BIN)/r2d2 train $(PRESET) --env $(ENV) --seed $(SEED) $(ARGS)
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest -q -n 2
+
+test-slow: $(VENV)/installed
+	$(BIN)/python -m pytest -q -m slow
+
+check: $(VENV)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

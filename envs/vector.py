@@ -1,0 +1,183 @@
+"""What every environment of this project looks like to an agent: a vector of N slots with one spec.
+
+The alignment is gymnasium's NEXT_STEP auto-reset, fixed: `step` returns the observation that the action led
+to, the final one included. The step after a done ignores that slot's action and returns the first
+observation of the slot's next episode with reward 0 and no flag set: drop that transition and reset the
+core state there.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+# ALE keeps a seed in a C++ int and reads negative ones as "unseeded".
+MAX_SEED = 2**31 - 1
+
+
+class EnvError(ValueError):
+    """An environment that cannot be built as asked; the message lists what would work."""
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """What an agent must know to act in one slot.
+
+    `observation_shape` is that of one frame: no stack axis, and no channel axis for grey Atari frames
+    ((84, 84)). `observation_dtype` is 'uint8' or 'float32'. Actions are 0 .. num_actions - 1.
+    `max_episode_steps` is the longest possible episode in agent steps (on Atari: frames / frame skip, the
+    no-ops at the start not counted); None means that nothing bounds it.
+    """
+
+    id: str
+    observation_shape: tuple[int, ...]
+    observation_dtype: str
+    num_actions: int
+    max_episode_steps: int | None
+
+
+class StepResult(NamedTuple):
+    """One step of N slots; at most one of `terminated` and `truncated` is set in a slot.
+
+    `life_lost` marks the steps where the game's life counter fell, also when the episode goes on; it is never
+    set by a reset and always False where there are no lives. `observation` is the caller's own array.
+    """
+
+    observation: NDArray[Any]  # [N, ...] spec.observation_dtype
+    reward: NDArray[np.float32]  # [N]
+    terminated: NDArray[np.bool_]  # [N]
+    truncated: NDArray[np.bool_]  # [N]
+    life_lost: NDArray[np.bool_]  # [N]
+
+
+class VectorEnv(Protocol):
+    """N slots of one environment that step together.
+
+    Every returned array belongs to the caller: it is not written again, so it may be kept without a copy.
+    """
+
+    @property
+    def spec(self) -> EnvSpec:
+        """What one slot looks like."""
+
+    @property
+    def num_envs(self) -> int:
+        """The number of slots N."""
+
+    def reset(self, seed: int) -> NDArray[Any]:
+        """Restarts every slot, slot i from seed + i, and returns the first observations [N, ...].
+
+        Allowed at any time, also in the middle of episodes. Later episodes of a slot continue its random
+        stream. Space the seeds of two vectors by at least num_envs, or they share slots: slot i of
+        seed s is the same run as slot 0 of seed s + i.
+        """
+
+    def step(self, action: NDArray[np.int64]) -> StepResult:
+        """Acts once in every slot (action [N]); a slot that was done restarts instead (see the module)."""
+
+    def close(self) -> None:
+        """Frees what the environment holds; it may not be used afterwards."""
+
+
+class RecordableEnv(VectorEnv, Protocol):
+    """A vector of one slot that can be filmed; its observations are those of any other vector."""
+
+    def rgb_frame(self) -> NDArray[np.uint8]:
+        """The picture a person would see now, [height, width, 3]."""
+
+
+def check_action(action: NDArray[np.int64], num_envs: int, num_actions: int) -> NDArray[np.int64]:
+    """Returns the actions as int64 [N], or says what is wrong with them.
+
+    An action outside its range makes ALE's vector environment wait for ever, hence the error here.
+
+    >>> check_action(np.array([0, 2]), num_envs=2, num_actions=3)
+    array([0, 2])
+    """
+    if not isinstance(action, np.ndarray) or action.dtype.kind not in "iu":
+        kind = action.dtype if isinstance(action, np.ndarray) else type(action).__name__
+        raise ValueError(
+            f"action must be an integer array, got {kind}; use np.asarray(action, dtype=np.int64)"
+        )
+    if action.shape != (num_envs,):
+        raise ValueError(
+            f"action must have shape ({num_envs},), one per slot, got {action.shape}; "
+            "slots that were done still need one (it is ignored)"
+        )
+    if action.min() < 0 or action.max() >= num_actions:
+        slot = int(np.flatnonzero((action < 0) | (action >= num_actions))[0])
+        raise ValueError(
+            f"action must be in [0, num_actions={num_actions}), got {action[slot]} in slot {slot}; "
+            "build the network with spec.num_actions outputs"
+        )
+    return action.astype(np.int64, copy=False)
+
+
+def check_seed(seed: int, num_envs: int) -> int:
+    """Returns the seed as a plain int, or says why slot i cannot have seed + i."""
+    try:
+        value = operator.index(seed)
+    except TypeError:
+        raise ValueError(
+            f"seed must be an integer, got {seed!r}; environments here are always seeded"
+        ) from None
+    if not 0 <= value <= MAX_SEED - num_envs:
+        raise ValueError(
+            f"seed must be in [0, 2**31 - 1 - num_envs={MAX_SEED - num_envs}], got {value}; "
+            "derive it with numpy.random.SeedSequence and take it modulo 2**30"
+        )
+    return value
+
+
+class Checked:
+    """A vector environment that refuses bad input and bad output instead of hanging or learning from it.
+
+    Raises ValueError for a bad action, a reward or a float observation that is not finite, and RuntimeError
+    for a step before the first reset or any use after close. Where a slot sets both flags, termination wins.
+    """
+
+    def __init__(self, env: VectorEnv) -> None:
+        self._env: VectorEnv | None = env
+        self._ready = False
+        self.spec = env.spec
+        self.num_envs = env.num_envs
+
+    def reset(self, seed: int) -> NDArray[Any]:
+        """Restarts every slot; see `VectorEnv.reset`."""
+        observation = self._open("reset").reset(check_seed(seed, self.num_envs))
+        self._finite("observation", observation)
+        self._ready = True
+        return observation
+
+    def step(self, action: NDArray[np.int64]) -> StepResult:
+        """Acts once in every slot; see `VectorEnv.step`."""
+        env = self._open("step")
+        if not self._ready:
+            raise RuntimeError(f"step was called before reset in {self.spec.id}; call reset(seed) first")
+        result = env.step(check_action(action, self.num_envs, self.spec.num_actions))
+        self._finite("reward", result.reward)
+        self._finite("observation", result.observation)
+        return result._replace(truncated=result.truncated & ~result.terminated)
+
+    def close(self) -> None:
+        """Frees the environment; a second call does nothing."""
+        if self._env is not None:
+            self._env.close()
+        self._env = None
+
+    def _open(self, call: str) -> VectorEnv:
+        if self._env is None:
+            raise RuntimeError(f"{call} was called after close in {self.spec.id}; make a new environment")
+        return self._env
+
+    def _finite(self, name: str, value: NDArray[Any]) -> None:
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            slot = int(np.flatnonzero(~np.isfinite(value.reshape(self.num_envs, -1)).all(axis=1))[0])
+            raise ValueError(
+                f"{name} must be finite, got {value[slot]} in slot {slot} of {self.spec.id}; "
+                "the environment is at fault, mend it or wrap it"
+            )

@@ -1,0 +1,1 @@
+"""Studies that reproduce published results, and benchmarks; each writes small files into `results/`."""

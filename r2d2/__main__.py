@@ -1,0 +1,7 @@
+"""`python -m r2d2` is the `r2d2` command."""
+
+import sys
+
+from r2d2.cli import main
+
+sys.exit(main())

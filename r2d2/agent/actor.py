@@ -1,0 +1,235 @@
+"""Actor: a vector of environments, one batched forward a step, one epsilon for each environment.
+
+The environments reset themselves on the step after an episode's end (Gymnasium's NEXT_STEP mode), so the
+row of that step is exactly the row that holds only the final observation, and every stream gets one row a
+step.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from r2d2.agent.losses import length_mask, n_step_targets, rescale, sequence_priority, unrescale
+from r2d2.agent.networks import QNetwork, stack_frames
+from r2d2.types import Batch, Rows
+
+LifeLoss = Literal["none", "reset", "roll"]
+
+
+class Result(Protocol):
+    """What one step of a vector environment answers; arrays [N] and observation [N, ...]."""
+
+    @property
+    def observation(self) -> NDArray: ...
+    @property
+    def reward(self) -> NDArray[np.float32]: ...
+    @property
+    def terminated(self) -> NDArray[np.bool_]: ...
+    @property
+    def truncated(self) -> NDArray[np.bool_]: ...
+    @property
+    def life_lost(self) -> NDArray[np.bool_]: ...
+
+
+class Environments(Protocol):
+    """A vector of N environments with NEXT_STEP auto-reset."""
+
+    @property
+    def num_envs(self) -> int: ...
+    def reset(self, seed: int) -> NDArray: ...
+    def step(self, action: NDArray[np.int64]) -> Result: ...
+
+
+class Episode(NamedTuple):
+    """One finished episode, with raw rewards."""
+
+    slot: int
+    total: float
+    length: int  # agent steps
+
+
+class Actor:
+    """Acts and hands out rows; the caller writes them into a replay.
+
+    `life_loss` says what a lost life means to the learner: `none` nothing, `roll` it cuts the bootstrap but
+    the recurrent state rolls on, `reset` it also ends the episode for replay and state (R2D2 section 5).
+    """
+
+    def __init__(
+        self,
+        environments: Environments,
+        network: QNetwork,
+        *,
+        stack: int,
+        pixels: bool,
+        rng: np.random.Generator,
+        life_loss: LifeLoss = "none",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.environments = environments
+        self.network = network
+        self.device = torch.device(device)
+        self.rng = rng
+        self.life_loss = life_loss
+        self.stack, self.pixels = stack, pixels
+        self.epsilon = np.zeros(environments.num_envs)
+        self.episodes: deque[Episode] = deque()  # finished since the caller last emptied it
+        self.steps = 0  # environment steps (agent decisions)
+
+    def reset(self, seed: int) -> None:
+        """Restart every environment, environment i with seed + i; unfinished episodes are forgotten."""
+        n = self.environments.num_envs
+        observation = self.environments.reset(seed)
+        self._frames = np.repeat(observation[:, None], self.stack, 1)  # [N, stack, ...] newest last
+        self._core = torch.zeros(n, self.network.core_size, device=self.device)
+        self._previous_action = np.zeros(n, np.int16)  # action + 1
+        self._previous_reward = np.zeros(n, np.float32)
+        self._ended = np.zeros(n, np.bool_)  # the current observation is the last of its episode
+        self._total = np.zeros(n)
+        self._length = np.zeros(n, np.int64)
+
+    @torch.no_grad()
+    def _forward(self) -> tuple[NDArray[np.float32], torch.Tensor]:
+        """Q values [N, A] of the current observations and the core state after them [N, C]."""
+
+        def tensor(array: NDArray) -> torch.Tensor:
+            return torch.from_numpy(array).to(self.device)
+
+        observation = stack_frames(tensor(self._frames), self.stack, pixels=self.pixels)  # [1, N, ...]
+        q, core = self.network.step(
+            observation, tensor(self._previous_action)[None], tensor(self._previous_reward)[None], self._core
+        )
+        return q.cpu().numpy(), core
+
+    def step(self, *, cut: bool = False) -> list[Rows]:
+        """One step of every environment; returns the rows to write, in order.
+
+        `cut` truncates every running episode after this step (it bootstraps from the observation reached);
+        `reset` must follow.
+        """
+        n = self.environments.num_envs
+        q, core_after = self._forward()
+        greedy = q.argmax(1)
+        explore = self.rng.random(n) < self.epsilon
+        action = np.where(explore, self.rng.integers(q.shape[1], size=n), greedy)
+        last = self._ended
+        result = self.environments.step(action)
+        reward = result.reward.astype(np.float32)
+        terminated = result.terminated | (result.life_lost & (self.life_loss != "none"))
+        truncated = result.truncated | (cut & ~result.terminated & ~last)
+        values = self._values(action, reward, terminated, truncated, q)
+        values["action"][last] = 0
+        rows = [Rows(values, last, self._core.cpu().numpy(), np.arange(n))]
+        self._count(result, last, reward)
+        self._advance(result, last, action, reward, core_after)
+        split = ~last if cut else result.life_lost & ~self._ended & ~last & (self.life_loss == "reset")
+        if split.any():
+            rows.append(self._final_rows(split, bootstrap=cut))
+            self._begin(split)
+        return rows
+
+    def _values(
+        self, action: NDArray, reward: NDArray, terminated: NDArray, truncated: NDArray, q: NDArray
+    ) -> dict[str, NDArray]:
+        return {
+            "observation": self._frames[:, -1],
+            "previous_action": self._previous_action,
+            "previous_reward": self._previous_reward,
+            "action": action.astype(np.int16),
+            "reward": reward,
+            "terminated": terminated,
+            "truncated": truncated,
+            "q_taken": q[np.arange(len(q)), action],
+            "q_greedy": q.max(1),
+        }
+
+    def _final_rows(self, streams: NDArray[np.bool_], *, bootstrap: bool) -> Rows:
+        """Rows that hold only the current, final observation of these streams' episodes."""
+        n = self.environments.num_envs
+        q = self._forward()[0] if bootstrap else np.zeros((n, 1), np.float32)
+        none = np.zeros(n, np.bool_)
+        values = self._values(np.zeros(n, np.int64), np.zeros(n, np.float32), none, none, q)
+        chosen = {name: value[streams] for name, value in values.items()}
+        count = int(streams.sum())
+        return Rows(
+            chosen, np.ones(count, np.bool_), self._core.cpu().numpy()[streams], np.flatnonzero(streams)
+        )
+
+    def _count(self, result: Result, last: NDArray[np.bool_], reward: NDArray[np.float32]) -> None:
+        self.steps += int(np.count_nonzero(~last))
+        self._total += reward
+        self._length += ~last
+        for slot in np.flatnonzero(result.terminated | result.truncated).tolist():
+            self.episodes.append(Episode(slot, float(self._total[slot]), int(self._length[slot])))
+            self._total[slot] = 0.0
+            self._length[slot] = 0
+
+    def _advance(
+        self,
+        result: Result,
+        last: NDArray[np.bool_],
+        action: NDArray[np.int64],
+        reward: NDArray[np.float32],
+        core_after: torch.Tensor,
+    ) -> None:
+        """Move on to the observations that the step returned."""
+        self._frames = np.concatenate([self._frames[:, 1:], result.observation[:, None]], 1)
+        self._core = core_after
+        self._previous_action = (action + 1).astype(np.int16)
+        self._previous_reward = reward
+        self._ended = result.terminated | result.truncated
+        if last.any():
+            self._begin(last)
+
+    def _begin(self, streams: NDArray[np.bool_]) -> None:
+        """The current observations of these streams are the first of an episode."""
+        self._frames[streams] = self._frames[streams, -1:]
+        self._core[torch.from_numpy(streams).to(self.device)] = 0.0
+        self._previous_action[streams] = 0
+        self._previous_reward[streams] = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What survives a barrier: environments and core states do not, they are reset there."""
+        return {"rng": self.rng.bit_generator.state, "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rng.bit_generator.state = state["rng"]
+        self.steps = state["steps"]
+
+
+def initial_priorities(
+    batch: Batch,
+    *,
+    burn_in: int,
+    unroll: int,
+    n_step: int,
+    discount: float,
+    eta: float,
+    rescaling: bool = True,
+    reward_clip: float = 0.0,
+) -> NDArray[np.float64]:
+    """Priorities [K] of new items from the Q values that the actor had when it acted.
+
+    The same functions as the learner's, with the actor's network in the place of both of the learner's.
+    """
+    column = {
+        name: torch.from_numpy(batch.columns[name][:, burn_in:]).T
+        for name in ("reward", "terminated", "q_taken", "q_greedy")
+    }
+    bound = reward_clip if reward_clip > 0 else float("inf")
+    value = unrescale(column["q_greedy"]) if rescaling else column["q_greedy"]
+    target = n_step_targets(
+        column["reward"].clamp(-bound, bound),
+        discount * (1.0 - column["terminated"].float()),
+        value,
+        torch.from_numpy(batch.length + batch.lookahead - 1),
+        n_step,
+    )
+    target = rescale(target) if rescaling else target
+    mask = length_mask(torch.from_numpy(batch.length), unroll)
+    return sequence_priority(target - column["q_taken"][:unroll], mask, eta).double().numpy()

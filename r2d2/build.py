@@ -1,0 +1,176 @@
+"""Config -> objects. The only module that knows both."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from envs.make import make
+from r2d2 import memory
+from r2d2.agent.actor import Actor, Environments
+from r2d2.agent.exploration import epsilon_ladder, linear_epsilon
+from r2d2.agent.learner import Learner
+from r2d2.agent.networks import QNetwork
+from r2d2.config import Config
+from r2d2.replay import Fifo, Proportional, RateLimiter, Replay, Selector, Sequencer, Uniform
+from r2d2.types import step_columns
+
+
+def device(config: Config) -> torch.device:
+    """The device that `run.device` names; auto takes CUDA, then MPS, then the CPU."""
+    name = config.run.device
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(name)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"run.device {name!r} cannot be used here ({error}): try --run.device cpu") from None
+    return chosen
+
+
+def is_pixels(shape: tuple[int, ...], dtype: str) -> bool:
+    """Frames are uint8 with two axes, or three with the colours last; everything else is a vector."""
+    return dtype == "uint8" and len(shape) in (2, 3)
+
+
+def network(config: Config, shape: tuple[int, ...], dtype: str, actions: int) -> QNetwork:
+    """The Q network for observations of one step; its initial weights depend on `run.seed` alone."""
+    net = config.network
+    if is_pixels(shape, dtype):
+        channels = net.stack * (shape[2] if len(shape) == 3 else 1)
+        inputs: tuple[int, ...] = (channels, shape[0], shape[1])
+    else:
+        inputs = (*shape[:-1], shape[-1] * net.stack)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.run.seed)
+        return QNetwork(
+            inputs,
+            actions,
+            torso=net.torso,
+            features=net.features,
+            core=net.core,
+            core_width=net.core_width,
+            hidden=net.hidden,
+            previous_inputs=net.previous_inputs,
+            dueling=net.dueling,
+            forget_bias=net.forget_bias,
+        )
+
+
+def learner(config: Config, net: QNetwork, *, pixels: bool, device: torch.device) -> Learner:
+    """The learner, with its own target network and optimiser."""
+    c, r = config.learner, config.replay
+    return Learner(
+        net,
+        stack=config.network.stack,
+        pixels=pixels,
+        burn_in=r.burn_in,
+        unroll=r.unroll,
+        n_step=r.n_step,
+        discount=c.discount,
+        eta=r.eta,
+        learning_rate=c.learning_rate,
+        adam_epsilon=c.adam_epsilon,
+        clip_norm=c.clip_norm,
+        target_period=c.target_period,
+        initial_state=r.initial_state,
+        rescaling=c.rescaling,
+        reward_clip=c.reward_clip,
+        double=c.double,
+        precision=torch.bfloat16 if c.precision == "bfloat16" else torch.float32,
+        device=device,
+    )
+
+
+def replay(config: Config, shape: tuple[int, ...], dtype: str, *, streams: int, core_size: int) -> Replay:
+    """The replay for `streams` environments."""
+    r = config.replay
+    stack = config.network.stack
+    codec = r.codec if is_pixels(shape, dtype) else "raw"
+    columns = step_columns(shape, dtype, codec=codec, stack=stack)
+    sequencer = Sequencer(
+        streams,
+        burn_in=r.burn_in,
+        unroll=r.unroll,
+        n_step=r.n_step,
+        period=r.period,
+        context=stack - 1,
+        core_size=core_size,
+    )
+    capacity = max(-(-r.steps // r.period), streams * sequencer.items_at_once)
+    selector: Selector
+    match r.selector:
+        case "uniform":
+            selector = Uniform(capacity)
+        case "proportional":
+            selector = Proportional(capacity, alpha=r.alpha)
+    return Replay(
+        columns,
+        streams=streams,
+        sequencer=sequencer,
+        selector=selector,
+        remover=Fifo(capacity),
+        capacity=capacity,
+        steps=r.steps,
+        block=r.block,
+        core_size=core_size,
+    )
+
+
+def replay_bytes(config: Config) -> dict[str, int]:
+    """Estimated bytes of the replay at capacity, by column; nothing is allocated for it."""
+    environments = make(config.env.id, 1, protocol=config.env.protocol, frame_size=config.env.frame_size,
+                        threads=1, options=dict(config.env.options))  # fmt: skip
+    spec = environments.spec
+    environments.close()
+    r = config.replay
+    codec = r.codec if is_pixels(spec.observation_shape, spec.observation_dtype) else "raw"
+    columns = step_columns(spec.observation_shape, spec.observation_dtype, codec=codec, stack=1)
+    core = {"lstm": 2 * config.network.core_width, "gru": config.network.core_width, "none": 0}
+    return memory.replay_bytes(
+        columns, steps=r.steps, items=-(-r.steps // r.period), core_size=core[config.network.core]
+    )
+
+
+def limiter(config: Config) -> RateLimiter:
+    """The replay ratio of `replay.ratio`."""
+    return RateLimiter(config.replay.ratio, min_steps=config.replay.min_steps)
+
+
+def actor(
+    config: Config, environments: Environments, net: QNetwork, *, pixels: bool, rng: np.random.Generator
+) -> Actor:
+    """The actor of the whole vector; `net` is its own copy of the network."""
+    made = Actor(
+        environments,
+        net,
+        stack=config.network.stack,
+        pixels=pixels,
+        rng=rng,
+        life_loss=config.env.life_loss,
+        device=next(net.parameters()).device,
+    )
+    made.epsilon = epsilon(config, environments.num_envs, 0)
+    return made
+
+
+def epsilon(config: Config, environments: int, steps: int) -> NDArray[np.float64]:
+    """Each environment's epsilon [N] after `steps` environment steps."""
+    a = config.actor
+    match a.exploration:
+        case "ladder":
+            return epsilon_ladder(environments, base=a.epsilon_base, power=a.epsilon_power)
+        case "linear":
+            now = linear_epsilon(steps, start=1.0, end=a.epsilon_end, steps=a.epsilon_steps)
+            return np.full(environments, now)
+
+
+def threads(config: Config) -> int:
+    """CPU threads for the networks."""
+    return config.run.threads or os.cpu_count() or 1

@@ -1,0 +1,165 @@
+"""The command line: `r2d2 train | resume | evaluate`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from r2d2.checkpoint import CheckpointError
+from r2d2.config import Config
+from r2d2.presets import PRESETS
+
+USAGE = """usage: r2d2 COMMAND ...
+
+  train [PRESET] [--env ID] [--seed S] [--run-dir DIR] [--any.config.field VALUE]
+      train; presets: {presets} (without one, picked by hardware)
+  resume RUN_DIR [--steps N] [--checkpoint PATH] [--track MODE]
+      go on exactly where a run stopped
+  evaluate RUN_DIR [--episodes N] [--video] [--seed S] [--checkpoint PATH]
+      greedy episodes under the training protocol
+
+`r2d2 COMMAND --help` lists every option."""
+
+SHORT = {"--env": "--env.id", "--seed": "--run.seed", "--steps": "--run.steps", "--track": "--run.track"}
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend: shown without a traceback (R2D2_TRACEBACK=1 shows it)."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an agent; every number of the preset can be overridden."""
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    run_dir: Path | None = None
+    """Folder of the run; default is runs/<task>-<preset>-<seed>-<time>."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on exactly where a run stopped."""
+
+    run_dir: tyro.conf.Positional[Path]
+    """The run's folder."""
+    steps: int | None = None
+    """Train up to this many environment steps instead of the run's own number."""
+    checkpoint: Path | None = None
+    """This checkpoint instead of the newest."""
+    track: str | None = None
+    """Weights & Biases: auto, wandb, wandb-offline or none; default is the run's own."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Play greedy episodes with a trained network, under the run's own protocol."""
+
+    run_dir: tyro.conf.Positional[Path]
+    """The run's folder."""
+    episodes: int = 10
+    """Episodes, one environment each."""
+    video: bool = False
+    """Also film one episode into RUN_DIR/videos."""
+    seed: int = 1_000_000
+    """Seed of the environments."""
+    checkpoint: Path | None = None
+    """This checkpoint instead of the newest."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong use, 130 stopped by a signal."""
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    commands: dict[str, Callable[[list[str]], int]] = {"train": train, "resume": resume, "evaluate": evaluate}
+    if not args or args[0] in ("-h", "--help"):
+        print(USAGE.format(presets=", ".join(PRESETS)))
+        return 0 if args else 2
+    if args[0] not in commands:
+        print(f"r2d2: unknown command {args[0]!r}: use one of {', '.join(commands)}", file=sys.stderr)
+        return 2
+    try:
+        return commands[args[0]](args[1:])
+    except (ValueError, MemoryError, CheckpointError, OSError, FloatingPointError) as error:
+        if os.environ.get("R2D2_TRACEBACK"):
+            raise
+        print(f"r2d2 {args[0]}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, (ValueError, MemoryError)) else 1
+
+
+def pick_preset() -> tuple[str, str]:
+    """The preset for this machine, and why."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "r2d2", f"there is a CUDA device ({torch.cuda.get_device_name(0)})"
+    return "r2d2-small", f"there is no CUDA device, only {os.cpu_count()} CPU cores"
+
+
+def train(args: list[str]) -> int:
+    """`r2d2 train`."""
+    from r2d2.runtime import run_folder  # torch takes seconds to import: not for --help
+
+    preset, why = pick_preset()
+    if args and not args[0].startswith("-"):
+        preset, why = args[0], ""
+        args = args[1:]
+        if preset not in PRESETS:
+            raise UserError(f"unknown preset {preset!r}: use one of {', '.join(PRESETS)}")
+    parsed = tyro.cli(Train, args=shorten(args), default=Train(PRESETS[preset]), prog=f"r2d2 train {preset}")
+    config = parsed.config
+    run_dir = parsed.run_dir or default_run_dir(config, preset)
+    if run_dir.exists() and any(run_dir.iterdir()):
+        raise UserError(
+            f"{run_dir} is not empty: `r2d2 resume {run_dir}` goes on with the run in it, "
+            "--run-dir names another folder"
+        )
+    if why:
+        print(f"preset {preset}, because {why}; `r2d2 train PRESET` names another")
+    return run_folder.start(config, run_dir, preset=preset)
+
+
+def resume(args: list[str]) -> int:
+    """`r2d2 resume`."""
+    from r2d2.runtime import run_folder  # torch takes seconds to import: not for --help
+
+    parsed = tyro.cli(Resume, args=args, prog="r2d2 resume")
+    return run_folder.resume(parsed.run_dir, parsed.checkpoint, steps=parsed.steps, track=parsed.track)
+
+
+def evaluate(args: list[str]) -> int:
+    """`r2d2 evaluate`."""
+    from r2d2.runtime import run_folder  # torch takes seconds to import: not for --help
+
+    parsed = tyro.cli(Evaluate, args=args, prog="r2d2 evaluate")
+    for name in ("episodes", "seed"):
+        least = 1 if name == "episodes" else 0
+        if getattr(parsed, name) < least:
+            raise UserError(f"--{name} must be at least {least}, got {getattr(parsed, name)}")
+    return run_folder.evaluate(
+        parsed.run_dir, parsed.checkpoint, episodes=parsed.episodes, video=parsed.video, seed=parsed.seed
+    )
+
+
+def shorten(args: list[str]) -> list[str]:
+    """Spell out the short options: `--env ID` is `--env.id ID`."""
+    long = []
+    for arg in args:
+        name, equals, value = arg.partition("=")
+        long.append(SHORT.get(name, name) + equals + value)
+    return long
+
+
+def default_run_dir(config: Config, preset: str) -> Path:
+    """runs/<task>-<preset>-<seed>-<time>: never the folder of another run."""
+    task = config.env.id.split("/")[-1].split(":")[-1]
+    return Path("runs") / f"{task}-{preset}-s{config.run.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

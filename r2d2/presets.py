@@ -1,0 +1,72 @@
+"""Presets: whole methods as Config values. A preset is data; none has code of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from r2d2.config import (
+    ActorConfig,
+    Config,
+    EnvConfig,
+    LearnerConfig,
+    NetworkConfig,
+    ReplayConfig,
+    RunConfig,
+)
+
+# The paper's values are the defaults.
+R2D2 = Config()
+
+# The same algorithm, tuned for two CPU cores (ours): 42 x 42 frames, shorter sequences, and a replay ratio at
+# which the learner and not the emulator takes most of the time.
+R2D2_SMALL = Config(
+    env=EnvConfig(count=32, frame_size=42),
+    network=NetworkConfig(torso="small", features=256, core_width=256, hidden=256),
+    replay=ReplayConfig(
+        steps=500_000, burn_in=20, unroll=40, n_step=5, period=20, ratio=6.0, min_steps=20_000, block=40
+    ),
+    learner=LearnerConfig(batch=32, discount=0.99, learning_rate=3e-4, target_period=400),
+    actor=ActorConfig(weights_period=25),
+    run=RunConfig(steps=3_000_000, checkpoint_period=250_000, evaluate_period=100_000, stop_return=None),
+)
+
+# DQN (Mnih et al. 2015) with Adam, on the sequence machinery: one trained step, no core, uniform draws.
+DQN = Config(
+    env=EnvConfig(count=8),
+    network=NetworkConfig(core="none", previous_inputs=False, dueling=False),
+    replay=ReplayConfig(
+        steps=1_000_000, burn_in=0, unroll=1, n_step=1, period=1, selector="uniform", beta=0.0, ratio=8.0
+    ),
+    learner=LearnerConfig(
+        batch=32, discount=0.99, learning_rate=6.25e-5, adam_epsilon=1.5e-4, clip_norm=10.0, double=False,
+        target_period=8000, rescaling=False, reward_clip=1.0,
+    ),
+    actor=ActorConfig(exploration="linear", epsilon_end=0.01, weights_period=1),
+)  # fmt: skip
+
+# Prioritised replay, proportional variant (Schaul et al. 2016), on double DQN.
+PER = replace(
+    DQN,
+    replay=replace(DQN.replay, selector="proportional", alpha=0.6, beta=0.4),
+    learner=replace(DQN.learner, double=True),
+)
+
+# Ape-X DQN (Horgan et al. 2018): many actors with a ladder of epsilons, 3-step returns, batches of 512.
+APEX = replace(
+    DQN,
+    env=EnvConfig(count=64),
+    network=NetworkConfig(core="none", previous_inputs=False),
+    replay=replace(PER.replay, steps=2_000_000, n_step=3, ratio=1.0),
+    learner=replace(
+        PER.learner, batch=512, learning_rate=1e-4, clip_norm=40.0, target_period=2500, reward_clip=1.0
+    ),
+    actor=ActorConfig(weights_period=400),
+)
+
+PRESETS: dict[str, Config] = {
+    "r2d2": R2D2,
+    "r2d2-small": R2D2_SMALL,
+    "dqn": DQN,
+    "per": PER,
+    "apex": APEX,
+}

@@ -1,0 +1,64 @@
+"""RateLimiter: the one place where the replay ratio is defined, enforced and measured.
+
+The literature is ambiguous by a factor of four about how often R2D2 replays a step. Here the replay ratio
+is *trained steps per environment step*: padding and burn-in do not count, overlap does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class RateLimiter:
+    """Answers whether a step may be inserted or a batch sampled; it never waits itself.
+
+    Sampling starts after `min_steps` environment steps. From then on the trained steps follow
+    `ratio * (steps - min_steps)`, at most `slack` trained steps behind before inserts are refused.
+    """
+
+    def __init__(self, ratio: float, *, min_steps: int, slack: float = float("inf")) -> None:
+        if ratio <= 0:
+            raise ValueError(f"ratio must be above 0 trained steps per environment step, got {ratio}")
+        if min_steps < 1:
+            raise ValueError(f"min_steps must be at least 1, got {min_steps}")
+        if slack <= 0:
+            raise ValueError(f"slack must be above 0 trained steps, got {slack}")
+        self.ratio = ratio
+        self.min_steps = min_steps
+        self.slack = slack
+        self.inserted = 0  # environment steps
+        self.trained = 0  # trained steps
+
+    @property
+    def _due(self) -> float:
+        """Trained steps that the steps so far entitle to but that have not been made."""
+        return self.ratio * (self.inserted - self.min_steps) - self.trained
+
+    def can_insert(self, steps: int) -> bool:
+        """Whether `steps` more environment steps keep the learner at most `slack` trained steps behind."""
+        return self.inserted + steps <= self.min_steps or self._due + self.ratio * steps <= self.slack
+
+    def can_sample(self, steps: int) -> bool:
+        """Whether a batch of `steps` trained steps is due."""
+        return self.inserted >= self.min_steps and self._due >= steps
+
+    def insert(self, steps: int) -> None:
+        """Count environment steps."""
+        self.inserted += steps
+
+    def sample(self, steps: int) -> None:
+        """Count trained steps."""
+        self.trained += steps
+
+    @property
+    def measured_ratio(self) -> float:
+        """Trained steps per environment step since sampling became possible; 0 before."""
+        since = self.inserted - self.min_steps
+        return self.trained / since if since > 0 else 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"inserted": self.inserted, "trained": self.trained}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.inserted = state["inserted"]
+        self.trained = state["trained"]

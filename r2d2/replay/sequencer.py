@@ -1,0 +1,158 @@
+"""Sequencer: decides which steps become items, and when.
+
+Item k of an episode trains on the actions [k * period, k * period + unroll). It is warmed up by the up to
+`burn_in` steps before them and followed by up to `n_step` rows for the targets. Item 0 starts at the first
+action; at the end of the episode the last items are shorter (the rest is padding) so that every action is
+trained in at least one item, one-step episodes too. Items never cross an episode's end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from r2d2.types import Items
+
+Ints = NDArray[np.int64]
+
+
+@njit(cache=True, nogil=True)
+def _remember_core(streams, core, period, burn_in, unroll, episode_row, pending):
+    """Keep the recurrent state of every stream whose next row is the first row of some item."""
+    ring = pending.shape[1]
+    for i in range(len(streams)):
+        stream = streams[i]
+        row = episode_row[stream]
+        if row == 0:
+            for k in range(burn_in // period + 1):
+                pending[stream, k % ring] = core[i]
+        elif (row + burn_in) % period == 0:
+            pending[stream, (row + burn_in) // period % ring] = core[i]
+
+
+@njit(cache=True, nogil=True)
+def _advance(streams, rows, last, sizes, episode_row, next_item, out, low_water):
+    """Emit what the rows just written complete. `out` columns: stream, first row, context, burn_in, length,
+    lookahead, item number. Returns the number of items."""
+    burn_in, unroll, n_step, period, context = sizes
+    count = 0
+    for i in range(len(streams)):
+        stream = streams[i]
+        at = episode_row[stream]
+        start = rows[i] - at  # stream row of the episode's first row
+        k = next_item[stream]
+        while True:
+            first = k * period
+            if last[i]:
+                covered = k > 0 and first - period + unroll >= at
+                if first >= at or covered:
+                    break
+            elif at < first + unroll + n_step - 1:
+                break
+            length = min(unroll, at - first) if last[i] else unroll
+            begin = max(0, first - burn_in)
+            before = min(context, begin)
+            lookahead = min(n_step, at - (first + length - 1))
+            out[count] = (stream, start + begin - before, before, first - begin, length, lookahead, k)
+            count += 1
+            k += 1
+        if last[i]:
+            episode_row[stream] = 0
+            next_item[stream] = 0
+            low_water[i] = rows[i] + 1
+        else:
+            episode_row[stream] = at + 1
+            next_item[stream] = k
+            low_water[i] = start + max(0, k * period - burn_in - context)
+    return count
+
+
+class Sequencer:
+    """Cuts streams into items. `core_size` floats of recurrent state are kept per item under construction."""
+
+    def __init__(
+        self,
+        streams: int,
+        *,
+        burn_in: int,
+        unroll: int,
+        n_step: int,
+        period: int,
+        context: int = 0,
+        core_size: int = 0,
+    ) -> None:
+        for name, value, least in (
+            ("streams", streams, 1),
+            ("burn_in", burn_in, 0),
+            ("unroll", unroll, 1),
+            ("n_step", n_step, 1),
+            ("context", context, 0),
+            ("core_size", core_size, 0),
+        ):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
+        if not 1 <= period <= unroll:
+            raise ValueError(
+                f"period must be in [1, unroll={unroll}] so that no action is skipped, got {period}"
+            )
+        self.burn_in, self.unroll, self.n_step, self.period = burn_in, unroll, n_step, period
+        self.context = context
+        self.items_at_once = (
+            burn_in + unroll + n_step
+        ) // period + 2  # per stream: under construction at most
+        self._episode_row = np.zeros(streams, np.int64)
+        self._next_item = np.zeros(streams, np.int64)
+        self._pending = np.zeros((streams, self.items_at_once, core_size), np.float32)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the longest item, context included."""
+        return self.context + self.burn_in + self.unroll + self.n_step
+
+    @property
+    def window(self) -> int:
+        """The most rows of a stream that items under construction can need."""
+        return self.rows + self.period
+
+    def check(self, streams: Ints, last: NDArray[np.bool_]) -> None:
+        """Refuse a final row where no action came before it; call before anything is written."""
+        empty = last & (self._episode_row[streams] == 0)
+        if empty.any():
+            raise ValueError(
+                f"last is set for stream {int(streams[empty][0])} at the first row of an episode: "
+                "an episode needs at least one action before its final observation"
+            )
+
+    def advance(
+        self, streams: Ints, rows: Ints, last: NDArray[np.bool_], core: NDArray[np.float32]
+    ) -> tuple[Items, Ints]:
+        """Take in one row of each stream; returns the items it completes and the streams' low-water rows.
+
+        `rows` [K] are the stream rows, `last` [K] marks rows that hold only a final observation, `core`
+        [K, C] is the recurrent state before each row's observation.
+        """
+        _remember_core(
+            streams, core, self.period, self.burn_in, self.unroll, self._episode_row, self._pending
+        )
+        out = np.empty((len(streams) * self.items_at_once, 7), np.int64)
+        low_water = np.empty(len(streams), np.int64)
+        sizes = (self.burn_in, self.unroll, self.n_step, self.period, self.context)
+        count = _advance(streams, rows, last, sizes, self._episode_row, self._next_item, out, low_water)
+        stream, row, context, burn_in, length, lookahead, number = out[:count].T
+        cores = self._pending[stream, number % self.items_at_once]
+        return Items(stream, row, context, burn_in, length, lookahead, cores), low_water
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "episode_row": self._episode_row.copy(),
+            "next_item": self._next_item.copy(),
+            "pending": self._pending.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._episode_row[:] = state["episode_row"]
+        self._next_item[:] = state["next_item"]
+        self._pending[:] = state["pending"]

@@ -1,0 +1,1 @@
+"""Where the parts meet files, clocks and signals: the local run and evaluation."""

@@ -1,0 +1,78 @@
+"""Greedy evaluation, and video of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from r2d2.agent.actor import Actor, Environments, Episode
+from r2d2.agent.networks import QNetwork
+
+VIDEO_FPS = 15  # agent steps/s: an Atari game runs at 60 frames/s and a step is 4 frames
+
+
+def make_greedy(environments: Environments, network: QNetwork, *, stack: int, pixels: bool) -> Actor:
+    """An actor that never explores. R2D2 evaluates greedily from up to 30 no-ops."""
+    device = next(network.parameters()).device
+    rng = np.random.default_rng(0)  # never decides anything: epsilon is 0
+    return Actor(environments, network, stack=stack, pixels=pixels, rng=rng, device=device)
+
+
+def play(actor: Actor, seed: int) -> list[Episode]:
+    """The first episode of every environment, from seeds seed + i; one episode each favours no short ones."""
+    actor.reset(seed)
+    first: dict[int, Episode] = {}
+    while len(first) < actor.environments.num_envs:
+        actor.step()
+        while actor.episodes:
+            episode = actor.episodes.popleft()
+            first.setdefault(episode.slot, episode)
+    return [first[slot] for slot in sorted(first)]
+
+
+def record(actor: Actor, environment: Any, seed: int, path: Path) -> Episode:
+    """Play one episode of a one-slot environment with `rgb_frame()` and write it as a video file.
+
+    The file gets its name only when it is complete.
+    """
+    import imageio.v2 as imageio  # heavy, and only needed here
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{path.name}")
+    actor.reset(seed)
+    try:
+        with imageio.get_writer(partial, fps=VIDEO_FPS, macro_block_size=2) as video:
+            video.append_data(environment.rgb_frame())  # type: ignore[attr-defined]
+            while not actor.episodes:
+                actor.step()
+                video.append_data(environment.rgb_frame())  # type: ignore[attr-defined]
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return actor.episodes.popleft()
+
+
+def summary(episodes: list[Episode]) -> dict[str, float]:
+    """Mean, median, spread and length of evaluation episodes."""
+    returns = np.array([episode.total for episode in episodes])
+    return {
+        "evaluation/mean_return": float(returns.mean()),
+        "evaluation/median_return": float(np.median(returns)),
+        "evaluation/min_return": float(returns.min()),
+        "evaluation/max_return": float(returns.max()),
+        "evaluation/mean_length": float(np.mean([episode.length for episode in episodes])),
+    }
+
+
+def parameter_hash(network: torch.nn.Module) -> str:
+    """A short hash of all parameters: equal runs have equal hashes, bit for bit."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]

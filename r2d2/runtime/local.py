@@ -1,0 +1,250 @@
+"""LocalRun: everything in one process, in a fixed order, resumable bit for bit.
+
+Acting and learning take turns: after every step of the environments, as many updates as the replay ratio
+allows. A checkpoint is a barrier: running episodes are truncated and all environments restart with seeds
+derived from the run's seed and the checkpoint's number, in a run that goes on as in one that is resumed. So
+a resumed run equals an uninterrupted one that saved at the same steps.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from envs.make import make, make_single
+from r2d2 import build, checkpoint
+from r2d2.agent.actor import Episode, initial_priorities
+from r2d2.config import Config, to_dict
+from r2d2.runtime.evaluate import make_greedy, parameter_hash, play, record, summary
+from r2d2.runtime.meter import Meter
+from r2d2.tracking import Tracker
+
+CHECKPOINTS = "checkpoints"  # folder in a run folder
+RECENT_EPISODES = 50  # over which the mean return in the log is taken
+PRIORITY_COLUMNS = ["reward", "terminated", "q_taken", "q_greedy"]
+
+# Children of the run's seed, one for each purpose: they never share a random number.
+_ACTING, _SAMPLING, _ENVIRONMENTS, _EVALUATION = range(4)
+
+
+def child_seed(seed: int, *key: int) -> int:
+    """A seed below 2^30 for one purpose, from the run's seed."""
+    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0] >> 2)
+
+
+class LocalRun:
+    """One training run in `run_dir`. Set `stop` at any time: the step is finished, then all is saved."""
+
+    def __init__(self, config: Config, run_dir: Path, tracker: Tracker) -> None:
+        self.config, self.run_dir, self.tracker = config, run_dir, tracker
+        env = config.env
+        self.environments = make(
+            env.id, env.count, protocol=env.protocol, frame_size=env.frame_size, threads=env.threads,
+            options=dict(env.options),
+        )  # fmt: skip
+        spec = self.environments.spec
+        self.device = build.device(config)
+        self.pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
+        torch.set_num_threads(build.threads(config))
+        network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
+        self.learner = build.learner(config, network, pixels=self.pixels, device=self.device)
+        self.replay = build.replay(
+            config, spec.observation_shape, spec.observation_dtype, streams=env.count,
+            core_size=network.core_size,
+        )  # fmt: skip
+        self.limiter = build.limiter(config)
+        seed = config.run.seed
+        acting = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_ACTING,)))
+        self.actor = build.actor(
+            config, self.environments, copy.deepcopy(network), pixels=self.pixels, rng=acting
+        )
+        self.rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_SAMPLING,)))
+        self.saves = 0
+        self.evaluations = 0
+        self.vector_steps = 0
+        self.recent: deque[Episode] = deque(maxlen=RECENT_EPISODES)
+        self.meter = Meter()
+        self.next_log = config.run.log_period
+        self.next_save = config.run.checkpoint_period
+        self.next_evaluation = config.run.evaluate_period
+        self.best_return = float("-inf")
+        self.stop = False
+        self._checkpoint: Path | None = None  # that this run last saved or loaded
+        self._reset()
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Train until `run.steps`, `run.stop_return` or `stop`; a checkpoint is the last thing done."""
+        while True:
+            steps = self.actor.steps + self.environments.num_envs
+            ending = self.stop or steps + self.environments.num_envs > self.config.run.steps
+            save = ending or steps >= self.next_save
+            self._act(cut=save)
+            self._learn()
+            self._refresh_actor()
+            self._report(force=ending)
+            if self._evaluation_due(ending):
+                self.evaluate()
+            if save:
+                self.save()
+            if ending or self._solved():
+                break
+        if not save:
+            self._act(cut=True)
+            self.save()
+
+    @property
+    def finished(self) -> bool:
+        """Whether `run.steps` have been made, to within one step of the vector."""
+        return self.actor.steps + self.environments.num_envs > self.config.run.steps
+
+    def _act(self, *, cut: bool) -> None:
+        for rows in self.actor.step(cut=cut):
+            ids = self.replay.write(rows.values, rows.last, streams=rows.streams, core=rows.core)
+            self.limiter.insert(int(np.count_nonzero(~rows.last)))
+            if len(ids):
+                self.replay.update_priorities(ids, self._initial_priorities(ids))
+        self.vector_steps += 1
+        self.recent.extend(self.actor.episodes)
+        self.meter.count("episodes", len(self.actor.episodes))
+        self.actor.episodes.clear()
+
+    def _initial_priorities(self, ids: Any) -> Any:
+        r, c = self.config.replay, self.config.learner
+        return initial_priorities(
+            self.replay.get(ids, PRIORITY_COLUMNS), burn_in=r.burn_in, unroll=r.unroll, n_step=r.n_step,
+            discount=c.discount, eta=r.eta, rescaling=c.rescaling, reward_clip=c.reward_clip,
+        )  # fmt: skip
+
+    def _learn(self) -> None:
+        r, batch_size = self.config.replay, self.config.learner.batch
+        while len(self.replay) and self.limiter.can_sample(batch_size * r.unroll):
+            batch = self.replay.sample(batch_size, self.rng, beta=r.beta)
+            update = self.learner.update(batch)
+            self.replay.update_priorities(batch.ids, update.priorities)
+            self.limiter.sample(batch.steps)
+            self.meter.add(update.metrics)
+
+    def _refresh_actor(self) -> None:
+        if self.vector_steps % self.config.actor.weights_period == 0:
+            self.actor.network.load_state_dict(self.learner.network.state_dict())
+        self.actor.epsilon = build.epsilon(self.config, self.environments.num_envs, self.actor.steps)
+
+    # -- reports ---------------------------------------------------------------------------------------
+
+    def _report(self, *, force: bool) -> None:
+        if self.actor.steps < self.next_log and not force:
+            return
+        self.next_log = self.actor.steps + self.config.run.log_period
+        metrics = self.meter.take() | {
+            "replay_fill": min(1.0, self.replay.steps_written / self.config.replay.steps),
+            "replay_items": len(self.replay),
+            "replay_bytes": self.replay.nbytes,
+            "replay_ratio": self.limiter.measured_ratio,
+            "late_updates": self.replay.late_updates,
+        }
+        if self.recent:
+            metrics["mean_return"] = float(np.mean([episode.total for episode in self.recent]))
+            metrics["mean_length"] = float(np.mean([episode.length for episode in self.recent]))
+        self.tracker.log(metrics, env_steps=self.actor.steps, updates=self.learner.updates)
+
+    def _evaluation_due(self, ending: bool) -> bool:
+        period = self.config.run.evaluate_period
+        return period > 0 and (self.actor.steps >= self.next_evaluation or (ending and not self.stop))
+
+    def _solved(self) -> bool:
+        goal = self.config.run.stop_return
+        return goal is not None and self.best_return >= goal
+
+    def evaluate(self) -> None:
+        """Greedy episodes in environments of their own; nothing of the training is touched."""
+        config = self.config
+        self.next_evaluation = self.actor.steps + config.run.evaluate_period
+        self.evaluations += 1
+        seed = child_seed(config.run.seed, _EVALUATION, self.evaluations)
+        env = config.env
+        environments = make(
+            env.id, config.run.evaluate_episodes, protocol=env.protocol, frame_size=env.frame_size,
+            threads=env.threads, options=dict(env.options),
+        )  # fmt: skip
+        greedy = make_greedy(
+            environments, self.learner.network, stack=config.network.stack, pixels=self.pixels
+        )
+        metrics = summary(play(greedy, seed))
+        environments.close()
+        self.best_return = max(self.best_return, metrics["evaluation/mean_return"])
+        steps = self.actor.steps
+        self.tracker.log(metrics, env_steps=steps, updates=self.learner.updates)
+        self.tracker.log_histogram("priorities", self.replay.priorities(), env_steps=steps)
+        if config.run.video_period and self.evaluations % config.run.video_period == 0:
+            self._film(seed)
+
+    def _film(self, seed: int) -> None:
+        env = self.config.env
+        path = self.run_dir / "videos" / f"step-{self.actor.steps}.mp4"
+        single = make_single(
+            env.id, protocol=env.protocol, frame_size=env.frame_size, options=dict(env.options)
+        )
+        greedy = make_greedy(
+            single, self.learner.network, stack=self.config.network.stack, pixels=self.pixels
+        )
+        record(greedy, single, seed, path)
+        single.close()
+        self.tracker.log_video("evaluation/video", path, env_steps=self.actor.steps)
+
+    # -- checkpoints -----------------------------------------------------------------------------------
+
+    def _reset(self) -> None:
+        self.actor.reset(child_seed(self.config.run.seed, _ENVIRONMENTS, self.saves))
+
+    def save(self) -> Path:
+        """Write a checkpoint; the running episodes must have been cut. Environments restart."""
+        self.saves += 1
+        self.next_save = self.actor.steps + self.config.run.checkpoint_period
+        self._checkpoint = checkpoint.save(
+            self.run_dir / CHECKPOINTS, self.state_dict(), number=self.saves, parent=self._checkpoint
+        )
+        self._reset()
+        return self._checkpoint
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how the run goes on after a barrier."""
+        return {
+            "config": to_dict(self.config),
+            "learner": self.learner.state_dict(),
+            "actor": self.actor.state_dict(),
+            "actor_network": self.actor.network.state_dict(),
+            "replay": self.replay.state_dict(),
+            "limiter": self.limiter.state_dict(),
+            "rng": self.rng.bit_generator.state,
+            "meter": self.meter.state_dict(),
+            "recent": [list(episode) for episode in self.recent],
+            "tracker": self.tracker.state_dict(),
+            "counters": {name: getattr(self, name) for name in _COUNTERS},
+            "parameter_hash": parameter_hash(self.learner.network),
+        }
+
+    def load(self, path: Path) -> None:
+        """Go on exactly where `save` left off; `path` is one checkpoint."""
+        state = checkpoint.load(path)
+        self._checkpoint = path
+        for name in ("learner", "actor", "replay", "limiter", "meter", "tracker"):
+            getattr(self, name).load_state_dict(state[name])
+        self.actor.network.load_state_dict(state["actor_network"])
+        self.rng.bit_generator.state = state["rng"]
+        self.recent.extend(Episode(*episode) for episode in state["recent"])
+        for name, value in state["counters"].items():
+            setattr(self, name, value)
+        self.actor.epsilon = build.epsilon(self.config, self.environments.num_envs, self.actor.steps)
+        self._reset()
+
+
+_COUNTERS = (
+    "saves", "evaluations", "vector_steps", "next_log", "next_save", "next_evaluation", "best_return",
+)  # fmt: skip

@@ -1,0 +1,186 @@
+"""A run folder: what is in it, and how a run in it starts, stops, goes on and is evaluated.
+
+config.json        everything that decides the run
+provenance.json    commit, versions, host and command of the start and of each resume
+metrics.jsonl      every number, a line a report
+checkpoints/       the last two complete ones
+evaluations/       results of `r2d2 evaluate`
+videos/
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from envs.make import make, make_single
+from r2d2 import build, checkpoint
+from r2d2.config import Config, from_dict, to_dict
+from r2d2.memory import check_fits
+from r2d2.provenance import provenance
+from r2d2.runtime.evaluate import make_greedy, play, record, summary
+from r2d2.runtime.local import CHECKPOINTS, LocalRun
+from r2d2.tracking import open_tracker
+
+STOPPED = 130  # exit code after Ctrl-C or SIGTERM, as shells have it
+
+
+def start(config: Config, run_dir: Path, *, preset: str) -> int:
+    """Begin a run in a new folder; returns the exit code."""
+    run = _make(config, run_dir, preset)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    _write_json(run_dir / "config.json", {"preset": preset, "config": to_dict(config)})
+    _write_json(run_dir / "provenance.json", [provenance()])
+    return _train(run)
+
+
+def resume(run_dir: Path, path: Path | None, *, steps: int | None = None, track: str | None = None) -> int:
+    """Go on with the run in `run_dir` from its newest checkpoint, or from `path`."""
+    config, preset = read_config(run_dir)
+    changes: dict[str, Any] = {}
+    if steps is not None:
+        changes["steps"] = steps
+    if track is not None:
+        changes["track"] = track
+    config = from_dict(to_dict(replace(config, run=replace(config.run, **changes))))
+    path = _checkpoint(run_dir, path)
+    run = _make(config, run_dir, preset)
+    run.load(path)
+    if run.finished:
+        run.tracker.close()
+        print(f"{run_dir} has trained its {config.run.steps:,} steps; `--steps N` trains it further")
+        return 0
+    _write_json(run_dir / "config.json", {"preset": preset, "config": to_dict(config)})
+    history = json.loads((run_dir / "provenance.json").read_text())
+    _write_json(run_dir / "provenance.json", [*history, provenance()])
+    print(f"goes on from {path} at {run.actor.steps:,} environment steps")
+    return _train(run)
+
+
+def evaluate(run_dir: Path, path: Path | None, *, episodes: int, video: bool, seed: int) -> int:
+    """Greedy episodes of a run's network; the result is printed and kept in the run folder."""
+    config, _ = read_config(run_dir)
+    path = _checkpoint(run_dir, path)
+    state = checkpoint.load(path)
+    env = config.env
+    options = dict(env.options)
+    environments = make(
+        env.id,
+        episodes,
+        protocol=env.protocol,
+        frame_size=env.frame_size,
+        threads=env.threads,
+        options=options,
+    )
+    spec = environments.spec
+    pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
+    network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
+    network.load_state_dict(state["learner"]["network"])
+    network.to(build.device(config))
+    played = play(make_greedy(environments, network, stack=config.network.stack, pixels=pixels), seed)
+    result: dict[str, Any] = {
+        "checkpoint": path.name,
+        "env_steps": state["actor"]["steps"],
+        "updates": state["learner"]["updates"],
+        "seed": seed,
+        "returns": [episode.total for episode in played],
+        "lengths": [episode.length for episode in played],
+        **summary(played),
+    }
+    if video:
+        file = run_dir / "videos" / f"{path.name}-seed{seed}.mp4"
+        single = make_single(env.id, protocol=env.protocol, frame_size=env.frame_size, options=options)
+        filmed = record(
+            make_greedy(single, network, stack=config.network.stack, pixels=pixels), single, seed, file
+        )
+        result["video"] = {"file": str(file), "return": filmed.total}
+    (run_dir / "evaluations").mkdir(exist_ok=True)
+    _write_json(run_dir / "evaluations" / f"{path.name}-{episodes}x-seed{seed}.json", result)
+    print(json.dumps(result, indent=2))
+    return 0
+
+
+def read_config(run_dir: Path) -> tuple[Config, str]:
+    """The config and preset name of a run; ValueError if the folder holds none or another version's."""
+    file = run_dir / "config.json"
+    if not file.is_file():
+        raise ValueError(f"{run_dir} holds no run: there is no {file.name} in it")
+    try:
+        saved = json.loads(file.read_text())
+        return from_dict(saved["config"]), str(saved["preset"])
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{file} is damaged ({error!r}): put back the copy that the run began with"
+        ) from None
+
+
+def _make(config: Config, run_dir: Path, preset: str) -> LocalRun:
+    check_fits(build.replay_bytes(config))
+    env = config.env.id.split("/")[-1]
+    tracker = open_tracker(
+        run_dir,
+        track=config.run.track,
+        total_env_steps=config.run.steps,
+        name=f"{env}-{preset}-s{config.run.seed}",
+        group=config.run.group or config.env.id,
+        job_type="train",
+        tags=(preset, config.env.id, *config.run.tags),
+        config=to_dict(config),
+    )
+    return LocalRun(config, run_dir, tracker)
+
+
+def _train(run: LocalRun) -> int:
+    """Train until done or stopped; the tracker is closed whatever happens."""
+    code = 1
+    try:
+        with _signals(run):
+            run.train()
+        code = STOPPED if run.stop else 0
+    finally:
+        run.tracker.close(code if code == 1 else 0)
+    if run.stop:
+        print(f"\nsaved; `r2d2 resume {run.run_dir}` goes on exactly here", file=sys.stderr)
+    else:
+        print(f"\ndone: {run.actor.steps:,} steps, {run.learner.updates:,} updates, in {run.run_dir}")
+        print(f"`r2d2 evaluate {run.run_dir} --video` shows what it learned")
+    return code
+
+
+@contextmanager
+def _signals(run: LocalRun) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM finishes the step and saves; a second one interrupts at once."""
+
+    def ask(number: int, _: Any) -> None:
+        if run.stop:
+            raise KeyboardInterrupt
+        run.stop = True
+        print("\nfinishing the step and saving; once more interrupts without saving", file=sys.stderr)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _checkpoint(run_dir: Path, path: Path | None) -> Path:
+    if path is not None:
+        return path
+    newest = checkpoint.latest(run_dir / CHECKPOINTS)
+    if newest is None:
+        raise ValueError(f"{run_dir} holds no complete checkpoint yet: start it again with `r2d2 train`")
+    return newest
+
+
+def _write_json(path: Path, value: Any) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=2) + "\n")
+    partial.replace(path)

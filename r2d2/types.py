@@ -1,0 +1,127 @@
+"""The vocabulary of the data: columns, items and batches, and how their rows line up.
+
+One row of a stream is one agent decision::
+
+    observation[t] -> action[t] -> reward[t], terminated[t], truncated[t] -> observation[t + 1]
+
+An episode of L actions occupies L + 1 consecutive rows of its stream; the last row holds only the
+final observation (its action and reward are zero and are never trained). A time limit therefore
+bootstraps from the true final observation, and nothing is ever read across an episode boundary.
+
+One item is a window of such rows. Read into a batch it is laid out batch-major, because blocks decode
+straight into it; row ``r`` of a column is step ``r - burn_in`` of the trained part::
+
+    [ context | burn_in          | unroll                  | n_step    ]
+      stack-1   right-aligned      length valid, then        lookahead valid, then
+                (the last          padding                   padding
+                burn_in[b] rows)
+
+Rows before the episode's first repeat the first row, rows after the item's last repeat the last row.
+Both are masked by ``burn_in``, ``length`` and ``lookahead`` and never reach a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Codec = Literal["raw", "lz4", "zstd"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one named array holds for each step.
+
+    `context` is the number of earlier rows of the same episode that are read along with an item: 3 for
+    a stack of 4 frames, so that each frame is stored once and the stack is built when it is read.
+    """
+
+    shape: tuple[int, ...] = ()
+    dtype: str = "float32"
+    codec: Codec = "raw"
+    context: int = 0
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one uncompressed step."""
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Items:
+    """Finished items on their way from the sequencer into the replay; all arrays are [K].
+
+    `row` is the stream row of the first row that the item needs, context included.
+    """
+
+    stream: NDArray[np.int64]
+    row: NDArray[np.int64]
+    context: NDArray[np.int64]
+    burn_in: NDArray[np.int64]
+    length: NDArray[np.int64]
+    lookahead: NDArray[np.int64]
+    core: NDArray[np.float32]  # [K, C] recurrent state before the item's first observation
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B replayed items; see the module's picture for the rows.
+
+    `core` [B, C] is the recurrent state before the first of the `burn_in[b]` warm-up rows (or before the
+    first trained row where that is 0). `weight` is the importance weight, largest 1.
+    """
+
+    columns: Mapping[str, NDArray]  # [B, context + burn_in + unroll + n_step, ...]
+    core: NDArray[np.float32]  # [B, C]
+    burn_in: NDArray[np.int64]  # [B]
+    length: NDArray[np.int64]  # [B] trained steps, 1..unroll
+    lookahead: NDArray[np.int64]  # [B] rows after the last trained one, 1..n_step
+    ids: NDArray[np.int64]  # [B]
+    probability: NDArray[np.float64]  # [B]
+    weight: NDArray[np.float32]  # [B]
+
+    @property
+    def steps(self) -> int:
+        """Trained steps in this batch, padding left out: what the replay ratio counts."""
+        return int(self.length.sum())
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One row of several streams, on its way from the actor into the replay.
+
+    `last` marks rows that hold only the final observation of an episode.
+    """
+
+    values: Mapping[str, NDArray]  # [K, ...]
+    last: NDArray[np.bool_]  # [K]
+    core: NDArray[np.float32]  # [K, C] recurrent state before the observation
+    streams: NDArray[np.int64]  # [K], all different
+
+
+def step_columns(
+    observation_shape: tuple[int, ...], dtype: str, *, codec: Codec, stack: int
+) -> dict[str, Column]:
+    """The columns that our actor writes and our learner reads.
+
+    `previous_action` is action + 1 of the step before, 0 at the start of an episode. `q_taken` and
+    `q_greedy` are the actor's own Q(s, a) and max Q, from which initial priorities are computed.
+    """
+    return {
+        "observation": Column(observation_shape, dtype, codec, stack - 1),
+        "previous_action": Column((), "int16"),
+        "previous_reward": Column((), "float32"),
+        "action": Column((), "int16"),
+        "reward": Column((), "float32"),
+        "terminated": Column((), "bool"),
+        "truncated": Column((), "bool"),
+        "q_taken": Column((), "float32"),
+        "q_greedy": Column((), "float32"),
+    }

@@ -1,0 +1,41 @@
+"""Package metadata; exact versions that are known to work are in constraints.txt."""
+
+from setuptools import find_packages, setup
+
+VIDEO = ["imageio[ffmpeg]>=2.34"]
+ATARI = ["ale-py>=0.11"]
+
+setup(
+    name="r2d2",
+    version="0.1.0",
+    description="Recurrent sequence replay: R2D2 and the replay methods around it",
+    python_requires=">=3.11",
+    packages=find_packages(include=["r2d2*", "envs*", "experiments*"]),
+    install_requires=[
+        "cramjam>=2.9",
+        "gymnasium>=1.1",
+        "numba>=0.60",
+        "numpy>=1.26",
+        "psutil>=5.9",
+        "torch>=2.11",
+        "tyro>=0.9",
+        "wandb>=0.19",
+    ],
+    extras_require={
+        "atari": ATARI,
+        "video": VIDEO,
+        "report": ["matplotlib>=3.8"],
+        "dev": [
+            *ATARI,
+            *VIDEO,
+            "hypothesis>=6.100",
+            "import-linter>=2.0",
+            "matplotlib>=3.8",
+            "mypy>=1.11",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff>=0.6",
+        ],
+    },
+    entry_points={"console_scripts": ["r2d2 = r2d2.cli:main"]},
+)
