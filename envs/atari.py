@@ -44,7 +44,8 @@ class AtariProtocol:
     """How a game is played: the numbers that make two published scores comparable.
 
     frame_skip: emulator frames a step; the observation is the pixelwise maximum of the last two.
-    max_frames: emulator frames an episode may last, its no-ops not counted; reaching it truncates.
+    max_frames: emulator frames an episode may last, its no-ops not counted, rounded up to whole
+        steps; reaching it truncates.
     max_noops: an episode starts with a number of no-op frames drawn uniformly from 0 .. max_noops.
     sticky: probability that the emulator repeats its previous action in a frame.
     full_action_space: all 18 joystick actions in each game (Skiing's cartridge has 9 of them).
@@ -116,8 +117,8 @@ class AtariVector:
     Grey frames are reduced with an area filter. `reset` reloads the cartridge in each slot to seed it, about
     0.1 s each; the automatic restart of an episode takes 5 ms. `threads=0` lets ALE choose; the number of
     threads never changes a run. It must be used in the process that built it: a fork has none of its threads.
-    The last frame of a game that ends within its frame skip still shows the observation before, as with
-    gymnasium's AtariPreprocessing: never look at it; the final frame of a truncated one is right.
+    When a game ends, its final frame still shows the observation before, as in gymnasium's
+    AtariPreprocessing (nothing is bootstrapped from it); at the frame cap the final frame is right.
     `rgb=True` gives colour frames of the whole screen instead, for films.
     """
 
@@ -133,7 +134,6 @@ class AtariVector:
         self._env: AtariVectorEnv | None = _build(env_id, num_envs, protocol, (height, width), threads, rgb)
         self._process = os.getpid()
         self._lives = np.zeros(num_envs, dtype=np.int32)  # [N] before the coming step
-        self._done = np.zeros(num_envs, dtype=np.bool_)  # [N] whether the coming step restarts the slot
         self._slots = np.arange(num_envs)
         self.num_envs = num_envs
         self.spec = EnvSpec(
@@ -143,30 +143,45 @@ class AtariVector:
             num_actions=len(self._env.ale.get_action_set()),
             max_episode_steps=protocol.max_episode_steps,
         )
+        self._steps: NDArray[np.int64]  # [N] in the running episode
+        self._done: NDArray[np.bool_]  # [N] whether the coming step restarts the slot
+        self._cut: NDArray[np.bool_]  # [N] the same, by the frame cap alone
+        self._start_counting()
 
     def reset(self, seed: int) -> NDArray[np.uint8]:
         """Restarts every game, slot i from seed + i; returns [N, *observation_shape]."""
         observation, info = self._same_process().reset(seed=seed)
         self._lives = info["lives"]
-        self._done = np.zeros(self.num_envs, dtype=np.bool_)
+        self._start_counting()
         return self._frames(observation)
 
     def step(self, action: NDArray[np.int64]) -> StepResult:
         """Plays frame_skip frames in every slot; the actions must be valid, or ALE never answers."""
-        observation, reward, terminated, truncated, info = self._same_process().step(action)
+        env, cut = self._same_process(), self._cut
+        observation, reward, terminated, _, info = env.step(np.where(cut, 0, action))
+        if cut.any():  # ALE does not know that these episodes are over: restart them, random streams going on
+            goes_on = np.full(np.count_nonzero(cut), -1)
+            observation, info = env.reset(seed=goes_on, options={"reset_mask": cut})
+            reward, terminated = np.where(cut, 0, reward), terminated & ~cut
         if not np.array_equal(info["env_id"], self._slots):
             raise RuntimeError(f"ALE returned slots {info['env_id']} out of order in {self.spec.id}")
         lives = info["lives"]
         life_lost = (lives < self._lives) & ~self._done
-        self._lives = lives
-        self._done = terminated | truncated
+        self._steps = np.where(self._done, 0, self._steps + 1)
+        self._cut = (self._steps == self.spec.max_episode_steps) & ~terminated
+        self._lives, self._done = lives, terminated | self._cut
         return StepResult(
-            self._frames(observation), reward.astype(np.float32), terminated, truncated, life_lost
+            self._frames(observation), reward.astype(np.float32), terminated, self._cut.copy(), life_lost
         )
 
     def close(self) -> None:
         """Drops the emulators and their threads (ALE's own close does nothing)."""
         self._env = None
+
+    def _start_counting(self) -> None:
+        self._steps = np.zeros(self.num_envs, dtype=np.int64)
+        self._done = np.zeros(self.num_envs, dtype=np.bool_)
+        self._cut = np.zeros(self.num_envs, dtype=np.bool_)
 
     def _frames(self, observation: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Drops the stack axis of length 1: a view, and ALE never writes to it again."""
@@ -236,7 +251,8 @@ def _build(
         game,
         num_envs,
         num_threads=threads,
-        max_num_frames_per_episode=protocol.max_frames,
+        # The cap is ours: at its own, ALE leaves an older frame in the final observation.
+        max_num_frames_per_episode=10**9,
         repeat_action_probability=protocol.sticky,
         full_action_space=protocol.full_action_space,
         autoreset_mode=AutoresetMode.NEXT_STEP,  # in SAME_STEP, final_obs holds uninitialised memory

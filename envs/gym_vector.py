@@ -81,7 +81,7 @@ class GymVector:
         self._env.close()
 
     def _converted(self, observation: NDArray[Any]) -> NDArray[Any]:
-        """A fresh array in the spec's dtype: gymnasium reuses its own."""
+        """A fresh array in the spec's dtype: gymnasium writes to its own again."""
         if self._one_hot:
             symbol = np.asarray(observation, dtype=np.int64) - self._first_symbol  # [N]
             hot: NDArray[np.bool_] = symbol[:, None] == np.arange(self.spec.observation_shape[0])

@@ -159,7 +159,9 @@ def _sync(
 ) -> GymVector:
     """Single environments one after the other in this process; gymnasium seeds slot i with seed + i."""
     env = SyncVectorEnv(
-        [lambda: _constructed(env_id, options, None)] * num_envs, autoreset_mode=AutoresetMode.NEXT_STEP
+        [lambda: _constructed(env_id, options, None)] * num_envs,
+        copy=False,
+        autoreset_mode=AutoresetMode.NEXT_STEP,
     )
     first: Any = env.envs[0]
     asked = options.get("render_mode")

@@ -17,9 +17,10 @@ from envs.vector import EnvError
 class Stub(gym.Env[Any, Any]):
     """Shows its step count as observation; the action must be 5 or 6; ends after three steps."""
 
-    def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any] | None = None) -> None:
+    def __init__(self, observation_space: gym.Space[Any], render_mode: str | None = None) -> None:
         self.observation_space = observation_space
-        self.action_space = Discrete(2, start=5) if action_space is None else action_space
+        self.action_space = Discrete(2, start=5)
+        self.render_mode = render_mode
         self._t = 0
 
     def _shown(self) -> Any:
@@ -60,11 +61,9 @@ def test_cartpole_equals_single_environments_across_episodes() -> None:
     for action in np.random.default_rng(0).integers(0, 2, (150, 3)):
         result = env.step(action)
         for slot, single in enumerate(singles):
-            row: tuple[Any, ...] = (single.reset()[0], 0.0, False, False)
-            if not done[slot]:
-                row = single.step(action[slot])[:4]
+            row: Any = (single.reset()[0], 0.0, False, False) if done[slot] else single.step(action[slot])
             np.testing.assert_array_equal(result.observation[slot], row[0])
-            assert (result.reward[slot], result.terminated[slot], result.truncated[slot]) == row[1:]
+            assert (result.reward[slot], result.terminated[slot], result.truncated[slot]) == row[1:4]
         done = result.terminated | result.truncated
         ends += done.sum()
     assert result.observation.dtype == result.reward.dtype == np.float32

@@ -69,7 +69,8 @@ def test_rewards_say_nothing_before_the_answer() -> None:
     assert results[-1].terminated.all()
     assert set(results[-1].reward.tolist()) == {-1.0, 1.0}
     after = env.step(np.full(N, 3))
-    assert not (after.reward.any() or after.terminated.any())
+    assert not after.reward.any()
+    assert not after.terminated.any()
     assert (after.observation[:, CUES] == 1).all()
 
 
