@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,3 +45,36 @@ class Blobs:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+
+class RowBlobs(Sequence[bytes]):
+    """Rows of same-sized arrays as blobs: blob i is row `rows[i]` of every array, one after the other.
+
+    Each blob is made when it is asked for, so a checkpoint that has it already costs nothing.
+    """
+
+    CHUNK = 4096  # blobs put back at a time; bounds the memory that `load` takes beyond the arrays
+
+    def __init__(self, arrays: Sequence[NDArray], rows: NDArray[np.int64]) -> None:
+        self._arrays, self._rows = arrays, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return b"".join(array[self._rows[index]].tobytes() for array in self._arrays)
+
+    def load(self, blobs: Sequence[Any]) -> None:
+        """Write the blobs' content back into the arrays."""
+        for start in range(0, len(blobs), self.CHUNK):
+            rows = self._rows[start : start + self.CHUNK]
+            joined = b"".join(blobs[start : start + self.CHUNK])
+            table = np.frombuffer(joined, np.uint8).reshape(len(rows), -1)
+            offset = 0
+            for array in self._arrays:
+                size = array[0].nbytes
+                piece = np.ascontiguousarray(table[:, offset : offset + size])
+                array[rows] = piece.view(array.dtype).reshape(len(rows), *array.shape[1:])
+                offset += size

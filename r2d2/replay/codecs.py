@@ -7,6 +7,7 @@ times: the block is the unit of compression. The block that a stream is still fi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import cramjam
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from r2d2.types import Column
 
 Ints = NDArray[np.int64]
+
+
+Job = Callable[[], None]
 
 
 class ColumnStore(Protocol):
@@ -31,8 +35,13 @@ class ColumnStore(Protocol):
     def free(self, slots: Ints) -> None:
         """Nothing refers to these blocks any longer."""
 
-    def read(self, rows: Ints, open_stream: NDArray[np.int32]) -> NDArray:
-        """The values at rows [B, T] -> [B, T, ...]; `open_stream` [slots] is -1 where a block is full."""
+    def read(self, rows: Ints, open_stream: NDArray[np.int32], out: NDArray, parts: int) -> list[Job]:
+        """Put the values at rows [B, T] into `out` [B, T, ...].
+
+        `open_stream` [slots] is -1 where a block is full. What can be copied is copied at once; decoding is
+        left to the returned jobs (about `parts` of equal work), which may run in any thread and at any time:
+        they hold on to the bytes they need, whatever is written or freed meanwhile.
+        """
 
     @property
     def nbytes(self) -> int: ...
@@ -54,8 +63,9 @@ class RawColumn:
     def free(self, slots: Ints) -> None:
         """Nothing to do: the slot is overwritten by its next block."""
 
-    def read(self, rows: Ints, open_stream: NDArray[np.int32]) -> NDArray:
-        return self._rows.take(rows, axis=0, mode="clip")  # clip: numpy buffers the output otherwise
+    def read(self, rows: Ints, open_stream: NDArray[np.int32], out: NDArray, parts: int) -> list[Job]:
+        self._rows.take(rows, axis=0, out=out, mode="clip")  # numpy buffers the output in any other mode
+        return []
 
     @property
     def nbytes(self) -> int:
@@ -64,9 +74,9 @@ class RawColumn:
 
 @njit(cache=True, nogil=True)
 def _segments(rows, block):
-    """Cut rows [B, T] where the block changes: columns are batch index, first t, end t, slot, and whether
-    the segment is exactly the whole block in order (it can then be decoded in place)."""
-    found = np.empty((rows.size, 5), np.int64)
+    """Cut rows [B, T] where the block changes: columns are batch index, first t, end t, slot, first offset,
+    and whether the offsets follow each other (only padding repeats one)."""
+    found = np.empty((rows.size, 6), np.int64)
     count = 0
     for b in range(rows.shape[0]):
         start = 0
@@ -74,12 +84,12 @@ def _segments(rows, block):
             slot = rows[b, start] // block
             if t < rows.shape[1] and rows[b, t] // block == slot:
                 continue
-            whole = t - start == block
-            for k in range(start, t):
-                if rows[b, k] != slot * block + (k - start):
-                    whole = False
-                    break
-            found[count] = (b, start, t, slot, 1 if whole else 0)
+            first = rows[b, start] - slot * block
+            in_order = rows[b, t - 1] - rows[b, start] == t - 1 - start
+            for k in range(start + 1, t):
+                in_order &= rows[b, k] == rows[b, k - 1] + 1
+            found[count, 0], found[count, 1], found[count, 2] = b, start, t
+            found[count, 3], found[count, 4], found[count, 5] = slot, first, in_order
             count += 1
             start = t
     return found[:count]
@@ -134,22 +144,32 @@ class CompressedColumn:
                 self._bytes -= len(data)
                 self.frozen[slot] = None
 
-    def read(self, rows: Ints, open_stream: NDArray[np.int32]) -> NDArray:
-        out = np.empty((*rows.shape, *self._shape), self.filling.dtype)
+    def read(self, rows: Ints, open_stream: NDArray[np.int32], out: NDArray, parts: int) -> list[Job]:
+        work: list[tuple[Any, int, int, int, Any, bool]] = []
+        for b, start, end, slot, first, in_order in _segments(rows, self._block).tolist():
+            data = self.frozen[slot]
+            whole = bool(in_order) and end - start == self._block
+            offsets = (
+                slice(first, first + end - start) if in_order else rows[b, start:end] - slot * self._block
+            )
+            if data is None:  # still being filled: copied now, since the stream will write over it
+                out[b, start:end] = self.filling[open_stream[slot]][offsets]
+            else:
+                work.append((data, b, start, end, offsets, whole))
+        size = max(1, -(-len(work) // parts))
+        return [partial(self._decode_into, out, work[i : i + size]) for i in range(0, len(work), size)]
+
+    def _decode_into(self, out: NDArray, work: list[tuple[Any, int, int, int, Any, bool]]) -> None:
+        """Decode whole blocks in place, the others into a scratch block from which their rows are copied."""
+        as_bytes = out.reshape(out.shape[0], out.shape[1], -1).view(np.uint8)
         scratch = np.empty((self._block, *self._shape), self.filling.dtype)
         scratch_bytes = scratch.reshape(-1).view(np.uint8)
-        out_bytes = out.reshape(rows.shape[0], rows.shape[1], -1).view(np.uint8)
-        for b, start, end, slot, whole in _segments(rows, self._block).tolist():
-            data = self.frozen[slot]
-            if data is None:
-                filling = self.filling[open_stream[slot]]
-                out[b, start:end] = filling[rows[b, start:end] - slot * self._block]
-            elif whole:
-                self._decode(data, out_bytes[b, start:end].reshape(-1))
+        for data, b, start, end, offsets, whole in work:
+            if whole:
+                self._decode(data, as_bytes[b, start:end].reshape(-1))
             else:
                 self._decode(data, scratch_bytes)
-                out[b, start:end] = scratch[rows[b, start:end] - slot * self._block]
-        return out
+                out[b, start:end] = scratch[offsets]
 
     def load(self, slots: Ints, data: Sequence[bytes]) -> None:
         """Put back full blocks, as they were taken from `frozen`."""

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.replay.draw import THREADS, Draw
+from r2d2.replay.items import ItemTable
 from r2d2.replay.removers import Remover
 from r2d2.replay.selectors import Selector
 from r2d2.replay.sequencer import Sequencer
@@ -29,15 +31,7 @@ from r2d2.types import Batch, Column, Items
 
 Ints = NDArray[np.int64]
 
-_FIELDS: dict[str, type] = {
-    "slot": np.int32,
-    "offset": np.int32,
-    "context": np.int16,
-    "burn_in": np.int32,
-    "length": np.int32,
-    "lookahead": np.int16,
-    "generation": np.int32,
-}
+_PARTS = ("storage", "sequencer", "items", "selector", "remover")
 
 
 class Replay:
@@ -86,17 +80,13 @@ class Replay:
         self.storage = Storage(
             columns, streams=streams, slots=-(-steps // block) + writers, block=block, window=sequencer.window
         )
-        self._table: dict[str, NDArray] = {name: np.zeros(capacity, dtype) for name, dtype in _FIELDS.items()}
-        self._live = np.zeros(capacity, np.bool_)
-        self._core = np.zeros((capacity, core_size), np.float32)
-        self._free = np.arange(capacity)[::-1].copy()
-        self._free_count = capacity
+        self.items = ItemTable(capacity, core_size)
         self._no_core = np.zeros((streams, core_size), np.float32)
         self.steps_written = 0
         self.late_updates = 0  # priorities that arrived after their item was given up
 
     def __len__(self) -> int:
-        return self.capacity - self._free_count
+        return len(self.items)
 
     # -- write -----------------------------------------------------------------------------------------
 
@@ -158,105 +148,113 @@ class Replay:
                 raise ValueError(f"{name} must be finite, got NaN or infinity in stream(s) {streams[bad]}")
         if core is None:
             core = self._no_core[: len(streams)]
-        if core.shape != (len(streams), self._core.shape[1]):
-            raise ValueError(f"core must have shape {(len(streams), self._core.shape[1])}, got {core.shape}")
+        if core.shape != (len(streams), self.items.core.shape[1]):
+            raise ValueError(
+                f"core must have shape {(len(streams), self.items.core.shape[1])}, got {core.shape}"
+            )
         self.sequencer.check(streams, last)
         return streams, core
 
     def _insert(self, items: Items) -> Ints:
         if len(items) == 0:
             return np.empty(0, np.int64)
-        total = items.context + items.burn_in + items.length + items.lookahead
+        rows = items.context + items.burn_in + items.length + items.lookahead
         slots = self.storage.slot_of(items.stream, items.row)
         offsets = items.row % self.storage.block
-        self.storage.acquire(slots, offsets, total)  # before any removal can free these blocks
-        if len(items) > self._free_count:
-            self._remove(self.remover.pop(len(items) - self._free_count))
-        self._free_count -= len(items)
-        places = self._free[self._free_count : self._free_count + len(items)].copy()
-        table = self._table
-        table["slot"][places], table["offset"][places] = slots, offsets
-        for name in ("context", "burn_in", "length", "lookahead"):
-            table[name][places] = getattr(items, name)
-        self._core[places] = items.core
-        self._live[places] = True
+        self.storage.acquire(slots, offsets, rows)  # before any removal can free these blocks
+        if len(items) > self.items.free:
+            self._remove(self.remover.pop(len(items) - self.items.free))
+        places = self.items.insert(items, slots, offsets)
         self.selector.insert(places)
         self.remover.insert(places)
-        return self._ids(places)
+        return self.items.ids(places)
 
     def _remove(self, places: Ints) -> None:
-        table = self._table
-        self.storage.release(
-            table["slot"][places].astype(np.int64),
-            table["offset"][places].astype(np.int64),
-            self._rows(places),
-        )
+        item = self.items.get(places)
+        self.storage.release(item["slot"], item["offset"], item["rows"])
         self.selector.remove(places)
-        table["generation"][places] += 1
-        self._live[places] = False
-        self._free[self._free_count : self._free_count + len(places)] = places
-        self._free_count += len(places)
-
-    def _rows(self, places: Ints) -> Ints:
-        table = self._table
-        return (
-            table["context"][places].astype(np.int64)
-            + table["burn_in"][places]
-            + table["length"][places]
-            + table["lookahead"][places]
-        )
-
-    def _ids(self, places: Ints) -> Ints:
-        return self._table["generation"][places].astype(np.int64) * self.capacity + places
+        self.items.remove(places)
 
     # -- read ------------------------------------------------------------------------------------------
 
-    def sample(self, n: int, rng: np.random.Generator, *, beta: float = 0.0) -> Batch:
-        """Draw n items; importance weights are (N P)^-beta over the largest in the batch."""
+    def sample(
+        self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None
+    ) -> Batch:
+        """Draw n items; importance weights are (N P)^-beta over the largest in the batch.
+
+        With `out`, an earlier batch of n items, its columns are filled again instead of allocating new ones.
+        """
+        return self.draw(n, rng, beta=beta, out=out).result()
+
+    def draw(self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None) -> Draw:
+        """Like `sample`, but blocks are decoded in the background until `result` is called.
+
+        The draw is complete at once: writes, removals and priorities that come later do not change it.
+        """
         if n < 1:
             raise ValueError(f"n must be at least 1 item, got {n}")
         if len(self) == 0:
             raise ValueError("the replay holds no finished item yet: write more steps before sampling")
         places, probability = self.selector.sample(n, rng)
         weight = (len(self) * probability) ** -beta
-        return self._batch(places, probability, (weight / weight.max()).astype(np.float32))
+        weight = (weight / weight.max()).astype(np.float32)
+        columns = None if out is None else dict(out.columns)
+        return self._read(places, probability, weight, columns, list(self.columns))
 
     def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
         """Read items by id, all columns or some; raises KeyError for an id that is no longer held."""
-        places, held = self._places(np.asarray(ids, np.int64))
+        places, held = self.items.locate(np.asarray(ids, np.int64))
         if not held.all():
             raise KeyError(f"item {int(ids[~held][0])} was given up: read items while they are held")
-        return self._batch(places, np.full(len(places), np.nan), np.ones(len(places), np.float32), names)
+        unknown, ones = np.full(len(places), np.nan), np.ones(len(places), np.float32)
+        return self._read(
+            places, unknown, ones, None, list(self.columns) if names is None else names
+        ).result()
 
-    def _batch(
+    def _read(
         self,
         places: Ints,
         probability: NDArray[np.float64],
         weight: NDArray[np.float32],
-        names: list[str] | None = None,
-    ) -> Batch:
+        columns: dict[str, NDArray] | None,
+        names: list[str],
+    ) -> Draw:
         sequencer = self.sequencer
-        item = {name: column[places].astype(np.int64) for name, column in self._table.items()}
-        lefts = sequencer.context - item["context"] + sequencer.burn_in - item["burn_in"]
-        columns = self.storage.read(
-            list(self.columns) if names is None else names,
+        item = self.items.get(places)
+        if columns is None:
+            columns = {
+                name: np.empty(self._shape(name, len(places)), self.columns[name].dtype) for name in names
+            }
+        for name, column in columns.items():
+            if column.shape != self._shape(name, len(places)):
+                raise ValueError(
+                    f"out must be a batch of {len(places)} items of this replay, got {column.shape}"
+                )
+        jobs = self.storage.read(
+            columns,
             item["slot"],
             item["offset"],
-            lefts,
-            self._rows(places),
-            sequencer.rows - sequencer.context,
+            sequencer.context - item["context"] + sequencer.burn_in - item["burn_in"],
+            item["rows"],
             sequencer.context,
+            THREADS,
         )
-        return Batch(
+        batch = Batch(
             columns,
-            self._core[places],
+            self.items.core[places],
             item["burn_in"],
             item["length"],
             item["lookahead"],
-            self._ids(places),
+            self.items.ids(places),
             probability,
             weight,
         )
+        return Draw(batch, jobs)
+
+    def _shape(self, name: str, n: int) -> tuple[int, ...]:
+        """Shape of a column of a batch of n items."""
+        column, sequencer = self.columns[name], self.sequencer
+        return (n, column.context + sequencer.rows - sequencer.context, *column.shape)
 
     # -- priorities ------------------------------------------------------------------------------------
 
@@ -272,55 +270,30 @@ class Replay:
                 f"priorities must be finite and >= 0, got {priorities[bad][0]} for item {int(ids[bad][0])}: "
                 "look for NaN in the loss; no priority was changed"
             )
-        places, held = self._places(ids)
+        places, held = self.items.locate(ids)
         self.late_updates += int(np.count_nonzero(~held))
         self.selector.update(places[held], priorities[held])
 
-    def _places(self, ids: Ints) -> tuple[Ints, NDArray[np.bool_]]:
-        places, generation = ids % self.capacity, ids // self.capacity
-        unknown = (ids < 0) | (generation > self._table["generation"][places])
-        unknown |= (generation == self._table["generation"][places]) & ~self._live[places]
-        if unknown.any():
-            raise ValueError(f"id {int(ids[unknown][0])} was never given out by this replay")
-        return places, generation == self._table["generation"][places]
-
     def priorities(self) -> NDArray[np.float64]:
         """What the selector holds for each item, in no order: for a histogram."""
-        return self.selector.values(np.flatnonzero(self._live))
+        return self.selector.values(self.items.places)
 
     @property
     def nbytes(self) -> int:
         """Bytes held now: steps, items and index."""
-        index = sum(column.nbytes for column in self._table.values()) + self._live.nbytes + self._free.nbytes
-        index += self.selector.nbytes + self.remover.nbytes
-        return index + self._core.nbytes + sum(self.storage.nbytes.values())
+        index = self.items.nbytes + self.selector.nbytes + self.remover.nbytes
+        return index + self.items.core.nbytes + sum(self.storage.nbytes.values())
 
     # -- state -----------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what this replay will do next."""
-        return {
-            "table": {name: column.copy() for name, column in self._table.items()},
-            "live": self._live.copy(),
-            "core": self._core[self._live].copy(),
-            "free": self._free[: self._free_count].copy(),
-            "steps_written": self.steps_written,
-            "late_updates": self.late_updates,
-            "storage": self.storage.state_dict(),
-            "sequencer": self.sequencer.state_dict(),
-            "selector": self.selector.state_dict(),
-            "remover": self.remover.state_dict(),
-        }
+        parts = {name: getattr(self, name).state_dict() for name in _PARTS}
+        return {"steps_written": self.steps_written, "late_updates": self.late_updates, **parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state_dict` was taken; the replay must have been built alike."""
-        for name, column in self._table.items():
-            column[:] = state["table"][name]
-        self._live[:] = state["live"]
-        self._core[self._live] = state["core"]
-        self._free_count = len(state["free"])
-        self._free[: self._free_count] = state["free"]
         self.steps_written = state["steps_written"]
         self.late_updates = state["late_updates"]
-        for name in ("storage", "sequencer", "selector", "remover"):
+        for name in _PARTS:
             getattr(self, name).load_state_dict(state[name])

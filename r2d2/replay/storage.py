@@ -15,8 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from r2d2.blobs import Blobs
-from r2d2.replay.codecs import CompressedColumn, RawColumn, make_store
+from r2d2.blobs import Blobs, RowBlobs
+from r2d2.replay.codecs import CompressedColumn, Job, RawColumn, make_store
 from r2d2.types import Column
 
 Ints = NDArray[np.int64]
@@ -183,45 +183,61 @@ class Storage:
 
     def read(
         self,
-        names: list[str],
+        columns: dict[str, NDArray],
         slots: Ints,
         offsets: Ints,
         lefts: Ints,
         totals: Ints,
-        width: int,
         context: int,
-    ) -> dict[str, NDArray]:
-        """Columns [B, column context + width, ...] of items; `lefts` counts from the widest context."""
+        parts: int,
+    ) -> list[Job]:
+        """Put items' rows into `columns` [B, column context + T, ...]; `lefts` counts from the widest one.
+
+        Returns jobs that finish it by decoding, see `ColumnStore.read`.
+        """
+        jobs: list[Job] = []
+        width = max(out.shape[1] - self.columns[name].context for name, out in columns.items())
         rows = _rows(slots, offsets, lefts, totals, context + width, self.block, self.following)
-        return {
-            name: self.stores[name].read(rows[:, context - self.columns[name].context :], self.open_stream)
-            for name in names
-        }
+        for name, out in columns.items():
+            wanted = rows[:, context - self.columns[name].context :]
+            jobs += self.stores[name].read(wanted, self.open_stream, out, parts)
+        return jobs
 
     @property
     def nbytes(self) -> dict[str, int]:
         """Bytes by column, as allocated or compressed now."""
         return {name: store.nbytes for name, store in self.stores.items()}
 
+    @property
+    def _raw(self) -> list[NDArray]:
+        return [store.data for _, store in sorted(self.stores.items()) if isinstance(store, RawColumn)]
+
     def state_dict(self) -> dict[str, Any]:
-        """Everything; full blocks of large columns as blobs, which a checkpoint writes only once."""
+        """Everything. Full blocks are blobs, which a checkpoint writes only once; open ones are copied."""
         used = np.flatnonzero(self.refs > 0)
         full = used[self.open_stream[used] < 0]
         full = full[np.argsort(self.serial[full])]
-        columns: dict[str, Any] = {}
-        for name, store in self.stores.items():
-            if isinstance(store, RawColumn):
-                columns[name] = store.data[used]
-            else:
-                data = [store.frozen[slot] for slot in full.tolist()]
-                columns[name] = {"full": Blobs(self.serial[full], data), "filling": store.filling.copy()}
+        filling = used[self.open_stream[used] >= 0]
+        keys = self.serial[full]
+        compressed = {
+            name: {
+                "full": Blobs(keys, [store.frozen[slot] for slot in full.tolist()]),
+                "filling": store.filling.copy(),
+            }
+            for name, store in self.stores.items()
+            if isinstance(store, CompressedColumn)
+        }
         return {
             **{name: getattr(self, name).copy() for name in _ARRAYS},
             "free": self._free[: self._free_count].copy(),
             "next_serial": self._next_serial,
-            "used": used,
             "full": full,
-            "columns": columns,
+            "filling": filling,
+            "compressed": compressed,
+            "raw": {
+                "full": Blobs(keys, RowBlobs(self._raw, full)),
+                "filling": [data[filling] for data in self._raw],
+            },
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -230,10 +246,12 @@ class Storage:
         self._free_count = len(state["free"])
         self._free[: self._free_count] = state["free"]
         self._next_serial = state["next_serial"]
+        full, filling = state["full"], state["filling"]
+        for data, saved in zip(self._raw, state["raw"]["filling"], strict=True):
+            data[filling] = saved
+        RowBlobs(self._raw, full).load(state["raw"]["full"].data)
         for name, store in self.stores.items():
-            saved = state["columns"][name]
             if isinstance(store, CompressedColumn):
-                store.filling[:] = saved["filling"]
-                store.load(state["full"], saved["full"].data)
-            else:
-                store.data[state["used"]] = saved
+                blocks = state["compressed"][name]
+                store.filling[:] = blocks["filling"]
+                store.load(full, blocks["full"].data)
