@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -81,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(USAGE.format(presets=", ".join(PRESETS)))
         return 0 if args else 2
     if args[0] not in commands:
-        print(f"r2d2: unknown command {args[0]!r}: use one of {', '.join(commands)}", file=sys.stderr)
+        print(f"r2d2: unknown command {args[0]!r}: {_known(args[0], commands)}", file=sys.stderr)
         return 2
     try:
         return commands[args[0]](args[1:])
@@ -90,6 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"r2d2 {args[0]}: {error}", file=sys.stderr)
         return 2 if isinstance(error, (ValueError, MemoryError)) else 1
+    except KeyboardInterrupt:
+        print(f"r2d2 {args[0]}: interrupted, without saving", file=sys.stderr)
+        return 130
 
 
 def pick_preset() -> tuple[str, str]:
@@ -103,14 +107,12 @@ def pick_preset() -> tuple[str, str]:
 
 def train(args: list[str]) -> int:
     """`r2d2 train`."""
-    from r2d2.runtime import run_folder  # torch takes seconds to import: not for --help
-
-    preset, why = pick_preset()
     if args and not args[0].startswith("-"):
-        preset, why = args[0], ""
-        args = args[1:]
+        preset, why, args = args[0], "", args[1:]
         if preset not in PRESETS:
-            raise UserError(f"unknown preset {preset!r}: use one of {', '.join(PRESETS)}")
+            raise UserError(f"unknown preset {preset!r}: {_known(preset, PRESETS)}")
+    else:
+        preset, why = pick_preset()
     parsed = tyro.cli(Train, args=shorten(args), default=Train(PRESETS[preset]), prog=f"r2d2 train {preset}")
     config = parsed.config
     run_dir = parsed.run_dir or default_run_dir(config, preset)
@@ -121,26 +123,28 @@ def train(args: list[str]) -> int:
         )
     if why:
         print(f"preset {preset}, because {why}; `r2d2 train PRESET` names another")
+    from r2d2.runtime import run_folder  # torch takes seconds to import: not for a mistyped option
+
     return run_folder.start(config, run_dir, preset=preset)
 
 
 def resume(args: list[str]) -> int:
     """`r2d2 resume`."""
+    parsed = tyro.cli(Resume, args=args, prog="r2d2 resume")
     from r2d2.runtime import run_folder  # torch takes seconds to import: not for --help
 
-    parsed = tyro.cli(Resume, args=args, prog="r2d2 resume")
     return run_folder.resume(parsed.run_dir, parsed.checkpoint, steps=parsed.steps, track=parsed.track)
 
 
 def evaluate(args: list[str]) -> int:
     """`r2d2 evaluate`."""
-    from r2d2.runtime import run_folder  # torch takes seconds to import: not for --help
-
     parsed = tyro.cli(Evaluate, args=args, prog="r2d2 evaluate")
     for name in ("episodes", "seed"):
         least = 1 if name == "episodes" else 0
         if getattr(parsed, name) < least:
             raise UserError(f"--{name} must be at least {least}, got {getattr(parsed, name)}")
+    from r2d2.runtime import run_folder  # torch takes seconds to import: not for --help
+
     return run_folder.evaluate(
         parsed.run_dir, parsed.checkpoint, episodes=parsed.episodes, video=parsed.video, seed=parsed.seed
     )
@@ -153,6 +157,12 @@ def shorten(args: list[str]) -> list[str]:
         name, equals, value = arg.partition("=")
         long.append(SHORT.get(name, name) + equals + value)
     return long
+
+
+def _known(name: str, names: Iterable[str]) -> str:
+    """What may have been meant by `name`, and all that is known."""
+    near = difflib.get_close_matches(name, names, 1)
+    return f"{f'did you mean {near[0]}? ' if near else ''}use one of {', '.join(names)}"
 
 
 def default_run_dir(config: Config, preset: str) -> Path:

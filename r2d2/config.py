@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import operator
 import types
 import typing
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ class EnvConfig:
     """Atari: what a lost life means to the learner (R2D2 section 5)."""
     threads: int = 0
     """Atari: emulator threads; 0 is one for each core."""
-    options: dict[str, float] = field(default_factory=dict)
+    options: dict[str, int | float] = field(default_factory=dict)
     """Keyword arguments of our own tasks, as `--env.options delay 20`."""
 
 
@@ -149,6 +150,8 @@ class RunConfig:
     """auto, cpu, cuda, cuda:1, mps."""
     threads: int = 0
     """CPU threads of the networks; 0 is one for each core."""
+    prefetch: bool = True
+    """Decode the next batch while the learner works; the numbers are the same either way."""
     log_period: int = 10_000
     """Environment steps between log lines."""
     checkpoint_period: int = 500_000
@@ -181,6 +184,39 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
 
+_ANY = float("inf")
+# Numbers outside of these stop a run in the middle or make no sense in it; the parts check the rest.
+RANGES: dict[str, tuple[float, float]] = {
+    "env.count": (1, _ANY),
+    "env.threads": (0, _ANY),
+    **{f"network.{name}": (1, _ANY) for name in ("stack", "features", "core_width", "hidden")},
+    **{f"replay.{name}": (1, _ANY) for name in ("steps", "block", "min_steps")},
+    **{f"replay.{name}": (0, 1) for name in ("alpha", "beta", "eta")},
+    **{f"learner.{name}": (1, _ANY) for name in ("batch", "target_period")},
+    **{
+        f"learner.{name}": (0, _ANY) for name in ("learning_rate", "adam_epsilon", "clip_norm", "reward_clip")
+    },
+    "learner.discount": (0, 1),
+    **{f"actor.{name}": (0, 1) for name in ("epsilon_base", "epsilon_end")},
+    "actor.epsilon_power": (0, _ANY),
+    **{f"actor.{name}": (1, _ANY) for name in ("epsilon_steps", "weights_period")},
+    "run.seed": (0, 2**63 - 1),
+    **{f"run.{name}": (0, _ANY) for name in ("threads", "evaluate_period", "video_period")},
+    **{
+        f"run.{name}": (1, _ANY) for name in ("steps", "log_period", "checkpoint_period", "evaluate_episodes")
+    },
+}
+
+
+def check_ranges(config: Config) -> None:
+    """Raise ValueError for the first number that is out of its range, naming the field and the bounds."""
+    for name, (low, high) in RANGES.items():
+        value = operator.attrgetter(name)(config)
+        if not low <= value <= high:
+            bound = f"at least {low}" if high == _ANY else f"in [{low}, {high}]"
+            raise ValueError(f"{name} must be {bound}, got {value}")
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """Plain nested dicts that JSON can hold."""
     return dataclasses.asdict(config)
@@ -199,7 +235,7 @@ def from_dict(values: Mapping[str, Any], cls: Any = Config, path: str = "") -> A
         kind = hints[key]
         if dataclasses.is_dataclass(kind):
             value = from_dict(value, kind, f"{path}{key}.")
-        elif typing.get_origin(kind) is tuple:
+        elif typing.get_origin(kind) is tuple and isinstance(value, list):  # JSON has no tuples
             value = tuple(value)
         _check_type(f"{path}{key}", value, kind)
         arguments[key] = value

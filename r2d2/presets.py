@@ -17,9 +17,9 @@ from r2d2.config import (
 # The paper's values are the defaults.
 R2D2 = Config()
 
-# The same algorithm, tuned for two CPU cores (ours): 42 x 42 frames, a small network, shorter sequences, and a
-# replay ratio at which the learner and not the emulator takes most of the time. The target network is copied
-# often: each copy carries values back by n steps, and few updates are made in an hour.
+# The same algorithm, tuned for two CPU cores (ours): 42 x 42 frames, a small network, shorter sequences, and
+# a replay ratio at which the learner and not the emulator takes most of the time. The target network is
+# copied often: each copy carries values back by n steps, and few updates are made in an hour.
 R2D2_SMALL = Config(
     env=EnvConfig(count=32, frame_size=42),
     network=NetworkConfig(torso="small", features=256, core_width=128, hidden=128),
@@ -28,7 +28,7 @@ R2D2_SMALL = Config(
     ),
     learner=LearnerConfig(batch=16, discount=0.99, learning_rate=5e-4, adam_epsilon=1e-4, target_period=60),
     actor=ActorConfig(weights_period=25),
-    run=RunConfig(steps=3_000_000, checkpoint_period=250_000, evaluate_period=100_000),
+    run=RunConfig(steps=2_000_000, checkpoint_period=250_000, evaluate_period=100_000),
 )
 
 # DQN (Mnih et al. 2015) with Adam, on the sequence machinery: one trained step, no core, uniform draws.

@@ -1,5 +1,6 @@
 """Sequence replay as a library of its own: numpy in, numpy out, no torch."""
 
+from r2d2.replay.draw import Draw
 from r2d2.replay.limiter import RateLimiter
 from r2d2.replay.removers import Fifo, Remover
 from r2d2.replay.replay import Replay
@@ -10,6 +11,7 @@ from r2d2.types import Batch, Column, Items
 __all__ = [
     "Batch",
     "Column",
+    "Draw",
     "Fifo",
     "Items",
     "Proportional",

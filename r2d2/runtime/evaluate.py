@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from envs.make import make_single
+from envs.vector import RecordableEnv
 from r2d2.agent.actor import Actor, Environments, Episode
 from r2d2.agent.networks import QNetwork
+from r2d2.config import EnvConfig
 
 VIDEO_FPS = 15  # agent steps/s: an Atari game runs at 60 frames/s and a step is 4 frames
 
@@ -31,6 +35,13 @@ def play(actor: Actor, seed: int) -> list[Episode]:
             episode = actor.episodes.popleft()
             first.setdefault(episode.slot, episode)
     return [first[slot] for slot in sorted(first)]
+
+
+def film_set(env: EnvConfig) -> RecordableEnv:
+    """One environment that can be filmed; ValueError, with the remedy, if a package is missing."""
+    if importlib.util.find_spec("imageio") is None or importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise ValueError("a video needs imageio and its ffmpeg: pip install 'r2d2[video]'")
+    return make_single(env.id, protocol=env.protocol, frame_size=env.frame_size, options=dict(env.options))
 
 
 def record(actor: Actor, environment: Any, seed: int, path: Path) -> Episode:

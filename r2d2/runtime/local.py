@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.make import make, make_single
+from envs.make import make
 from r2d2 import build, checkpoint
 from r2d2.agent.actor import Episode, initial_priorities
 from r2d2.config import Config, to_dict
-from r2d2.runtime.evaluate import make_greedy, parameter_hash, play, record, summary
+from r2d2.replay import Draw
+from r2d2.runtime.evaluate import film_set, make_greedy, parameter_hash, play, record, summary
 from r2d2.runtime.meter import Meter
 from r2d2.tracking import Tracker
+from r2d2.types import Batch
 
 CHECKPOINTS = "checkpoints"  # folder in a run folder
 RECENT_EPISODES = 50  # over which the mean return in the log is taken
@@ -73,8 +75,11 @@ class LocalRun:
         self.next_save = config.run.checkpoint_period
         self.next_evaluation = config.run.evaluate_period
         self.best_return = float("-inf")
+        self.ended_at = 0  # the `run.steps` at which this run came to its end
         self.stop = False
         self._checkpoint: Path | None = None  # that this run last saved or loaded
+        self._drawn: Draw | None = None  # the next batch; forgotten at a barrier
+        self._spare: Batch | None = None  # a batch whose arrays may be filled again
         self._reset()
 
     # -- the loop --------------------------------------------------------------------------------------
@@ -91,9 +96,12 @@ class LocalRun:
             self._report(force=ending)
             if self._evaluation_due(ending):
                 self.evaluate()
+            solved = self._solved()
+            if (ending or solved) and not self.stop:
+                self.ended_at = self.config.run.steps
             if save:
                 self.save()
-            if ending or self._solved():
+            if ending or solved:
                 break
         if not save:
             self._act(cut=True)
@@ -101,8 +109,8 @@ class LocalRun:
 
     @property
     def finished(self) -> bool:
-        """Whether `run.steps` have been made, to within one step of the vector."""
-        return self.actor.steps + self.environments.num_envs > self.config.run.steps
+        """Whether it came to its end: `run.steps` made, to within two steps of the vector, or solved."""
+        return max(self.ended_at, self.actor.steps) >= self.config.run.steps
 
     def _act(self, *, cut: bool) -> None:
         for rows in self.actor.step(cut=cut):
@@ -123,13 +131,25 @@ class LocalRun:
         )  # fmt: skip
 
     def _learn(self) -> None:
+        """As many updates as are due. The next batch is drawn, and decodes, while the learner works on this
+        one: so its priorities are one update old, whether it is prefetched or not."""
         r, batch_size = self.config.replay, self.config.learner.batch
         while len(self.replay) and self.limiter.can_sample(batch_size * r.unroll):
-            batch = self.replay.sample(batch_size, self.rng, beta=r.beta)
+            batch = (self._drawn or self._draw()).result()
+            self._drawn = self._draw()
             update = self.learner.update(batch)
             self.replay.update_priorities(batch.ids, update.priorities)
             self.limiter.sample(batch.steps)
             self.meter.add(update.metrics)
+            self._spare = batch
+
+    def _draw(self) -> Draw:
+        beta = self.config.replay.beta
+        draw = self.replay.draw(self.config.learner.batch, self.rng, beta=beta, out=self._spare)
+        self._spare = None  # its arrays are being filled
+        if not self.config.run.prefetch:
+            draw.result()
+        return draw
 
     def _refresh_actor(self) -> None:
         if self.vector_steps % self.config.actor.weights_period == 0:
@@ -186,11 +206,8 @@ class LocalRun:
             self._film(seed)
 
     def _film(self, seed: int) -> None:
-        env = self.config.env
         path = self.run_dir / "videos" / f"step-{self.actor.steps}.mp4"
-        single = make_single(
-            env.id, protocol=env.protocol, frame_size=env.frame_size, options=dict(env.options)
-        )
+        single = film_set(self.config.env)
         greedy = make_greedy(
             single, self.learner.network, stack=self.config.network.stack, pixels=self.pixels
         )
@@ -201,6 +218,7 @@ class LocalRun:
     # -- checkpoints -----------------------------------------------------------------------------------
 
     def _reset(self) -> None:
+        self._drawn = None
         self.actor.reset(child_seed(self.config.run.seed, _ENVIRONMENTS, self.saves))
 
     def save(self) -> Path:
@@ -233,6 +251,7 @@ class LocalRun:
     def load(self, path: Path) -> None:
         """Go on exactly where `save` left off; `path` is one checkpoint."""
         state = checkpoint.load(path)
+        self._check_same(state["config"])
         self._checkpoint = path
         for name in ("learner", "actor", "replay", "limiter", "meter", "tracker"):
             getattr(self, name).load_state_dict(state[name])
@@ -244,7 +263,20 @@ class LocalRun:
         self.actor.epsilon = build.epsilon(self.config, self.environments.num_envs, self.actor.steps)
         self._reset()
 
+    def _check_same(self, saved: dict[str, Any]) -> None:
+        """Refuse a state whose parts were built otherwise; how it is trained further may change."""
+        now = to_dict(self.config)
+        for section in ("env", "network", "replay"):
+            for name, value in now[section].items():
+                before = saved[section].get(name, value)
+                if value != before and name != "threads":
+                    raise ValueError(
+                        f"{section}.{name} is {value} in config.json but {before} in the checkpoint: put it "
+                        "back, or start a new run"
+                    )
+
 
 _COUNTERS = (
     "saves", "evaluations", "vector_steps", "next_log", "next_save", "next_evaluation", "best_return",
+    "ended_at",
 )  # fmt: skip

@@ -19,12 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from envs.make import make, make_single
+from envs.make import make
 from r2d2 import build, checkpoint
-from r2d2.config import Config, from_dict, to_dict
+from r2d2.config import Config, check_ranges, from_dict, to_dict
 from r2d2.memory import check_fits
 from r2d2.provenance import provenance
-from r2d2.runtime.evaluate import make_greedy, play, record, summary
+from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
 from r2d2.runtime.local import CHECKPOINTS, LocalRun
 from r2d2.tracking import open_tracker
 
@@ -70,6 +70,7 @@ def evaluate(run_dir: Path, path: Path | None, *, episodes: int, video: bool, se
     state = checkpoint.load(path)
     env = config.env
     options = dict(env.options)
+    single = film_set(env) if video else None  # what cannot be filmed is refused before anything is played
     environments = make(
         env.id,
         episodes,
@@ -93,9 +94,8 @@ def evaluate(run_dir: Path, path: Path | None, *, episodes: int, video: bool, se
         "lengths": [episode.length for episode in played],
         **summary(played),
     }
-    if video:
+    if single is not None:
         file = run_dir / "videos" / f"{path.name}-seed{seed}.mp4"
-        single = make_single(env.id, protocol=env.protocol, frame_size=env.frame_size, options=options)
         filmed = record(
             make_greedy(single, network, stack=config.network.stack, pixels=pixels), single, seed, file
         )
@@ -121,7 +121,10 @@ def read_config(run_dir: Path) -> tuple[Config, str]:
 
 
 def _make(config: Config, run_dir: Path, preset: str) -> LocalRun:
+    check_ranges(config)
     check_fits(build.replay_bytes(config))
+    if config.run.video_period:
+        film_set(config.env).close()  # not after hours, at the first video
     env = config.env.id.split("/")[-1]
     tracker = open_tracker(
         run_dir,
@@ -176,7 +179,7 @@ def _checkpoint(run_dir: Path, path: Path | None) -> Path:
         return path
     newest = checkpoint.latest(run_dir / CHECKPOINTS)
     if newest is None:
-        raise ValueError(f"{run_dir} holds no complete checkpoint yet: start it again with `r2d2 train`")
+        raise ValueError(f"{run_dir} holds no complete checkpoint to go on from: remove it and train again")
     return newest
 
 

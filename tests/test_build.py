@@ -1,0 +1,151 @@
+"""Laws of building: each preset trains as it is, and each number of a config reaches the part it is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from run_cases import differences, new_run, tiny
+
+from r2d2 import build
+from r2d2.agent.actor import Actor
+from r2d2.config import Config, from_dict, to_dict
+from r2d2.presets import PRESETS
+from r2d2.replay import Proportional, Uniform
+
+
+def preset(name: str, env_id: str, *, count: int, batch: int, ratio: float) -> Config:
+    """The method as it is, with sizes for a second of work."""
+    values: dict[str, Any] = to_dict(PRESETS[name])
+    values["env"] |= {"id": env_id, "count": count, "threads": 1}
+    values["replay"] |= {"steps": 2000, "min_steps": 20, "ratio": ratio}
+    values["learner"]["batch"] = batch
+    values["run"] |= {"threads": 1, "track": "none", "device": "cpu"}
+    config: Config = from_dict(values)
+    return config
+
+
+def two_updates(config: Config, folder: Path) -> None:
+    run = new_run(config, folder)
+    before = {name: value.clone() for name, value in run.learner.network.state_dict().items()}
+    for _ in range(400):
+        run._act(cut=False)
+        run._learn()
+        run._refresh_actor()
+        if run.learner.updates >= 2:
+            break
+    assert run.learner.updates >= 2
+    after = run.learner.network.state_dict()
+    assert all(torch.isfinite(value).all() for value in after.values())
+    assert len(differences(before, dict(after))) == len(before)  # every parameter has a gradient
+    assert np.isfinite(list(run.meter.take().values())).all()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_learns_from_vectors(name: str, tmp_path: Path) -> None:
+    two_updates(preset(name, "CartPole-v1", count=4, batch=4, ratio=8.0), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["r2d2", "r2d2-small", "dqn"])
+def test_presets_learn_from_frames_of_a_game(name: str, tmp_path: Path) -> None:
+    two_updates(preset(name, "ALE/Pong-v5", count=2, batch=2, ratio=2.0), tmp_path)
+
+
+def test_every_number_of_the_replay_reaches_its_part() -> None:
+    config = tiny(
+        replay__steps=700, replay__burn_in=3, replay__unroll=9, replay__n_step=4, replay__period=6,
+        replay__alpha=0.7, replay__block=11, network__stack=3,
+    )  # fmt: skip
+    made = build.replay(config, (4,), "float32", streams=2, core_size=16)
+    sequencer = made.sequencer
+    assert (sequencer.burn_in, sequencer.unroll, sequencer.n_step, sequencer.period) == (3, 9, 4, 6)
+    assert sequencer.context == 2
+    assert made.storage.block == 11
+    assert made.capacity == -(-700 // 6)
+    assert isinstance(made.selector, Proportional)
+    assert made.selector.alpha == 0.7
+    assert {column.codec for column in made.columns.values()} == {"raw"}  # vectors are never compressed
+    frames = build.replay(config, (42, 42), "uint8", streams=2, core_size=16)
+    assert frames.columns["observation"].codec == config.replay.codec == "lz4"
+    uniform = build.replay(tiny(replay__selector="uniform"), (4,), "float32", streams=2, core_size=16)
+    assert isinstance(uniform.selector, Uniform)
+
+
+def test_every_number_of_the_learner_reaches_it() -> None:
+    config = tiny(
+        learner__discount=0.9, learner__learning_rate=0.01, learner__adam_epsilon=0.02,
+        learner__clip_norm=3.0, learner__target_period=11, learner__double=False, learner__rescaling=False,
+        learner__reward_clip=2.0, learner__precision="bfloat16", replay__eta=0.3,
+        replay__initial_state="zero", replay__burn_in=3, replay__unroll=9, replay__n_step=4,
+    )  # fmt: skip
+    net = build.network(config, (4,), "float32", 2)
+    made = build.learner(config, net, pixels=False, device=torch.device("cpu"))
+    (group,) = made.optimiser.param_groups
+    assert (group["lr"], group["eps"]) == (0.01, 0.02)
+    assert (made.discount, made.eta, made.clip_norm, made.target_period) == (0.9, 0.3, 3.0, 11)
+    assert (made.burn_in, made.unroll, made.n_step) == (3, 9, 4)
+    assert (made.double, made.rescaling, made.reward_clip) == (False, False, 2.0)
+    assert (made.initial_state, made.precision) == ("zero", torch.bfloat16)
+    assert build.limiter(tiny(replay__ratio=1.5, replay__min_steps=77)).ratio == 1.5
+    assert build.limiter(tiny(replay__ratio=1.5, replay__min_steps=77)).min_steps == 77
+
+
+def test_the_network_follows_the_config() -> None:
+    config = tiny(network__core="gru", network__core_width=24, network__features=20, network__dueling=False)
+    net = build.network(config, (4,), "float32", 3)
+    assert isinstance(net.core, torch.nn.GRU)
+    assert (net.core.input_size, net.core.hidden_size) == (20 + 3 + 1, 24)
+    assert isinstance(net.head, torch.nn.Sequential)
+    plain = build.network(tiny(network__core="none", network__previous_inputs=False), (4,), "float32", 3)
+    assert plain.core_size == 0
+    biased = build.network(tiny(network__forget_bias=2.0), (4,), "float32", 3)
+    unbiased = build.network(tiny(), (4,), "float32", 3)
+    difference = differences(dict(unbiased.state_dict()), dict(biased.state_dict()))
+    assert difference == ["/core.bias_hh_l0"]
+
+
+def test_weights_depend_on_the_seed_alone() -> None:
+    """Not on what torch drew before; and torch's own generator is left where it was."""
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first = build.network(tiny(run__seed=1), (4,), "float32", 2).state_dict()
+    assert (torch.random.get_rng_state() == before).all()
+    torch.rand(3)
+    again = build.network(tiny(run__seed=1), (4,), "float32", 2).state_dict()
+    other = build.network(tiny(run__seed=2), (4,), "float32", 2).state_dict()
+    assert differences(dict(first), dict(again)) == []
+    assert differences(dict(first), dict(other))
+
+
+def test_what_counts_as_pixels() -> None:
+    assert build.is_pixels((84, 84), "uint8")
+    assert build.is_pixels((64, 64, 3), "uint8")
+    assert not build.is_pixels((84,), "uint8")
+    assert not build.is_pixels((84, 84), "float32")
+
+
+def test_life_loss_and_exploration_reach_the_actor(tmp_path: Path) -> None:
+    run = new_run(tiny(env__life_loss="roll", env__count=3), tmp_path)
+    made: Actor = run.actor
+    assert made.life_loss == "roll"
+    np.testing.assert_allclose(made.epsilon, [0.4, 0.4**4.5, 0.4**8])
+    linear = tiny(actor__exploration="linear", actor__epsilon_end=0.1, actor__epsilon_steps=100)
+    assert build.epsilon(linear, 2, 0).tolist() == [1.0, 1.0]
+    np.testing.assert_allclose(build.epsilon(linear, 2, 50), [0.55, 0.55])
+    np.testing.assert_allclose(build.epsilon(linear, 2, 1000), [0.1, 0.1])
+
+
+def test_a_device_that_is_not_there_is_named_with_one_that_is() -> None:
+    assert build.device(tiny(run__device="cpu")).type == "cpu"
+    assert build.device(tiny(run__device="auto")).type in ("cpu", "cuda", "mps")
+    for name in ("cuda:99", "abacus"):
+        with pytest.raises(ValueError, match=f"run.device '{name}' .*try --run.device cpu"):
+            build.device(tiny(run__device=name))
+
+
+def test_threads_zero_is_one_for_each_core() -> None:
+    assert build.threads(tiny(run__threads=3)) == 3
+    assert build.threads(tiny(run__threads=0)) >= 1
