@@ -19,7 +19,7 @@ from r2d2.presets import PRESETS
 
 USAGE = """usage: r2d2 COMMAND ...
 
-  train [PRESET] [--env ID] [--seed S] [--run-dir DIR] [--any.config.field VALUE]
+  train [PRESET] [--env ID] [--seed S] [--run-dir DIR] [--dry-run] [--any.config.field VALUE]
       train; presets: {presets} (without one, picked by hardware)
   resume RUN_DIR [--steps N] [--checkpoint PATH] [--track MODE]
       go on exactly where a run stopped
@@ -42,6 +42,8 @@ class Train:
     config: Annotated[Config, tyro.conf.arg(name="")]
     run_dir: Path | None = None
     """Folder of the run; default is runs/<task>-<preset>-<seed>-<time>."""
+    dry_run: bool = False
+    """Say what the replay will take in memory, by column, and stop."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,8 @@ def train(args: list[str]) -> int:
         print(f"preset {preset}, because {why}; `r2d2 train PRESET` names another")
     from r2d2.runtime import run_folder  # torch takes seconds to import: not for a mistyped option
 
+    if parsed.dry_run:
+        return run_folder.size_report(config)
     return run_folder.start(config, run_dir, preset=preset)
 
 

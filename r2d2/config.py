@@ -160,8 +160,8 @@ class RunConfig:
     """Environment steps between greedy evaluations; 0 is never."""
     evaluate_episodes: int = 10
     """Episodes of an evaluation, one environment each."""
-    video_period: int = 0
-    """Evaluations between videos; 0 is never."""
+    video_period: int = 5
+    """Evaluations between videos of one greedy episode; 0 is never."""
     stop_return: float | None = None
     """Stop once an evaluation's mean return reaches this."""
     track: Literal["auto", "wandb", "wandb-offline", "none"] = "auto"
@@ -215,6 +215,19 @@ def check_ranges(config: Config) -> None:
         if not low <= value <= high:
             bound = f"at least {low}" if high == _ANY else f"in [{low}, {high}]"
             raise ValueError(f"{name} must be {bound}, got {value}")
+
+
+def check_same_parts(saved: Mapping[str, Any], config: Config) -> None:
+    """Refuse to load a state whose parts were built otherwise; how it is trained further may change."""
+    now = to_dict(config)
+    for section in ("env", "network", "replay"):
+        for name, value in now[section].items():
+            before = saved[section].get(name, value)
+            if value != before and name != "threads":
+                raise ValueError(
+                    f"{section}.{name} is {value} in config.json but {before} in the checkpoint: "
+                    "put it back, or start a new run"
+                )
 
 
 def to_dict(config: Any) -> dict[str, Any]:

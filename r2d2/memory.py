@@ -14,6 +14,9 @@ from r2d2.types import Column
 ASSUMED_RATIO = {"raw": 1.0, "lz4": 15.0, "zstd": 25.0}
 
 
+SHARE = 0.9  # of the available memory, for the replay; networks, environments and batches want some too
+
+
 def replay_bytes(columns: Mapping[str, Column], *, steps: int, items: int, core_size: int) -> dict[str, int]:
     """Bytes at capacity by column, with the items' core states and index."""
     sizes = {name: int(steps * c.row_bytes / ASSUMED_RATIO[c.codec]) for name, c in columns.items()}
@@ -33,13 +36,30 @@ def available_bytes() -> int:
 def check_fits(sizes: Mapping[str, int]) -> None:
     """Raise MemoryError, with the bytes needed and available and what to change, if a replay cannot fit."""
     needed, free = sum(sizes.values()), available_bytes()
-    if needed > 0.9 * free:  # networks, environments and batches want some too
+    if needed > SHARE * free:
         largest = max(sizes, key=lambda name: sizes[name])
         raise MemoryError(
             f"the replay needs {gigabytes(needed)} at capacity ({gigabytes(sizes[largest])} of it for "
             f"{largest}) but only {gigabytes(free)} are available: lower --replay.steps, lower "
             "--env.frame-size or use --replay.codec zstd"
         )
+
+
+def size_table(sizes: Mapping[str, int], *, steps: int) -> str:
+    """Bytes per step and at capacity by column, the total, and how many steps would fit here."""
+    total = sum(sizes.values())
+    rows = [*sizes.items(), ("total", total)]
+    lines = [f"{name:18} {n / steps:12,.2f} bytes/step {n / 1e9:10.3f} GB" for name, n in rows]
+    free = available_bytes()
+    fits = int(SHARE * free * steps / total)
+    lines.append(
+        f"available {free / 1e9:.1f} GB: up to {fits:,} steps of this kind fit (asked for: {steps:,})"
+    )
+    lines.append(
+        f"compressed columns are estimated at {ASSUMED_RATIO['lz4']:g} times (lz4), "
+        f"{ASSUMED_RATIO['zstd']:g} times (zstd); the run logs the true size as replay_bytes"
+    )
+    return "\n".join(lines)
 
 
 def gigabytes(n: int) -> str:

@@ -50,6 +50,23 @@ class Column:
         """Bytes of one uncompressed step."""
         return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
 
+    def check(self, name: str, values: NDArray, streams: NDArray[np.int64]) -> None:
+        """Raise ValueError if values [K, ...] of these streams [K] would not be stored as they are."""
+        if values.shape != (len(streams), *self.shape):
+            raise ValueError(f"{name} must have shape {(len(streams), *self.shape)}, got {values.shape}")
+        if not np.can_cast(values.dtype, self.dtype, "same_kind"):
+            raise ValueError(f"{name} must be {self.dtype}, got {values.dtype}: convert it first")
+        if values.dtype.kind not in "fiu" or (values.dtype.kind != "f" and values.dtype == self.dtype):
+            return
+        limits = np.finfo(self.dtype) if np.dtype(self.dtype).kind == "f" else np.iinfo(self.dtype)
+        fits = (values >= limits.min) & (values <= limits.max)  # false for NaN and infinity too
+        if not fits.all():
+            bad = ~fits.reshape(len(values), -1).all(1)
+            raise ValueError(
+                f"{name} must be finite and within {self.dtype}, got {values[~fits][0]} in stream(s) "
+                f"{streams[bad]}: nothing was stored"
+            )
+
 
 @dataclass(frozen=True)
 class Items:
@@ -116,9 +133,9 @@ def step_columns(
     """
     return {
         "observation": Column(observation_shape, dtype, codec, stack - 1),
-        "previous_action": Column((), "int16"),
+        "previous_action": Column((), "int32"),
         "previous_reward": Column((), "float32"),
-        "action": Column((), "int16"),
+        "action": Column((), "int32"),
         "reward": Column((), "float32"),
         "terminated": Column((), "bool"),
         "truncated": Column((), "bool"),

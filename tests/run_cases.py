@@ -37,7 +37,8 @@ TINY: dict[str, Any] = {
     "replay.block": 8, "replay.min_steps": 40, "replay.ratio": 2.0,
     "learner.batch": 4, "learner.target_period": 7, "actor.weights_period": 5,
     "run.steps": 400, "run.device": "cpu", "run.threads": 1, "run.log_period": 50,
-    "run.checkpoint_period": 230, "run.evaluate_period": 0, "run.evaluate_episodes": 2, "run.track": "none",
+    "run.checkpoint_period": 230, "run.evaluate_period": 0, "run.video_period": 0,
+    "run.evaluate_episodes": 2, "run.track": "none",
 }  # fmt: skip
 PONG = {"env.id": "ALE/Pong-v5", "env.options": {"max_frames": 240}, "run.steps": 300}
 

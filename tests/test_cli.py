@@ -120,6 +120,15 @@ def test_a_replay_larger_than_the_memory_is_refused_before_it_is_allocated(
         call(capsys, "train", "r2d2", *args)
 
 
+def test_a_dry_run_says_the_bytes_and_leaves_nothing(capsys: Capture, tmp_path: Path) -> None:
+    """By column, per step and at capacity, and what would fit; no folder is made."""
+    output = call(capsys, "train", *arguments(), "--replay.steps", 1000, "--dry-run")
+    assert output.code == 0
+    assert re.search(r"observation +16\.00 bytes/step", output.out)  # CartPole: four float32
+    assert re.search(r"up to [0-9,]+ steps .*asked for: 1,000", output.out)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_not_empty_is_left_alone(capsys: Capture, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("do not lose me")

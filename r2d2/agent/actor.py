@@ -87,7 +87,7 @@ class Actor:
         observation = self.environments.reset(seed)
         self._frames = np.repeat(observation[:, None], self.stack, 1)  # [N, stack, ...] newest last
         self._core = torch.zeros(n, self.network.core_size, device=self.device)
-        self._previous_action = np.zeros(n, np.int16)  # action + 1
+        self._previous_action = np.zeros(n, np.int32)  # action + 1
         self._previous_reward = np.zeros(n, np.float32)
         self._ended = np.zeros(n, np.bool_)  # the current observation is the last of its episode
         self._total = np.zeros(n)
@@ -140,7 +140,7 @@ class Actor:
             "observation": self._frames[:, -1],
             "previous_action": self._previous_action,
             "previous_reward": self._previous_reward,
-            "action": action.astype(np.int16),
+            "action": action.astype(np.int32),
             "reward": reward,
             "terminated": terminated,
             "truncated": truncated,
@@ -169,6 +169,10 @@ class Actor:
             self._total[slot] = 0.0
             self._length[slot] = 0
 
+    def running(self) -> list[Episode]:
+        """The unfinished episodes, as far as they have come."""
+        return [Episode(i, float(self._total[i]), int(n)) for i, n in enumerate(self._length)]
+
     def _advance(
         self,
         result: Result,
@@ -180,8 +184,8 @@ class Actor:
         """Move on to the observations that the step returned."""
         self._frames = np.concatenate([self._frames[:, 1:], result.observation[:, None]], 1)
         self._core = core_after
-        self._previous_action = (action + 1).astype(np.int16)
-        self._previous_reward = reward
+        self._previous_action = (action + 1).astype(np.int32)
+        self._previous_reward = reward.copy()  # `_begin` writes into it, and the row keeps its reward
         self._ended = result.terminated | result.truncated
         if last.any():
             self._begin(last)

@@ -92,7 +92,7 @@ class Learner:
             self.target.load_state_dict(self.network.state_dict())
         with torch.no_grad():
             error = error.detach()
-            priorities = sequence_priority(error, mask, self.eta).double().cpu().numpy()
+            priorities = sequence_priority(error, mask, self.eta).cpu().double().numpy()
             count = mask.sum()
             metrics = {
                 "loss": loss.item(),

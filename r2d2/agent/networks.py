@@ -29,8 +29,8 @@ def stack_frames(observation: Tensor, stack: int, *, pixels: bool) -> Tensor:
     """Float network inputs, time-major [T, B, ...], from stored rows [B, stack - 1 + T, ...].
 
     Grey frames [H, W] and colour frames [H, W, C] give [stack * C, H, W] in [0, 1], newest last, in
-    channels-last memory; vectors [D] give [stack * D]. Turning to time-major happens while frames are still
-    bytes, so that slices of time need no further copy.
+    channels-last memory; anything else of D numbers gives [stack * D]. Turning to time-major happens while
+    frames are still bytes, so that slices of time need no further copy.
     """
     steps = observation.shape[1] - stack + 1
     if pixels and observation.ndim == 4:
@@ -38,7 +38,7 @@ def stack_frames(observation: Tensor, stack: int, *, pixels: bool) -> Tensor:
     observation = observation.transpose(0, 1)
     observation = torch.cat([observation[k : k + steps] for k in range(stack)], -1)
     if not pixels:
-        return observation.float()
+        return observation.float().flatten(2)
     return observation.float().mul_(1.0 / 255.0).movedim(-1, -3)
 
 

@@ -172,7 +172,9 @@ class CompressedColumn:
                 out[b, start:end] = scratch[offsets]
 
     def load(self, slots: Ints, data: Sequence[bytes]) -> None:
-        """Put back full blocks, as they were taken from `frozen`."""
+        """Hold exactly these full blocks, as they were taken from `frozen`."""
+        self.frozen = [None] * len(self.frozen)  # a block left from before would be read for an open one
+        self._bytes = 0
         for slot, block in zip(slots.tolist(), data, strict=True):
             self.frozen[slot] = block
             self._bytes += len(block)

@@ -138,20 +138,16 @@ class Replay:
         if set(values) != set(self.columns):
             raise ValueError(f"values must have the columns {sorted(self.columns)}, got {sorted(values)}")
         for name, column in self.columns.items():
-            value = values[name]
-            if value.shape != (len(streams), *column.shape):
-                raise ValueError(f"{name} must have shape {(len(streams), *column.shape)}, got {value.shape}")
-            if not np.can_cast(value.dtype, column.dtype, "same_kind"):
-                raise ValueError(f"{name} must be {column.dtype}, got {value.dtype}: convert it first")
-            if value.dtype.kind == "f" and not np.isfinite(value).all():
-                bad = ~np.isfinite(value.reshape(len(value), -1)).all(1)
-                raise ValueError(f"{name} must be finite, got NaN or infinity in stream(s) {streams[bad]}")
+            column.check(name, values[name], streams)
         if core is None:
             core = self._no_core[: len(streams)]
         if core.shape != (len(streams), self.items.core.shape[1]):
             raise ValueError(
                 f"core must have shape {(len(streams), self.items.core.shape[1])}, got {core.shape}"
             )
+        if not np.isfinite(core).all():
+            bad = streams[~np.isfinite(core).all(1)]
+            raise ValueError(f"core must be finite, got NaN or infinity in stream(s) {bad}")
         self.sequencer.check(streams, last)
         return streams, core
 

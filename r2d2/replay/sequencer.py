@@ -18,6 +18,8 @@ from r2d2.types import Items
 
 Ints = NDArray[np.int64]
 
+MOST = 2**15 - 1  # steps of lookahead and of context: the item table keeps them in 16 bits
+
 
 @njit(cache=True, nogil=True)
 def _remember_core(streams, core, period, burn_in, unroll, episode_row, pending):
@@ -94,6 +96,9 @@ class Sequencer:
         ):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
+        for name, value in (("n_step", n_step), ("context", context)):
+            if value > MOST:
+                raise ValueError(f"{name} must be at most {MOST} steps, got {value}")
         if not 1 <= period <= unroll:
             raise ValueError(
                 f"period must be in [1, unroll={unroll}] so that no action is skipped, got {period}"

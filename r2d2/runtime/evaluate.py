@@ -15,6 +15,7 @@ from r2d2.agent.actor import Actor, Environments, Episode
 from r2d2.agent.networks import QNetwork
 from r2d2.config import EnvConfig
 
+LONGEST = 200_000  # steps after which an evaluation episode is taken as it stands; ours, 7 times Atari's cap
 VIDEO_FPS = 15  # agent steps/s: an Atari game runs at 60 frames/s and a step is 4 frames
 
 
@@ -29,8 +30,12 @@ def play(actor: Actor, seed: int) -> list[Episode]:
     """The first episode of every environment, from seeds seed + i; one episode each favours no short ones."""
     actor.reset(seed)
     first: dict[int, Episode] = {}
+    steps = 0
     while len(first) < actor.environments.num_envs:
         actor.step()
+        steps += 1
+        if steps == LONGEST:  # an environment without a time limit, and a policy that never ends it
+            actor.episodes.extend(actor.running())
         while actor.episodes:
             episode = actor.episodes.popleft()
             first.setdefault(episode.slot, episode)
@@ -57,13 +62,13 @@ def record(actor: Actor, environment: Any, seed: int, path: Path) -> Episode:
     try:
         with imageio.get_writer(partial, fps=VIDEO_FPS, macro_block_size=2) as video:
             video.append_data(environment.rgb_frame())  # type: ignore[attr-defined]
-            while not actor.episodes:
+            while not actor.episodes and actor.steps < LONGEST:
                 actor.step()
                 video.append_data(environment.rgb_frame())  # type: ignore[attr-defined]
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    return actor.episodes.popleft()
+    return actor.episodes.popleft() if actor.episodes else actor.running()[0]
 
 
 def summary(episodes: list[Episode]) -> dict[str, float]:

@@ -9,6 +9,7 @@ a resumed run equals an uninterrupted one that saved at the same steps.
 from __future__ import annotations
 
 import copy
+import sys
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from envs.make import make
 from r2d2 import build, checkpoint
 from r2d2.agent.actor import Episode, initial_priorities
-from r2d2.config import Config, to_dict
+from r2d2.config import Config, check_same_parts, to_dict
 from r2d2.replay import Draw
 from r2d2.runtime.evaluate import film_set, make_greedy, parameter_hash, play, record, summary
 from r2d2.runtime.meter import Meter
@@ -77,6 +78,7 @@ class LocalRun:
         self.best_return = float("-inf")
         self.ended_at = 0  # the `run.steps` at which this run came to its end
         self.stop = False
+        self._filming = config.run.video_period > 0
         self._checkpoint: Path | None = None  # that this run last saved or loaded
         self._drawn: Draw | None = None  # the next batch; forgotten at a barrier
         self._spare: Batch | None = None  # a batch whose arrays may be filled again
@@ -202,17 +204,23 @@ class LocalRun:
         steps = self.actor.steps
         self.tracker.log(metrics, env_steps=steps, updates=self.learner.updates)
         self.tracker.log_histogram("priorities", self.replay.priorities(), env_steps=steps)
-        if config.run.video_period and self.evaluations % config.run.video_period == 0:
+        if self._filming and self.evaluations % config.run.video_period == 0:
             self._film(seed)
 
     def _film(self, seed: int) -> None:
+        """One greedy episode as a video; what cannot be filmed here is said once and trained on without."""
         path = self.run_dir / "videos" / f"step-{self.actor.steps}.mp4"
-        single = film_set(self.config.env)
-        greedy = make_greedy(
-            single, self.learner.network, stack=self.config.network.stack, pixels=self.pixels
-        )
-        record(greedy, single, seed, path)
-        single.close()
+        try:
+            single = film_set(self.config.env)
+            greedy = make_greedy(
+                single, self.learner.network, stack=self.config.network.stack, pixels=self.pixels
+            )
+            record(greedy, single, seed, path)
+            single.close()
+        except (ValueError, OSError) as error:
+            self._filming = False
+            print(f"no videos from now on: {error}", file=sys.stderr)
+            return
         self.tracker.log_video("evaluation/video", path, env_steps=self.actor.steps)
 
     # -- checkpoints -----------------------------------------------------------------------------------
@@ -251,7 +259,7 @@ class LocalRun:
     def load(self, path: Path) -> None:
         """Go on exactly where `save` left off; `path` is one checkpoint."""
         state = checkpoint.load(path)
-        self._check_same(state["config"])
+        check_same_parts(state["config"], self.config)
         self._checkpoint = path
         for name in ("learner", "actor", "replay", "limiter", "meter", "tracker"):
             getattr(self, name).load_state_dict(state[name])
@@ -262,18 +270,6 @@ class LocalRun:
             setattr(self, name, value)
         self.actor.epsilon = build.epsilon(self.config, self.environments.num_envs, self.actor.steps)
         self._reset()
-
-    def _check_same(self, saved: dict[str, Any]) -> None:
-        """Refuse a state whose parts were built otherwise; how it is trained further may change."""
-        now = to_dict(self.config)
-        for section in ("env", "network", "replay"):
-            for name, value in now[section].items():
-                before = saved[section].get(name, value)
-                if value != before and name != "threads":
-                    raise ValueError(
-                        f"{section}.{name} is {value} in config.json but {before} in the checkpoint: put it "
-                        "back, or start a new run"
-                    )
 
 
 _COUNTERS = (

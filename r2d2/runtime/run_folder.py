@@ -22,7 +22,7 @@ from typing import Any
 from envs.make import make
 from r2d2 import build, checkpoint
 from r2d2.config import Config, check_ranges, from_dict, to_dict
-from r2d2.memory import check_fits
+from r2d2.memory import check_fits, size_table
 from r2d2.provenance import provenance
 from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
 from r2d2.runtime.local import CHECKPOINTS, LocalRun
@@ -38,6 +38,14 @@ def start(config: Config, run_dir: Path, *, preset: str) -> int:
     _write_json(run_dir / "config.json", {"preset": preset, "config": to_dict(config)})
     _write_json(run_dir / "provenance.json", [provenance()])
     return _train(run)
+
+
+def size_report(config: Config) -> int:
+    """Print what the replay will take at capacity; returns the exit code: 0 if it fits, 2 if not."""
+    sizes = build.replay_bytes(config)
+    print(size_table(sizes, steps=config.replay.steps))
+    check_fits(sizes)
+    return 0
 
 
 def resume(run_dir: Path, path: Path | None, *, steps: int | None = None, track: str | None = None) -> int:

@@ -1,8 +1,8 @@
-"""The law of alignment: what the learner computes from a stored item is what the actor computed when it acted.
+"""The law of alignment: what the learner computes from a stored item is what the actor computed then.
 
-Four public R2D2s store the recurrent state 1 or 40 steps off. Here an actor with frozen weights plays scripted
-episodes into a replay that is evicted and wraps around many times; from each item's stored core state, through
-its burn-in, the Q values are computed again and must equal the ones that the actor recorded.
+Four public R2D2s store the recurrent state 1 or 40 steps off. Here an actor with frozen weights plays
+scripted episodes into a replay that is evicted and wraps around many times; from each item's stored core
+state, through its burn-in, the Q values are computed again and must equal those that the actor recorded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from helpers import Ending, Setup, items_of, play, recompute
+from helpers import Ending, Setup, items_of, play, recompute, select
 
 from r2d2.agent.actor import initial_priorities
 from r2d2.agent.losses import sequence_priority
@@ -51,7 +51,9 @@ def check_rows(network: QNetwork, batch: Batch, setup: Setup) -> None:
     """At every row of every item, one step after the other: the recorded Q(s, a) and max Q."""
     column = batch.columns
     for b in range(len(batch.ids)):
-        for row, q in recompute(network, batch, b, setup).items():
+        with torch.no_grad():
+            values = recompute(network, batch, b, setup)
+        for row, q in values.items():
             if setup.life_loss == "reset" and column["terminated"][b, row - 1]:
                 continue  # such a final observation has no value, so the actor need not compute one
             where = f"item {b}, row {row - setup.burn_in} of length {batch.length[b]}"
@@ -63,7 +65,7 @@ def check_rows(network: QNetwork, batch: Batch, setup: Setup) -> None:
 
 
 def check_learner(network: QNetwork, batch: Batch, setup: Setup) -> None:
-    """The learner's own path: Q(s, a) of trained rows, and, over the lookahead too, the actor's priorities."""
+    """The learner's own path: Q(s, a) of trained rows, and over the lookahead the actor's priorities."""
     learner = setup.learner(network)
     with torch.no_grad():
         error, q_taken, mask = learner.errors(batch)
@@ -100,12 +102,13 @@ def played_checks(setup: Setup, *, steps: int, cut_every: int = 0) -> Counter[st
     for step, ids in enumerate(play(actor, replay, steps, cut_every=cut_every), 1):
         given += len(ids)
         if step % (steps // 4) == 0:
-            assert given > len(replay), "items must have been given up"
-            batch = replay.sample(20, rng)
+            batch = replay.sample(12, rng)
             check_rows(network, batch, setup)
             check_learner(network, batch, setup)
             seen += kinds(batch, setup)
-    assert replay.steps_written > 3 * setup.steps, "every slot must have been used again"
+    assert given > len(replay), "items must have been given up"
+    rows = replay.storage.slots * setup.block
+    assert replay.steps_written > 1.5 * rows, "every slot must have been used again"
     return seen
 
 
@@ -113,7 +116,7 @@ def played_checks(setup: Setup, *, steps: int, cut_every: int = 0) -> Counter[st
 def test_the_learner_sees_what_the_actor_saw(setup: Setup) -> None:
     """Recorded and recomputed Q values agree to 1e-5 at burn-in, trained and lookahead rows of first, middle
     and last items, whatever the lengths, the codec, the core and the meaning of a lost life."""
-    seen = played_checks(setup, steps=4 * -(-setup.steps // setup.environments))
+    seen = played_checks(setup, steps=320)
     assert seen["first"] > 0
     assert seen["last"] > 0 or setup.unroll == 1
     assert seen["middle"] > 0
@@ -124,7 +127,7 @@ def test_the_learner_sees_what_the_actor_saw(setup: Setup) -> None:
 def test_it_holds_across_barriers(life_loss: str) -> None:
     """A cut truncates the running episodes: their last items end there, and the restart begins at zero."""
     setup = Setup(life_loss=life_loss, burn_in=5, codec="lz4")  # type: ignore[arg-type]
-    played_checks(setup, steps=240, cut_every=13)
+    played_checks(setup, steps=320, cut_every=13)
 
 
 def test_it_holds_at_the_papers_proportions() -> None:
@@ -175,7 +178,7 @@ MISTAKES: dict[str, Callable[[Batch], Batch]] = {
     "stack one frame late": other_column("observation", 1),
     "stack one frame early": other_column("observation", -1),
     "action instead of previous action": lambda batch: dataclasses.replace(
-        batch, columns=dict(batch.columns) | {"previous_action": batch.columns["action"] + np.int16(1)}
+        batch, columns=dict(batch.columns) | {"previous_action": batch.columns["action"] + np.int32(1)}
     ),
     "previous reward one step off": other_column("previous_reward", 1),
 }
@@ -190,6 +193,7 @@ def test_alignment_notices_mistakes(
     setup = Setup(**FRAMES) if pixels else Setup()  # type: ignore[arg-type]
     network = setup.network()
     _, batch = items_of(setup, network, steps=40)
+    batch = select(batch, np.arange(0, len(batch.ids), 3))
     check(network, batch, setup)
     with pytest.raises(AssertionError):
         check(network, mistake(batch), setup)

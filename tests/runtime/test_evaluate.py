@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import imageio.v2 as imageio
@@ -14,7 +16,7 @@ from run_cases import PONG, call, new_run, tiny
 
 from r2d2.agent.actor import Episode
 from r2d2.config import Config, to_dict
-from r2d2.runtime.evaluate import make_greedy, parameter_hash, play, summary
+from r2d2.runtime.evaluate import film_set, make_greedy, parameter_hash, play, record, summary
 
 
 def saved_run(folder: Path, config: Config) -> Path:
@@ -109,6 +111,50 @@ def test_every_second_evaluation_can_be_filmed_while_training(tmp_path: Path) ->
     recall = {"env__id": "Recall-v0", "run__evaluate_period": 40, "run__video_period": 2}
     new_run(tiny(run__steps=170, **recall), tmp_path).train()
     assert len(list((tmp_path / "videos").glob("step-*.mp4"))) == 2
+
+
+class ScriptedActor:
+    """Slot 0 ends an episode at each step, slot 1 at each third one."""
+
+    def __init__(self) -> None:
+        self.environments = SimpleNamespace(num_envs=2)
+        self.episodes: deque[Episode] = deque()
+        self.steps = 0
+
+    def reset(self, seed: int) -> None:
+        self.steps = 0
+
+    def step(self) -> None:
+        self.steps += 1
+        self.episodes.append(Episode(0, float(self.steps), 1))
+        if self.steps % 3 == 0:
+            self.episodes.append(Episode(1, 50.0, 3))
+
+
+def test_the_first_episode_of_each_slot_counts_though_another_ends_often() -> None:
+    """The first episodes to end would be the short ones."""
+    actor: Any = ScriptedActor()
+    assert play(actor, 0) == [Episode(0, 1.0, 1), Episode(1, 50.0, 3)]
+
+
+def test_the_film_shows_the_episode_of_its_seed(tmp_path: Path) -> None:
+    """The same as an unfilmed one of that seed: a video explains a number in the table."""
+    run = new_run(tiny(env__id="Recall-v0", env__count=1), tmp_path)
+    single = film_set(run.config.env)
+    unfilmed, filmed = (
+        make_greedy(environments, run.learner.network, stack=2, pixels=False)
+        for environments in (run.environments, single)
+    )
+    seeds: list[int] = []
+    reset = filmed.reset
+
+    def noting(seed: int) -> None:
+        seeds.append(seed)
+        reset(seed)
+
+    filmed.reset = noting  # type: ignore[method-assign]
+    assert record(filmed, single, 7, tmp_path / "7.mp4") == play(unfilmed, 7)[0]
+    assert seeds == [7]
 
 
 def test_one_episode_of_every_environment_counts_and_short_ones_are_not_favoured(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""The README is true: its code runs, its presets and files exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from r2d2.presets import PRESETS
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_example_of_the_library_runs() -> None:
+    """The replay without our agent, as a user would paste it."""
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code, names)
+    batch = names["batch"]
+    assert batch.columns["observation"].shape == (16, 3 + 20 + 40 + 5, 84, 84)  # type: ignore[attr-defined]
+    assert len(names["new_ids"]) == 8  # type: ignore[arg-type]  # the last row ends an episode in each stream
+
+
+def test_every_preset_is_described() -> None:
+    for name in PRESETS:
+        assert f"`{name}`" in README
+
+
+def test_every_file_and_target_that_is_named_exists() -> None:
+    for name in re.findall(r"`((?:r2d2|envs|experiments|tests)/[\w/.]*)`", README):
+        assert (ROOT / name).exists(), name
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make ([\w-]+)", README, re.MULTILINE):
+        assert f"\n{target}:" in makefile, target
