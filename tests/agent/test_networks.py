@@ -1,4 +1,4 @@
-"""The law of networks: one step at a time or a whole sequence, the Q values are the same, and every input counts."""
+"""The law of networks: one step at a time or a whole sequence, the same Q values, and every input counts."""
 
 from __future__ import annotations
 

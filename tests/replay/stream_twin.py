@@ -1,7 +1,7 @@
 """A replay as plain lists: what was written, which items that makes, and which blocks must be held.
 
-Written from the rules, not from the code: item k of an episode trains on actions [k period, k period + unroll),
-warmed by up to burn_in steps before and followed by up to n_step rows, until every action is covered.
+Written from the rules, not from the code: item k of an episode trains on actions [k period, k period +
+unroll), warmed by up to burn_in steps before and followed by up to n_step rows, until all are covered.
 """
 
 from __future__ import annotations

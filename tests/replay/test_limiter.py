@@ -1,4 +1,4 @@
-"""The law of the limiter: trained steps per environment step, no more than due and no further behind than allowed."""
+"""The law of the limiter: trained steps per environment step, never more than are due."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def test_by_hand() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(
-    ratio=st.floats(0.01, 10), min_steps=st.integers(1, 50), batch=st.integers(1, 30), insert=st.integers(1, 7)
+    ratio=st.floats(0.01, 10),
+    min_steps=st.integers(1, 50),
+    batch=st.integers(1, 30),
+    insert=st.integers(1, 7),
 )
 def test_a_run_that_obeys_it_has_the_ratio(ratio: float, min_steps: int, batch: int, insert: int) -> None:
     """At any time: trained <= ratio * (steps - min_steps), and less than a batch behind it."""

@@ -1,4 +1,4 @@
-"""The law of the replay: what is read is what was written, whatever was written, given up and reloaded between."""
+"""The law of the replay: what is read is what was written, whatever is written and given up between."""
 
 from __future__ import annotations
 
@@ -52,8 +52,9 @@ class Plan:
         if self.selector == "proportional":
             selector = Proportional(capacity, alpha=1.0, epsilon=EPSILON)
         return Replay(
-            self.columns, streams=self.streams, sequencer=sequencer, selector=selector, remover=Fifo(capacity),
-            capacity=capacity, steps=sequencer.rows + self.spare_steps, block=self.block, core_size=2,
+            self.columns, streams=self.streams, sequencer=sequencer, selector=selector,
+            remover=Fifo(capacity), capacity=capacity, steps=sequencer.rows + self.spare_steps,
+            block=self.block, core_size=2,
         )  # fmt: skip
 
 
@@ -120,7 +121,9 @@ class Twin:
         replay, live = self.replay, self.live
         assert replay.steps_written == self.steps
         assert replay.late_updates == self.late
-        needed = {(twin.stream, number) for twin in self.streams for number in twin.held_blocks(self.plan.block)}
+        needed = {
+            (twin.stream, number) for twin in self.streams for number in twin.held_blocks(self.plan.block)
+        }
         for name in live:
             cut = self.cuts[name]
             first, end = cut.rows[0] // self.plan.block, cut.rows[-1] // self.plan.block + 1
@@ -145,7 +148,9 @@ class Twin:
                     rows[min(max(row, cut.rows[0]), cut.rows[-1])][key]
                     for row in range(first, cut.trained + sizes.unroll + sizes.n_step)
                 ]
-                np.testing.assert_array_equal(batch.columns[key][b], np.stack(wanted), err_msg=f"{key} of {cut}")
+                np.testing.assert_array_equal(
+                    batch.columns[key][b], np.stack(wanted), err_msg=f"{key} of {cut}"
+                )
 
     def sample(self) -> None:
         if not self.live:
@@ -243,7 +248,9 @@ def test_what_is_read_is_what_was_written(plan: Plan, seed: int, end_share: floa
 def test_blocks_do_not_leak() -> None:
     """After 1e5 rows of 16 streams, the free blocks are exactly those that no item and no writer needs, and
     items have been given up only as far as that takes."""
-    plan = Plan(Sizes(4, 6, 3, 4, 3), streams=16, block=5, spare_steps=500, spare_items=1000, selector="uniform")
+    plan = Plan(
+        Sizes(4, 6, 3, 4, 3), streams=16, block=5, spare_steps=500, spare_items=1000, selector="uniform"
+    )
     replay = plan.build()
     twins = [StreamTwin(plan.sizes, stream) for stream in range(16)]
     rng = np.random.default_rng(0)
@@ -296,7 +303,9 @@ def test_importance_weights(beta: float) -> None:
     live = np.array(twin.live)
     priorities = np.random.default_rng(1).exponential(size=len(live))
     twin.replay.update_priorities(live, priorities)
-    share = {name: (p + EPSILON) / sum(priorities + EPSILON) for name, p in zip(live, priorities, strict=True)}
+    share = {
+        name: (p + EPSILON) / sum(priorities + EPSILON) for name, p in zip(live, priorities, strict=True)
+    }
     batch = twin.replay.sample(32, twin.rng, beta=beta)
     weights = [(1 / (len(live) * share[name])) ** beta for name in batch.ids]
     np.testing.assert_allclose(batch.probability, [share[name] for name in batch.ids], rtol=1e-9)

@@ -20,7 +20,14 @@ COLUMNS = {
 
 
 def build(**changes: Any) -> Replay:
-    sizes: dict[str, Any] = {"burn_in": 2, "unroll": 3, "n_step": 1, "period": 2, "context": 1, "core_size": 2}
+    sizes: dict[str, Any] = {
+        "burn_in": 2,
+        "unroll": 3,
+        "n_step": 1,
+        "period": 2,
+        "context": 1,
+        "core_size": 2,
+    }
     arguments: dict[str, Any] = {"streams": 2, "capacity": 20, "steps": 40, "block": 4, "core_size": 2}
     capacity = max(1, arguments["capacity"])
     return Replay(
@@ -58,26 +65,41 @@ def with_value(name: str, value: Any) -> dict[str, Any]:
 
 NAN, INFINITY = float("nan"), float("inf")
 BAD_WRITES: dict[str, tuple[dict[str, Any], str]] = {
-    "NaN": (with_value("reward", np.array([1, NAN], np.float32)), r"reward must be finite.*nan.*stream\(s\) \[1\]"),
+    "NaN": (
+        with_value("reward", np.array([1, NAN], np.float32)),
+        r"reward must be finite.*nan.*stream\(s\) \[1\]",
+    ),
     "infinity": (with_value("reward", np.array([-INFINITY, 1])), r"reward must be finite.*-inf.*\[0\]"),
     "too large for float32": (with_value("reward", np.array([0, 1e39])), r"within float32.*1e\+39.*\[1\]"),
     "too large for int16": (with_value("action", np.array([0, 40000])), r"within int16.*40000.*\[1\]"),
-    "a float for an integer": (with_value("action", np.array([0.0, 1.0])), "action must be int16, got float64"),
+    "a float for an integer": (
+        with_value("action", np.array([0.0, 1.0])),
+        "action must be int16, got float64",
+    ),
     "signed pixels": (with_value("observation", np.zeros((2, 2), np.int64)), "must be uint8, got int64"),
     "a number for a flag": (with_value("flag", np.array([0, 1])), "flag must be bool, got int64"),
     "one row too many": (with_value("reward", np.ones(3, np.float32)), r"shape \(2,\), got \(3,\)"),
     "another shape": (with_value("observation", np.zeros((2, 3), np.uint8)), r"shape \(2, 2\), got \(2, 3\)"),
-    "missing column": ({"values": {n: v for n, v in row().items() if n != "flag"}}, r"columns \['action', 'flag'"),
+    "missing column": (
+        {"values": {n: v for n, v in row().items() if n != "flag"}},
+        r"columns \['action', 'flag'",
+    ),
     "unknown column": ({"values": row() | {"colour": np.ones(2)}}, "must have the columns.*colour"),
     "stream twice": ({"streams": np.array([1, 1])}, r"streams must all be different.*\[1 1\]"),
     "unknown stream": ({"streams": np.array([0, 2])}, r"streams must be in \[0, 2\), got \[0 2\]"),
     "negative stream": ({"streams": np.array([-1, 0])}, r"streams must be in \[0, 2\), got \[-1"),
     "flags of one row": ({"last": np.array([False])}, r"last must be bool \[2\], got bool \(1,\)"),
     "flags as numbers": ({"last": np.array([0, 1])}, r"last must be bool \[2\], got int64"),
-    "an episode without action": ({"last": np.array([True, True])}, "last is set for stream 1 at the first row"),
-    "core of another size": ({"core": np.zeros((2, 3), np.float32)}, r"core must have shape \(2, 2\), got \(2, 3\)"),
+    "an episode without action": (
+        {"last": np.array([True, True])},
+        "last is set for stream 1 at the first row",
+    ),
+    "core of another size": (
+        {"core": np.zeros((2, 3), np.float32)},
+        r"core must have shape \(2, 2\), got \(2, 3\)",
+    ),
     "NaN core": ({"core": np.array([[0, 0], [NAN, 0]], np.float32)}, r"core must be finite.*\[1\]"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("changes", "message"), BAD_WRITES.values(), ids=BAD_WRITES.keys())
@@ -112,7 +134,9 @@ def test_bad_priorities_change_nothing(bad: float) -> None:
     """The good ones beside it neither."""
     replay, ids = filled()
     before = snapshot(replay.state_dict())
-    with pytest.raises(ValueError, match=rf"finite and >= 0, got .* for item {ids[-1]}.*no priority was changed"):
+    with pytest.raises(
+        ValueError, match=rf"finite and >= 0, got .* for item {ids[-1]}.*no priority was changed"
+    ):
         replay.update_priorities(np.array(ids[-2:]), np.array([2.0, bad]))
     assert same(snapshot(replay.state_dict()), before)
 
@@ -139,7 +163,9 @@ def test_late_priorities_are_counted_and_ignored() -> None:
     replay.update_priorities(np.array([ids[0], ids[1], ids[0]]), np.array([100.0, 200.0, 300.0]))
     assert replay.late_updates == 3
     np.testing.assert_array_equal(replay.priorities(), before)
-    assert ids[0] % replay.capacity in {name % replay.capacity for name in ids[-len(replay) :]}, "place reused"
+    assert ids[0] % replay.capacity in {name % replay.capacity for name in ids[-len(replay) :]}, (
+        "place reused"
+    )
 
 
 def test_bad_draws_are_refused() -> None:
@@ -162,7 +188,10 @@ def test_bad_draws_are_refused() -> None:
         ({"block": 0}, "block must be at least 1 step, got 0"),
         ({"steps": 6}, r"steps must be at least the 7 rows of one item.*got 6"),
         ({"capacity": 9}, r"capacity must be at least 10 items, as many as one write can finish.*got 9"),
-        ({"columns": {"x": Column((), "float32", "raw", 3)}}, "context must be the columns' widest, 3, got 1"),
+        (
+            {"columns": {"x": Column((), "float32", "raw", 3)}},
+            "context must be the columns' widest, 3, got 1",
+        ),
         ({"columns": {}}, "context must be the columns' widest, 0, got 1"),
     ],
 )

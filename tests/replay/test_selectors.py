@@ -1,4 +1,4 @@
-"""The law of selectors: items are drawn with the probabilities that the formula gives, and removed in order."""
+"""The law of selectors: items are drawn with the probabilities of the formula, and removed in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The law of the sequencer: every action is trained, nothing crosses an episode, and rows are held long enough."""
+"""The law of the sequencer: every action is trained, no item crosses episodes, rows are held long enough."""
 
 from __future__ import annotations
 
@@ -98,9 +98,7 @@ def test_it_is_the_slow_twin_for_any_interleaving_of_streams(
         last = [len(twins[stream].rows) > twins[stream].start and rng.random() < share for stream in chosen]
         new = driver.write(chosen, last)
         assert new == [
-            cut
-            for stream, end in zip(chosen, last, strict=True)
-            for cut in twins[stream].write(None, end)
+            cut for stream, end in zip(chosen, last, strict=True) for cut in twins[stream].write(None, end)
         ]
         assert len(new) <= len(chosen) * driver.sequencer.items_at_once
         assert driver.low_water == [twin.needed for twin in twins]

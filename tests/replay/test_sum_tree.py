@@ -31,7 +31,9 @@ operations = st.lists(st.tuples(st.integers(0, 10**6), whole), min_size=1, max_s
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 70), st.lists(operations, max_size=6), st.integers(0, 2**32 - 1))
-def test_it_is_cumsum_and_searchsorted(capacity: int, batches: list[list[tuple[int, float]]], seed: int) -> None:
+def test_it_is_cumsum_and_searchsorted(
+    capacity: int, batches: list[list[tuple[int, float]]], seed: int
+) -> None:
     """After any assignments, repeated indices included: values, total, and the leaf of every running sum,
     exactly at each boundary too."""
     tree, values = SumTree(capacity), np.zeros(capacity)

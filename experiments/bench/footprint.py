@@ -1,0 +1,67 @@
+"""What the paper's replay occupies, game by game, and what an item costs beside its steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from experiments.bench import ours
+from experiments.bench.frames import SIDE, load_feed
+from experiments.bench.sequences import fill
+from experiments.bench.sizes import Sizes
+from experiments.bench.timing import Measure, one
+from r2d2.replay import Replay
+
+Measures = dict[str, Measure]
+
+
+def footprint(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> Measures:
+    """Bytes of full blocks for each game, scaled to the paper's steps, and the same for everything else."""
+    measures: Measures = {}
+    frames = []
+    for game in sizes.games:
+        feed = load_feed(cache, sizes, game)
+        n = feed.frames.shape[1]
+        one_game = Sizes(streams=n, core=1, batch=1)
+        subject_replay = ours.sequences(one_game, variant, (SIDE, SIDE), feed.frames.shape[0] * n)
+        fill(subject_replay, feed, feed.frames.shape[0] * n, 0)
+        frames.append(frame_bytes(subject_replay.replay) * sizes.paper)
+        measures[f"frames_{game}"] = one("bytes", frames[-1])
+    rest = _rest(sizes)
+    other = rest["core_states"] + rest["small_columns"] + rest["index"]
+    totals = {
+        "frames_mean": float(np.mean(frames)),
+        "frames_worst": float(np.max(frames)),
+        "all_mean": float(np.mean(frames)) + other,
+        "all_worst": float(np.max(frames)) + other,
+    }
+    return measures | {name: one("bytes", value) for name, value in (rest | totals).items()}
+
+
+def frame_bytes(replay: Replay) -> float:
+    """Bytes of the observation column for one step: full blocks alone, none that is still being filled."""
+    storage, column = replay.storage, replay.columns["observation"]
+    if column.codec == "raw":
+        return float(column.row_bytes)
+    filling = replay.streams * storage.block * column.row_bytes
+    full = int(np.count_nonzero((storage.refs > 0) & (storage.open_stream < 0)))
+    return (storage.nbytes["observation"] - filling) / (full * storage.block)
+
+
+def _rest(sizes: Sizes) -> dict[str, float]:
+    """Bytes of everything but frames in a replay of the paper's size, from an empty one (pages untouched)."""
+    replay = ours.build(sizes, "raw", (1,), streams=sizes.streams, held=sizes.paper)
+    storage = replay.storage
+    frames = storage.nbytes["observation"]
+    cores = replay.capacity * sizes.core * 4
+    columns = sum(storage.nbytes.values()) - frames
+    blocks = sum(getattr(storage, name).nbytes for name in ("refs", "following", "open_stream", "serial"))
+    index = replay.nbytes - frames - columns - cores + blocks
+    return {
+        "core_states": cores,
+        "small_columns": columns,
+        "index": index,
+        "index_per_item": index / replay.capacity,
+    }

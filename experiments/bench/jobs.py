@@ -1,0 +1,96 @@
+"""Which jobs a run consists of, and how each is run in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.bench.subjects import OURS
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPRESSED = ("lz4", "zstd")
+CODECS = ("raw", *COMPRESSED)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A function of the worker: the variants in which ours runs, and the one in which rivals do, if any."""
+
+    name: str
+    ours: tuple[str, ...]
+    rivals: str | None
+
+
+# R draws 60 million times and is left out unless asked for.
+PARTS: dict[str, tuple[Part, ...]] = {
+    "A": (Part("sequences", CODECS, ""), Part("footprint", CODECS, None)),
+    "B": (Part("transitions", ("",), ""), Part("tree", ("",), "")),
+    "C": (Part("uniform", ("",), ""),),
+    "D": (Part("growth", ("small", *CODECS), "small"),),
+    "E": (Part("threads", CODECS, ""),),
+    "S": (Part("persistence", COMPRESSED, None),),
+    "K": (Part("codecs", ("",), None),),
+    "R": (Part("rare", ("",), ""),),
+}
+SLOW = ("R",)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One part of one subject."""
+
+    part: str
+    subject: str
+    variant: str
+    tier: str
+    cache: str
+
+
+def plan(letters: list[str], rivals: list[str], policies: list[str], tier: str, cache: Path) -> list[Job]:
+    """Part by part, all subjects of a part one after the other, ours first."""
+    jobs = []
+    for letter in letters:
+        for part in PARTS[letter]:
+            variants = part.ours + (tuple(policies) if part.name == "codecs" else ())
+            jobs += [Job(part.name, OURS, variant, tier, str(cache)) for variant in variants]
+            if part.rivals is not None:
+                jobs += [Job(part.name, rival, part.rivals, tier, str(cache)) for rival in rivals]
+    return jobs
+
+
+def run(job: Job, python: str, limit: float) -> dict[str, Any]:
+    """The worker's result; a crash, a hang or a missing package is a result too."""
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        question, answer = Path(folder) / "job.json", Path(folder) / "result.json"
+        question.write_text(json.dumps(vars(job)))
+        command = [python, "-m", "experiments.bench.worker", str(question), str(answer)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        try:
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, timeout=limit, capture_output=True, text=True
+            )
+            code, errors = done.returncode, done.stderr
+        except subprocess.TimeoutExpired:
+            code, errors = None, f"stopped after {limit:.0f} s"
+        except OSError as error:
+            code, errors = None, str(error)
+        if answer.exists():
+            result = json.loads(answer.read_text())
+        else:
+            last = (errors.strip().splitlines() or [""])[-1]
+            reason = last if code is None else f"exit code {code}: {last}"
+            result = {"status": "failed", "reason": reason[:200]}
+    if result["status"] == "failed" and job.subject == OURS:
+        print(errors, file=sys.stderr)
+    return {
+        "part": job.part, "subject": job.subject, "variant": job.variant,
+        "seconds": round(time.perf_counter() - started, 1), **result,
+    }  # fmt: skip
