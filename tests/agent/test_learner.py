@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from checkpoint_cases import same
 from helpers import ACTIONS, Setup, items_of, recompute, select
 from test_losses import h, h_inverse
 from test_losses import slow_target as reference_target
@@ -207,16 +208,37 @@ def test_the_target_network_is_copied_every_so_many_updates() -> None:
         assert torch.equal(now, old) == (update < 3)
 
 
-def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_gradient_that_is_not_finite_changes_nothing(bad: float) -> None:
+    """Neither weights, target, optimiser nor counter; the next good update is as if nothing had happened."""
     setup = Setup()
     learner, batch = case(setup)
-    before = copy.deepcopy(learner.network.state_dict())
-    weight = batch.weight.copy()
-    weight[0] = np.nan
-    with pytest.raises(FloatingPointError, match=r"update 1: .*learning_rate"):
-        learner.update(dataclasses.replace(batch, weight=weight))
-    assert learner.updates == 0
-    assert all(torch.equal(value, before[name]) for name, value in learner.network.state_dict().items())
+    learner.update(batch)
+    twin = copy.deepcopy(learner)
+    before = copy.deepcopy(learner.state_dict())
+    reward = batch.columns["reward"].copy()
+    reward[0, setup.burn_in] = bad
+    with pytest.raises(FloatingPointError, match=r"update 2: .*no parameter was changed.*learning_rate"):
+        learner.update(dataclasses.replace(batch, columns=dict(batch.columns) | {"reward": reward}))
+    assert same(learner.state_dict(), before)
+    np.testing.assert_array_equal(learner.update(batch).priorities, twin.update(batch).priorities)
+    assert same(learner.state_dict(), twin.state_dict())
+
+
+def test_weights_multiply_the_loss_of_each_item() -> None:
+    """An item of weight 0 has no part in the loss; the priorities are those of the unweighted errors."""
+    setup = Setup()
+    learner, batch = case(setup)
+    full = copy.deepcopy(learner).update(dataclasses.replace(batch, weight=np.ones_like(batch.weight)))
+    shares = []
+    for b in range(len(batch.ids)):
+        weight = np.zeros_like(batch.weight)
+        weight[b] = 0.5
+        update = copy.deepcopy(learner).update(dataclasses.replace(batch, weight=weight))
+        shares.append(update.metrics["loss"])
+        np.testing.assert_array_equal(update.priorities, full.priorities)
+    assert sum(shares) == pytest.approx(0.5 * full.metrics["loss"], rel=1e-5)
+    assert min(shares) > 0
 
 
 def test_the_gradient_is_clipped_by_its_norm() -> None:

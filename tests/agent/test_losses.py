@@ -116,9 +116,10 @@ def test_n_step_targets_by_hand(steps: int, n: int, items: int, seed: int) -> No
     ).numpy()
     assert got.shape == (steps, items)
     for b in range(items):
-        columns = [array[:, b].tolist() for array in (reward, discount, value)]
+        r, d, v = (array[:, b].tolist() for array in (reward, discount, value))
         for t in range(min(steps, int(end[b]))):
-            assert got[t, b] == pytest.approx(slow_target(*columns, t, int(end[b]), n), rel=1e-12, abs=1e-12)
+            wanted = slow_target(r, d, v, t, int(end[b]), n)
+            assert got[t, b] == pytest.approx(wanted, rel=1e-12, abs=1e-12)
 
 
 def one_item(end: int, terminated: int | None, n: int = 3) -> list[float]:

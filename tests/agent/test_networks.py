@@ -59,7 +59,8 @@ def test_core_sizes(core: CoreName, size: int) -> None:
     """(h, c) of an LSTM, h of a GRU, nothing without a core."""
     net = network(core=core)
     assert net.core_size == size
-    q, state = net.step(*(part[:1] for part in inputs()), torch.zeros(B, size))
+    observation, action, reward = inputs()
+    q, state = net.step(observation[:1], action[:1], reward[:1], torch.zeros(B, size))
     assert q.shape == (B, A)
     assert state.shape == (B, size)
 

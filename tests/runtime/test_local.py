@@ -93,7 +93,7 @@ def test_a_checkpoint_is_a_barrier(tmp_path: Path) -> None:
             over[stream].append((bool(values["terminated"][i] | values["truncated"][i]), bool(last[i])))
         return write(values, last, streams=streams, core=core)
 
-    run.replay.write = watching  # type: ignore[method-assign]
+    run.replay.write = watching  # type: ignore[method-assign, assignment]
     run.train()
     for rows in over.values():
         assert rows[-1][1]  # the stream ends with a final observation
