@@ -1,7 +1,7 @@
 # `make train` and `make test` set up everything themselves; Python >= 3.11 and a package index are all they need.
 #
 #   make train ENV=ALE/Breakout-v5 PRESET=r2d2 SEED=3 ARGS="--run.steps 1000000"
-#   make test | test-slow | check | format | clean
+#   make test | test-slow | check | format | bench | clean
 #
 # PIP_ARGS is handed to pip, for example to choose a CPU build of torch from an index of your own.
 
@@ -15,7 +15,7 @@ SEED ?= 0
 ARGS ?=
 PIP_ARGS ?=
 
-.PHONY: help install train test test-slow check format clean
+.PHONY: help install train test test-slow check format bench clean
 
 help:
 	@sed -n '3,6s/^# \{0,1\}//p' Makefile
@@ -43,6 +43,23 @@ check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The rivals conflict with constraints.txt, and Reverb with the other rivals: environments of their own.
+BENCH := .venv-bench
+
+$(BENCH)/installed: setup.py bench-requirements.txt bench-reverb-requirements.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt torch
+	$(BENCH)/bin/python -m pip install -q $(PIP_ARGS) -e '.[atari,report]'
+	grep -v '^#' bench-requirements.txt | while read -r package; do \
+		$(BENCH)/bin/python -m pip install -q $(PIP_ARGS) "$$package" || \
+		echo "$$package cannot be installed: the table will say so" >&2; done
+	-$(PYTHON) -m venv $(BENCH)-reverb && \
+		$(BENCH)-reverb/bin/python -m pip install -q $(PIP_ARGS) -r bench-reverb-requirements.txt
+	@touch $@
+
+bench: $(BENCH)/installed
+	$(BENCH)/bin/python -m experiments.bench --slow --python reverb=$(BENCH)-reverb/bin/python $(ARGS)
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

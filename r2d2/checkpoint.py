@@ -78,7 +78,8 @@ def save(
         free = shutil.disk_usage(root).free if root.is_dir() else 0
         raise CheckpointError(
             f"checkpoint {number} could not be written to {root}: {error}. It needs {needed:,} bytes, "
-            f"{free:,} are free. The older checkpoints are untouched: make room and save again"
+            f"{free:,} are free. The older checkpoints are untouched: make room, then "
+            f"`r2d2 resume {root.parent}` goes on from the newest"
         ) from error
     _prune(root, folder, number, keep)
     return folder

@@ -236,7 +236,10 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(values: Mapping[str, Any], cls: Any = Config, path: str = "") -> Any:
-    """The config that `to_dict` gave; an unknown or missing key is an error with a suggestion."""
+    """The config that `to_dict` gave; an unknown key is an error with a suggestion.
+
+    A key that is missing, since the run was begun before it existed, takes its default.
+    """
     hints = typing.get_type_hints(cls)
     unknown = [key for key in values if key not in hints]
     if unknown:

@@ -295,6 +295,8 @@ def test_a_config_that_was_edited_wrongly_is_refused_with_the_field(
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new, 1))
     refused(call(capsys, "resume", run_dir, "--steps", 350), *parts)
+    if "at least 1" not in parts:  # of no matter to an evaluation
+        refused(call(capsys, "evaluate", run_dir), *parts)
 
 
 def test_an_unknown_way_to_track_is_refused(run_dir: Path, capsys: Capture) -> None:

@@ -78,7 +78,8 @@ def _insert(variant: str, limit: float) -> Bar:
 
 
 def _bytes(variant: str, which: str, limit: float | None, title: str) -> Bar:
-    rivals = Quantity("sequences", "bytes_per_step", scale=PAPER_GB)
+    once = variant == "raw" or limit is None  # the same figures need not stand in every row
+    rivals = Quantity("sequences", "bytes_per_step", scale=PAPER_GB) if once else None
     return Bar(f"A {variant}: 4e6 steps, {title}", "GB", Quantity("footprint", which, scale=1e-9), variant,
                limit, False, rivals)  # fmt: skip
 

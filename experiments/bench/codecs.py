@@ -62,7 +62,8 @@ def codecs(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> Meas
     """Every codec on every game's random frames, or on those of the policy in the run folder `variant`."""
     if variant:
         game, blocks = policy_blocks(Path(variant), sizes)
-        return _study(f"{game} (policy)", blocks)
+        side = "x".join(map(str, blocks[0].shape[1:]))
+        return _study(f"{game} {side}, trained policy", blocks)
     measures: Measures = {}
     for game in sizes.games:
         measures |= _study(game, random_blocks(load_feed(cache, sizes, game).frames, sizes.blocks))

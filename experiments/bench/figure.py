@@ -13,9 +13,11 @@ from matplotlib.axes import Axes
 
 from experiments.bench.bars import PAPER_GB, Quantity, read
 from experiments.bench.subjects import OURS, RIVALS
+from experiments.bench.table import number
 
 OUR_COLOUR, RIVAL_COLOUR = "#d1495b", "#8d99ae"
 CODECS = ("raw", "lz4", "zstd")
+LABELS = {"small": "ours, tiny observations"} | {codec: f"ours, {codec} frames" for codec in CODECS}
 
 
 def draw(report: dict[str, Any], path: Path) -> None:
@@ -41,7 +43,7 @@ def _horizontal(axis: Axes, bars: list[tuple[str, float, bool]], title: str, uni
     values = [value for _, value, _ in bars]
     colours = [OUR_COLOUR if ours else RIVAL_COLOUR for _, _, ours in bars]
     drawn = axis.barh([name for name, _, _ in bars], values, color=colours, height=0.7)
-    axis.bar_label(drawn, [f" {value:.3g}" for value in values], fontsize=8)
+    axis.bar_label(drawn, [f" {number(value)}" for value in values], fontsize=8)
     axis.set_xscale("log")
     axis.set_xlim(min(values) / 2, max(values) * 3)
     axis.set_xlabel(unit)
@@ -73,9 +75,7 @@ def _batches(axis: Axes, report: dict[str, Any]) -> None:
 def _gigabytes(axis: Axes, report: dict[str, Any]) -> None:
     rivals = Quantity("sequences", "bytes_per_step", scale=PAPER_GB)
     ours = Quantity("footprint", "all_mean", scale=1e-9)
-    _horizontal(
-        axis, _bars(report, ours, rivals, CODECS), "(A) memory for 4e6 Atari steps, states included", "GB"
-    )
+    _horizontal(axis, _bars(report, ours, rivals, CODECS), "(A) memory for 4e6 Atari steps", "GB")
 
 
 def _transitions(axis: Axes, report: dict[str, Any]) -> None:
@@ -89,6 +89,8 @@ def _growth(axis: Axes, report: dict[str, Any]) -> None:
     axis.set_title("(D) a batch while the replay grows", loc="left", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
     styles = {"small": "-", "raw": ":", "lz4": "--", "zstd": "-."}
+    viridis = mpl.colormaps["viridis"]
+    colours = {name: viridis(i / len(RIVALS)) for i, name in enumerate(RIVALS)}
     for r in report["results"]:
         if r["part"] != "growth" or r["status"] != "ok":
             continue
@@ -100,11 +102,11 @@ def _growth(axis: Axes, report: dict[str, Any]) -> None:
             [n for n, _ in points],
             [seconds / points[0][1] for _, seconds in points],
             styles[r["variant"]],
-            color=OUR_COLOUR if ours else None,
+            color=OUR_COLOUR if ours else colours[r["subject"]],
             linewidth=1.8 if ours else 1.1,
             marker="o",
             markersize=3,
-            label=f"ours, {r['variant']} frames" if ours else r["subject"],
+            label=LABELS[r["variant"]] if ours else f"{r['subject']}, tiny observations",
         )
     if not axis.lines:
         axis.text(0.5, 0.5, "not measured", ha="center", transform=axis.transAxes)

@@ -36,8 +36,10 @@ def write_table(report: dict[str, Any], path: Path) -> None:
 
 
 def _bars(report: dict[str, Any]) -> list[str]:
+    judged = report["tier"] == "full"
     lines = [
         "Medians; ranges in brackets. A ratio is taken within one process, against the median of its floor.",
+        *([] if judged else ["**The quick tier: sizes are not those named below, and no bar is judged.**"]),
         "",
         "| quantity | must reach | ours | | rivals |",
         "|---|---|---|---|---|",
@@ -46,7 +48,8 @@ def _bars(report: dict[str, Any]) -> list[str]:
         ours = read(report, bar.ours, OURS, bar.variant)
         if ours is not None:
             lines.append(
-                f"| {bar.title} | {_limit(bar)} | {_ours(ours, bar.unit)} | {VERDICT[bar.met(ours)]} | "
+                f"| {bar.title} | {_limit(bar)} | {_ours(ours, bar.unit)} | "
+                f"{VERDICT[bar.met(ours) if judged else None]} | "
                 f"{_rivals(report, bar)} |"
             )
     return lines
@@ -59,8 +62,8 @@ def _limit(bar: Bar) -> str:
 def _ours(value: Value, unit: str) -> str:
     if value.problem:
         return value.problem
-    spread = "" if value.low == value.high else f" ({_number(value.low)} to {_number(value.high)})"
-    return f"{_number(value.median)} {unit}{spread}"
+    spread = "" if value.low == value.high else f" ({number(value.low)} to {number(value.high)})"
+    return f"{number(value.median)} {unit}{spread}"
 
 
 def _rivals(report: dict[str, Any], bar: Bar) -> str:
@@ -69,13 +72,13 @@ def _rivals(report: dict[str, Any], bar: Bar) -> str:
         return ""
     found = [(name, read(report, bar.rivals, name, bar.rivals_variant)) for name in RIVALS]
     values = [(value.median, name) for name, value in found if value is not None and not value.problem]
-    return ", ".join(f"{name} {_number(value)}" for value, name in sorted(values, reverse=bar.more))
+    return ", ".join(f"{name} {number(value)}" for value, name in sorted(values, reverse=bar.more))
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three digits.
 
-    >>> _number(1.23456), _number(41234.0), _number(0.0001234)
+    >>> number(1.23456), number(41234.0), number(0.0001234)
     ('1.23', '41,200', '0.000123')
     """
     rounded = float(f"{value:.3g}")
@@ -116,8 +119,9 @@ def _codecs(report: dict[str, Any]) -> list[str]:
 
 def _machine(report: dict[str, Any]) -> list[str]:
     m = report["machine"]
-    packages = {name: version for r in report["results"] if r["status"] == "ok"
-                for name, version in r["packages"].items()}  # fmt: skip
+    packages: dict[str, str] = {}
+    for r in report["results"]:
+        packages = r.get("packages", {}) | packages  # numpy is that of ours: a rival may bring its own
     versions = ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))
     return [
         f"{m['cpu']}, {m['cores']} cores, {m['memory_gb']} GB, {m['system']}, "

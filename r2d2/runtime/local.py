@@ -217,7 +217,7 @@ class LocalRun:
             )
             record(greedy, single, seed, path)
             single.close()
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RuntimeError) as error:
             self._filming = False
             print(f"no videos from now on: {error}", file=sys.stderr)
             return

@@ -21,7 +21,7 @@ from typing import Any
 
 from envs.make import make
 from r2d2 import build, checkpoint
-from r2d2.config import Config, check_ranges, from_dict, to_dict
+from r2d2.config import Config, check_ranges, check_same_parts, from_dict, to_dict
 from r2d2.memory import check_fits, size_table
 from r2d2.provenance import provenance
 from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
@@ -76,6 +76,7 @@ def evaluate(run_dir: Path, path: Path | None, *, episodes: int, video: bool, se
     config, _ = read_config(run_dir)
     path = _checkpoint(run_dir, path)
     state = checkpoint.load(path)
+    check_same_parts(state["config"], config)
     env = config.env
     options = dict(env.options)
     single = film_set(env) if video else None  # what cannot be filmed is refused before anything is played
@@ -93,6 +94,7 @@ def evaluate(run_dir: Path, path: Path | None, *, episodes: int, video: bool, se
     network.load_state_dict(state["learner"]["network"])
     network.to(build.device(config))
     played = play(make_greedy(environments, network, stack=config.network.stack, pixels=pixels), seed)
+    environments.close()
     result: dict[str, Any] = {
         "checkpoint": path.name,
         "env_steps": state["actor"]["steps"],

@@ -64,8 +64,8 @@ def test_recall_with_a_longer_delay(core: Literal["lstm", "gru"], seed: int, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
-def test_dqn_solves_cartpole(seed: int, tmp_path: Path) -> None:
-    """The same machinery with one trained step per item is DQN: CartPole's 475 within 100,000 steps."""
+def test_dqn_learns_cartpole(seed: int, tmp_path: Path) -> None:
+    """One trained step per item is DQN: 195, from 20 at random, within 50,000 steps."""
     config = replace(
         DQN,
         env=replace(DQN.env, id="CartPole-v1", count=8),
@@ -76,8 +76,8 @@ def test_dqn_solves_cartpole(seed: int, tmp_path: Path) -> None:
         ),
         actor=replace(DQN.actor, epsilon_steps=10_000, epsilon_end=0.04),
         run=replace(
-            DQN.run, seed=seed, steps=100_000, threads=1, evaluate_period=5000, evaluate_episodes=10,
-            checkpoint_period=10**9, video_period=0, track="none", stop_return=475.0,
+            DQN.run, seed=seed, steps=50_000, threads=1, evaluate_period=2500, evaluate_episodes=10,
+            checkpoint_period=10**9, video_period=0, track="none", stop_return=195.0,
         ),
     )  # fmt: skip
-    assert max(train(config, tmp_path)) >= 475.0
+    assert max(train(config, tmp_path)) >= 195.0
