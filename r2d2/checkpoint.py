@@ -66,11 +66,11 @@ def save(
         (root / segments.FOLDER).mkdir(parents=True, exist_ok=True)
         _clear(root)
         known, trusted = _known(root, parent)
-        todo = segments.plan(root, encoded.blobs, known, trusted=trusted)
-        needed += todo.nbytes + sum(index.nbytes for index in todo.index.values())
+        pending = segments.plan(root, encoded.blobs, known, trusted=trusted)
+        needed += pending.nbytes + sum(index.nbytes for index in pending.index.values())
         if (free := shutil.disk_usage(root).free) < needed:
             raise OSError(f"only {free:,} bytes are free")
-        folder = _write(root, number, encoded, todo, created)
+        folder = _write(root, number, encoded, pending, created)
     except BaseException as error:
         _discard(created)
         if not isinstance(error, OSError):
@@ -85,18 +85,18 @@ def save(
     return folder
 
 
-def _write(root: Path, number: int, encoded: Encoded, todo: segments.Plan, created: list[Path]) -> Path:
+def _write(root: Path, number: int, encoded: Encoded, pending: segments.Plan, created: list[Path]) -> Path:
     """Everything that can fail comes before the two renames that make the checkpoint count."""
     tmp = created[0]
     tmp.mkdir()
-    segments.write(root, encoded.blobs, todo, created)
+    segments.write(root, encoded.blobs, pending, created)
     files = {
         TREE: write_file(tmp / TREE, [json.dumps(encoded.tree, allow_nan=False).encode()]),
         ARRAYS: write_file(tmp / ARRAYS, _array_bytes(encoded)),
-        INDEX: write_file(tmp / INDEX, [index.tobytes() for index in todo.index.values()]),
+        INDEX: write_file(tmp / INDEX, [index.tobytes() for index in pending.index.values()]),
     }
-    counts = {path: len(index) for path, index in todo.index.items()}
-    write_manifest(tmp, Manifest(number, files, counts, segments.used(todo.index)))
+    counts = {path: len(index) for path, index in pending.index.items()}
+    write_manifest(tmp, Manifest(number, files, counts, segments.used(pending.index)))
     sync_folder(tmp)
     names = (f"ckpt-{number:08d}{suffix}" for suffix in ["", *(f"-{i}" for i in range(1, 1000))])
     folder = next(root / name for name in names if not (root / name).exists())

@@ -91,16 +91,16 @@ def _by_segment(indices: Iterable[Index]) -> dict[int, tuple[int, int]]:
     return {int(n): (int(a), int(e)) for n, a, e in zip(numbers, alive, end, strict=True)}
 
 
-def write(root: Path, blobs: Mapping[str, Blobs], todo: Plan, created: list[Path]) -> None:
-    """Writes the new blobs to new segments, through to the disk, and completes `todo.index`.
+def write(root: Path, blobs: Mapping[str, Blobs], pending: Plan, created: list[Path]) -> None:
+    """Writes the new blobs to new segments, through to the disk, and completes `pending.index`.
 
     Each path is put into `created` before the file is opened, so that the caller can clean up.
     """
     segment = 1 + max((int(path.stem[4:]) for path in (root / FOLDER).glob("seg-*.bin")), default=-1)
     batch: list[Any] = []
     offset = 0
-    for path, positions in todo.new.items():
-        index, data = todo.index[path], blobs[path].data
+    for path, positions in pending.new.items():
+        index, data = pending.index[path], blobs[path].data
         rows = np.zeros(len(positions), INDEX)
         for row, i in enumerate(positions.tolist()):
             blob = data[i]
