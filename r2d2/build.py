@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 import numpy as np
@@ -46,7 +47,7 @@ def network(config: Config, shape: tuple[int, ...], dtype: str, actions: int) ->
         channels = net.stack * (shape[2] if len(shape) == 3 else 1)
         inputs: tuple[int, ...] = (channels, shape[0], shape[1])
     else:
-        inputs = (*shape[:-1], shape[-1] * net.stack)
+        inputs = (math.prod(shape) * net.stack,)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.run.seed)
         return QNetwork(

@@ -31,6 +31,8 @@ from r2d2.types import Batch, Column, Items
 
 Ints = NDArray[np.int64]
 
+HIGHEST = 1e30  # priority; ours: sums over any number of items stay far from the end of float64
+
 _PARTS = ("storage", "sequencer", "items", "selector", "remover")
 
 
@@ -260,11 +262,11 @@ class Replay:
         priorities = np.asarray(priorities, np.float64)
         if ids.shape != priorities.shape or ids.ndim != 1:
             raise ValueError(f"ids and priorities must be [K] alike, got {ids.shape} and {priorities.shape}")
-        bad = ~(np.isfinite(priorities) & (priorities >= 0))
+        bad = ~((priorities >= 0) & (priorities <= HIGHEST))  # true for NaN as well
         if bad.any():
             raise ValueError(
                 f"priorities must be finite and >= 0, got {priorities[bad][0]} for item {int(ids[bad][0])}: "
-                "look for NaN in the loss; no priority was changed"
+                f"look for NaN in the loss (at most {HIGHEST:g} is taken); no priority was changed"
             )
         places, held = self.items.locate(ids)
         self.late_updates += int(np.count_nonzero(~held))
