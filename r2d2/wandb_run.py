@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import netrc
+import contextlib
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -175,12 +176,10 @@ class WandbRun:
 
     def _tear_down(self) -> None:
         """Ends what is left of wandb, which would else complain when the process ends."""
-        try:
+        with contextlib.suppress(Exception):  # the failure was reported; ending what failed may fail as well
             import wandb
 
             wandb.teardown(exit_code=1)
-        except Exception:
-            pass
         self._restore_environ()
 
     def _restore_environ(self) -> None:
