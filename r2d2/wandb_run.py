@@ -6,9 +6,9 @@ have shown is in `metrics.jsonl` all the same.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import netrc
-import contextlib
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
