@@ -1,0 +1,83 @@
+"""Means over seeds with the 95 % interval that their number allows. Pure functions of their arguments.
+
+Seeds are the only thing resampled: evaluation episodes are not seeds, and belong averaged within one first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+LEVEL = 0.95
+RESAMPLES = 10_000  # ours: the ends then move by less than a hundredth of the interval from seed to seed
+TRIM = 0.25  # of each end: the interquartile mean of Agarwal et al. 2021, section 4.3
+
+Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+class Interval(NamedTuple):
+    """A statistic over seeds and the ends of its interval, in the unit of the values."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the last axis."""
+    return np.asarray(values.mean(-1))
+
+
+def iqm(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Interquartile mean over the last axis: without the floor(S / 4) smallest and largest of S values.
+
+    >>> float(iqm(np.array([0.0, 10.0, 2.0, 3.0, 100.0])))
+    5.0
+    """
+    count = values.shape[-1]
+    cut = int(TRIM * count)
+    return np.asarray(np.sort(values, -1)[..., cut : count - cut].mean(-1))
+
+
+def interval(values: ArrayLike, seed: int = 0, statistic: Statistic = mean) -> Interval:
+    """The mean (or `iqm`) over seeds and its 95 % percentile bootstrap interval.
+
+    `values` is [S], one a seed, or [S, K] of K tasks: then each task's seeds are resampled apart and all
+    are pooled (stratified bootstrap). One seed has no interval: its ends are NaN. Few seeds make the interval
+    too narrow (5 normal ones: it holds the truth about 85 % of the time), so report S beside it.
+
+    >>> interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    Interval(mean=3.0, low=1.8, high=4.2)
+    >>> interval([7.0])
+    Interval(mean=7.0, low=nan, high=nan)
+
+    Raises ValueError for no values and for values that are not finite.
+    """
+    data = np.asarray(values, np.float64)
+    if data.ndim not in (1, 2) or data.size == 0:
+        raise ValueError(f"values must be [S] or [S, K] with at least one seed, got shape {data.shape}")
+    if not np.isfinite(data).all():
+        raise ValueError(f"values must be finite, got {data[~np.isfinite(data)][0]}: leave failed runs out")
+    table = data.reshape(len(data), -1)  # [S, K]
+    estimate = float(statistic(table.ravel()))
+    if len(table) == 1:
+        return Interval(estimate, float("nan"), float("nan"))
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(table), size=(RESAMPLES, *table.shape))
+    resampled = np.take_along_axis(table[None], drawn, 1).reshape(RESAMPLES, -1)  # [R, S * K]
+    tail = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(statistic(resampled), [tail, 100 - tail])
+    return Interval(estimate, float(low), float(high))
+
+
+def band(curves: ArrayLike, seed: int = 0) -> NDArray[np.float64]:
+    """Mean, low and high [3, P] of curves [S, P] that share their P points; each point on its own.
+
+    >>> band([[0.0, 1.0], [2.0, 1.0]]).tolist()
+    [[1.0, 1.0], [0.0, 1.0], [2.0, 1.0]]
+    """
+    points: Any = np.asarray(curves, np.float64).T  # [P, S]
+    return np.array([interval(point, seed) for point in points]).T
