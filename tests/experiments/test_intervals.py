@@ -37,7 +37,7 @@ def test_the_same_seed_gives_the_same_ends() -> None:
 def test_tasks_are_resampled_apart() -> None:
     """The spread between tasks is no uncertainty: it must not widen the interval."""
     noise = np.random.default_rng(3).normal(size=(10, 2))
-    near, far = interval(noise), interval(noise + [0, 1000])
+    near, far = interval(noise), interval(np.add(noise, [0, 1000]))
     assert far.high - far.low == pytest.approx(near.high - near.low)
 
 
