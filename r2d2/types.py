@@ -23,7 +23,7 @@ Both are masked by ``burn_in``, ``length`` and ``lookahead`` and never reach a l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -54,9 +54,12 @@ class Column:
         """Raise ValueError if values [K, ...] of these streams [K] would not be stored as they are."""
         if values.shape != (len(streams), *self.shape):
             raise ValueError(f"{name} must have shape {(len(streams), *self.shape)}, got {values.shape}")
+        same = values.dtype == self.dtype
+        if same and (values.dtype.kind != "f" or np.isfinite(np.dot(flat := values.ravel(), flat))):
+            return  # one call for the usual case: a sum of squares is finite only if all of them are
         if not np.can_cast(values.dtype, self.dtype, "same_kind"):
             raise ValueError(f"{name} must be {self.dtype}, got {values.dtype}: convert it first")
-        if values.dtype.kind not in "fiu" or (values.dtype.kind != "f" and values.dtype == self.dtype):
+        if values.dtype.kind not in "fiu":
             return
         limits = np.finfo(self.dtype) if np.dtype(self.dtype).kind == "f" else np.iinfo(self.dtype)
         fits = (values >= limits.min) & (values <= limits.max)  # false for NaN and infinity too
@@ -81,10 +84,15 @@ class Items:
     burn_in: NDArray[np.int64]
     length: NDArray[np.int64]
     lookahead: NDArray[np.int64]
+    number: NDArray[np.int64]  # in its episode, from 0
     core: NDArray[np.float32]  # [K, C] recurrent state before the item's first observation
 
     def __len__(self) -> int:
         return len(self.stream)
+
+    def choose(self, chosen: NDArray[np.bool_]) -> Items:
+        """Those of the items [K] that are chosen [K]."""
+        return Items(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,7 @@ class Batch:
     ids: NDArray[np.int64]  # [B]
     probability: NDArray[np.float64]  # [B]
     weight: NDArray[np.float32]  # [B]
+    records: NDArray | None = None  # the array into which small columns are views
 
     @property
     def steps(self) -> int:

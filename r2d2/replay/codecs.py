@@ -1,191 +1,256 @@
-"""How one column keeps its blocks: as they are, or compressed once they are full.
+"""How blocks are compressed, and the columns that are kept that way.
 
 Forty consecutive Atari frames compressed as one block shrink 25 to 190 times, single frames only 8 to 13
-times: the block is the unit of compression. The block that a stream is still filling stays raw.
+times: the block is the unit of compression. The block that a stream is still filling stays raw. A full one
+is encoded in the background; whoever reads it before that is done waits for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import cramjam
 import numpy as np
+import zstandard
 from numba import njit
 from numpy.typing import NDArray
 
+from r2d2.replay import workers
 from r2d2.types import Column
 
 Ints = NDArray[np.int64]
-
-
 Job = Callable[[], None]
+Bytes = bytes | memoryview
 
 
-class ColumnStore(Protocol):
-    """What storage asks of a column. Slots name blocks; rows are slot * block + offset."""
+@dataclass(frozen=True)
+class Codec:
+    """`encode` takes bytes [n] (uint8) and is lossless; `decode` fills an array of bytes with what was encoded.
 
-    def write(self, slots: Ints, offsets: Ints, streams: Ints, values: NDArray) -> None:
-        """Store values [K, ...] at (slot, offset); each stream fills one block at a time."""
+    `prefix` says whether `decode` can stop early, when the array is shorter than what was encoded.
+    """
 
-    def freeze(self, slots: Ints, streams: Ints) -> None:
-        """The streams' blocks are full: nothing will be written to them again."""
-
-    def free(self, slots: Ints) -> None:
-        """Nothing refers to these blocks any longer."""
-
-    def read(self, rows: Ints, open_stream: NDArray[np.int32], out: NDArray, parts: int) -> list[Job]:
-        """Put the values at rows [B, T] into `out` [B, T, ...].
-
-        `open_stream` [slots] is -1 where a block is full. What can be copied is copied at once; decoding is
-        left to the returned jobs (about `parts` of equal work), which may run in any thread and at any time:
-        they hold on to the bytes they need, whatever is written or freed meanwhile.
-        """
-
-    @property
-    def nbytes(self) -> int: ...
-
-
-class RawColumn:
-    """One preallocated array [slots, block, ...]; pages that were never written take no memory."""
-
-    def __init__(self, column: Column, slots: int, block: int) -> None:
-        self.data = np.zeros((slots, block, *column.shape), column.dtype)
-        self._rows = self.data.reshape(slots * block, *column.shape)
-
-    def write(self, slots: Ints, offsets: Ints, streams: Ints, values: NDArray) -> None:
-        self.data[slots, offsets] = values
-
-    def freeze(self, slots: Ints, streams: Ints) -> None:
-        """Nothing to do: a raw block is final as it stands."""
-
-    def free(self, slots: Ints) -> None:
-        """Nothing to do: the slot is overwritten by its next block."""
-
-    def read(self, rows: Ints, open_stream: NDArray[np.int32], out: NDArray, parts: int) -> list[Job]:
-        self._rows.take(rows, axis=0, out=out, mode="clip")  # numpy buffers the output in any other mode
-        return []
-
-    @property
-    def nbytes(self) -> int:
-        return self.data.nbytes
-
-
-@njit(cache=True, nogil=True)
-def _segments(rows, block):
-    """Cut rows [B, T] where the block changes: columns are batch index, first t, end t, slot, first offset,
-    and whether the offsets follow each other (only padding repeats one)."""
-    found = np.empty((rows.size, 6), np.int64)
-    count = 0
-    for b in range(rows.shape[0]):
-        start = 0
-        for t in range(1, rows.shape[1] + 1):
-            slot = rows[b, start] // block
-            if t < rows.shape[1] and rows[b, t] // block == slot:
-                continue
-            first = rows[b, start] - slot * block
-            in_order = rows[b, t - 1] - rows[b, start] == t - 1 - start
-            for k in range(start + 1, t):
-                in_order &= rows[b, k] == rows[b, k - 1] + 1
-            found[count, 0], found[count, 1], found[count, 2] = b, start, t
-            found[count, 3], found[count, 4], found[count, 5] = slot, first, in_order
-            count += 1
-            start = t
-    return found[:count]
-
-
-def _lz4_decode(data: Any, out: NDArray) -> None:
-    cramjam.lz4.decompress_block_into(data, out)
+    encode: Callable[[NDArray], bytes]
+    decode: Callable[[Bytes, NDArray], None]
+    prefix: bool
 
 
 def _lz4_encode(data: NDArray) -> bytes:
     return bytes(cramjam.lz4.compress_block(data, store_size=False))
 
 
+def _lz4_decode(data: Bytes, out: NDArray) -> None:
+    cramjam.lz4.decompress_block_into(data, out)
+
+
 def _zstd_encode(data: NDArray) -> bytes:
-    return bytes(cramjam.zstd.compress(data, level=1))
+    return zstandard.ZstdCompressor(level=1, write_checksum=False).compress(data.data)
 
 
-def _zstd_decode(data: Any, out: NDArray) -> None:
-    cramjam.zstd.decompress_into(data, out)
+def _zstd_decode(data: Bytes, out: NDArray) -> None:
+    with zstandard.ZstdDecompressor().stream_reader(data) as reader:
+        got = reader.readinto(out.data)
+    if got != len(out):
+        raise ValueError(f"a zstd block holds {got} bytes where {len(out)} are needed: the replay is damaged")
 
 
-_CODECS: dict[str, tuple[Callable[[NDArray], bytes], Callable[[Any, NDArray], None]]] = {
-    "lz4": (_lz4_encode, _lz4_decode),
-    "zstd": (_zstd_encode, _zstd_decode),
+CODECS = {
+    "lz4": Codec(_lz4_encode, _lz4_decode, prefix=False),
+    "zstd": Codec(_zstd_encode, _zstd_decode, prefix=True),
 }
 
 
-class CompressedColumn:
-    """Full blocks as bytes, one raw block for each stream that is still being filled."""
+@njit(cache=True, nogil=True)
+def segments(rows, block, count):
+    """Cut rows [B, T] where the block changes.
 
-    def __init__(self, column: Column, slots: int, block: int, streams: int) -> None:
-        self._encode, self._decode = _CODECS[column.codec]
+    Columns: batch index, t of the first row, t of the first row after left padding, t after the last row
+    before right padding, t after the last row, slot, offset, rows in the slot. Padding repeats a row.
+    """
+    found = np.empty((rows.size, 8), np.int64)
+    n = 0
+    for b in range(rows.shape[0]):
+        start = 0
+        for end in range(1, rows.shape[1] + 1):
+            slot = rows[b, start] // block
+            if end < rows.shape[1] and rows[b, end] // block == slot:
+                continue
+            begin = start
+            while begin + 1 < end and rows[b, begin + 1] == rows[b, begin]:
+                begin += 1
+            stop = begin + 1
+            while stop < end and rows[b, stop] == rows[b, stop - 1] + 1:
+                stop += 1
+            offset = rows[b, begin] - slot * block
+            found[n, 0], found[n, 1], found[n, 2], found[n, 3] = b, start, begin, stop
+            found[n, 4], found[n, 5], found[n, 6], found[n, 7] = end, slot, offset, count[slot]
+            n += 1
+            start = end
+    return found[:n]
+
+
+class _Encoding:
+    """A block among those that one job encodes."""
+
+    def __init__(self, job: Future[list[bytes]], index: int) -> None:
+        self.job, self._index = job, index
+
+    def result(self) -> bytes:
+        return self.job.result()[self._index]
+
+
+class CompressedColumn:
+    """Full blocks as bytes; two raw blocks for each stream, one being filled, one perhaps being encoded."""
+
+    def __init__(
+        self, column: Column, slots: int, block: int, streams: int, folder: Path | None = None
+    ) -> None:
+        self._codec = CODECS[column.codec]
         self._block = block
-        self._shape = column.shape
-        self.filling = np.zeros((streams, block, *column.shape), column.dtype)
-        self.frozen: list[bytes | memoryview | None] = [None] * slots
+        self._column = column
+        self._filling = np.zeros((streams, 2, block, *column.shape), column.dtype)
+        self._rows = self._filling.reshape(-1, *column.shape)
+        self._side = np.zeros(streams, np.int64)  # which of its two blocks a stream fills
+        self._last: list[_Encoding | None] = [None] * streams  # reads the side that is not filled
+        self._frozen: list[Bytes | _Encoding | None] = [None] * slots
+        self._encoding: list[tuple[int, _Encoding]] = []
         self._bytes = 0
 
-    def write(self, slots: Ints, offsets: Ints, streams: Ints, values: NDArray) -> None:
-        self.filling[streams, offsets] = values
+    def write(self, streams: Ints, offsets: Ints, values: NDArray) -> None:
+        """Store values [K, ...] at these offsets of the blocks that the streams [K] are filling."""
+        self._rows[(2 * streams + self._side[streams]) * self._block + offsets] = values
 
-    def freeze(self, slots: Ints, streams: Ints) -> None:
-        for slot, stream in zip(slots.tolist(), streams.tolist(), strict=True):
-            data = self._encode(self.filling[stream].reshape(-1).view(np.uint8))
-            self.frozen[slot] = data
-            self._bytes += len(data)
+    def freeze(self, slots: Ints, streams: Ints, first: Ints, count: Ints) -> None:
+        """The streams' blocks are full, rows [first, count) of each: encode them in the background."""
+        self._collect(wait=False)
+        for stream in streams.tolist():
+            last = self._last[stream]
+            if last is not None:
+                last.job.result()  # the stream goes on in the block that this one was made from
+        size = -(-len(slots) // workers.count())
+        for at in range(0, len(slots), size):
+            part = slice(at, at + size)
+            where = np.stack([streams[part], self._side[streams[part]], first[part], count[part]], 1)
+            job = workers.submit(partial(self._encode, where.tolist()))
+            pairs = zip(slots[part].tolist(), streams[part].tolist(), strict=True)
+            for i, (slot, stream) in enumerate(pairs):
+                self._last[stream] = encoding = _Encoding(job, i)
+                self._frozen[slot] = encoding
+                self._encoding.append((slot, encoding))
+        self._side[streams] ^= 1
+
+    def _encode(self, where: list[list[int]]) -> list[bytes]:
+        encoded = []
+        for stream, side, first, count in where:
+            rows = self._filling[stream, side, :count]
+            rows[:first] = rows[first]  # never read: whatever is smallest
+            encoded.append(self._codec.encode(rows.reshape(-1).view(np.uint8)))
+        return encoded
+
+    def _collect(self, *, wait: bool) -> None:
+        """Take over what has been encoded, or all of it."""
+        left = []
+        for slot, encoding in self._encoding:
+            if self._frozen[slot] is not encoding:
+                continue  # given up in the meantime
+            if wait or encoding.job.done():
+                data = encoding.result()
+                self._frozen[slot] = data
+                self._bytes += len(data)
+            else:
+                left.append((slot, encoding))
+        self._encoding = left
 
     def free(self, slots: Ints) -> None:
+        """Nothing refers to these blocks any longer."""
         for slot in slots.tolist():
-            data = self.frozen[slot]
-            if data is not None:
+            data = self._frozen[slot]
+            if data is not None and not isinstance(data, _Encoding):
                 self._bytes -= len(data)
-                self.frozen[slot] = None
+            self._frozen[slot] = None
 
-    def read(self, rows: Ints, open_stream: NDArray[np.int32], out: NDArray, parts: int) -> list[Job]:
-        work: list[tuple[Any, int, int, int, Any, bool]] = []
-        for b, start, end, slot, first, in_order in _segments(rows, self._block).tolist():
-            data = self.frozen[slot]
-            whole = bool(in_order) and end - start == self._block
-            offsets = (
-                slice(first, first + end - start) if in_order else rows[b, start:end] - slot * self._block
-            )
+    def read(
+        self, rows: Ints, open_stream: NDArray[np.int32], count: NDArray[np.int16], out: NDArray
+    ) -> list[Job]:
+        """Put the values at rows [B, T] (slot * block + offset) into `out` [B, T, ...].
+
+        `open_stream` [slots] is -1 where a block is full, `count` [slots] the rows in it. What can be copied
+        is copied at once; decoding is left to the returned jobs, about one of equal work for each thread,
+        which may run at any time: they hold on to the bytes they need, whatever is written or freed meanwhile.
+        """
+        work = []
+        for segment in segments(rows, self._block, count).tolist():
+            data = self._frozen[segment[5]]
             if data is None:  # still being filled: copied now, since the stream will write over it
-                out[b, start:end] = self.filling[open_stream[slot]][offsets]
+                stream = open_stream[segment[5]]
+                _place(out, segment, self._filling[stream, self._side[stream]])
             else:
-                work.append((data, b, start, end, offsets, whole))
-        size = max(1, -(-len(work) // parts))
-        return [partial(self._decode_into, out, work[i : i + size]) for i in range(0, len(work), size)]
+                work.append((data, segment))
+        size = max(1, -(-len(work) // workers.count()))
+        return [partial(self._decode, out, work[i : i + size]) for i in range(0, len(work), size)]
 
-    def _decode_into(self, out: NDArray, work: list[tuple[Any, int, int, int, Any, bool]]) -> None:
-        """Decode whole blocks in place, the others into a scratch block from which their rows are copied."""
+    def _decode(self, out: NDArray, work: list[tuple[Any, list[int]]]) -> None:
+        """Decode in place where a block's other rows fall on padding; else into a scratch block."""
         as_bytes = out.reshape(out.shape[0], out.shape[1], -1).view(np.uint8)
-        scratch = np.empty((self._block, *self._shape), self.filling.dtype)
-        scratch_bytes = scratch.reshape(-1).view(np.uint8)
-        for data, b, start, end, offsets, whole in work:
-            if whole:
-                self._decode(data, as_bytes[b, start:end].reshape(-1))
+        scratch = np.empty((self._block, *self._column.shape), self._column.dtype)
+        scratch_bytes = scratch.reshape(self._block, -1).view(np.uint8)
+        codec = self._codec
+        for data, segment in work:
+            if isinstance(data, _Encoding):
+                data = data.result()
+            b, start, begin, stop, end, _, offset, size = segment
+            if codec.prefix:
+                size = offset + stop - begin
+            first = begin - offset
+            if start <= first and first + size <= end:
+                codec.decode(data, as_bytes[b, first : first + size].reshape(-1))
+                _pad(out, segment)
             else:
-                self._decode(data, scratch_bytes)
-                out[b, start:end] = scratch[offsets]
-
-    def load(self, slots: Ints, data: Sequence[bytes]) -> None:
-        """Hold exactly these full blocks, as they were taken from `frozen`."""
-        self.frozen = [None] * len(self.frozen)  # a block left from before would be read for an open one
-        self._bytes = 0
-        for slot, block in zip(slots.tolist(), data, strict=True):
-            self.frozen[slot] = block
-            self._bytes += len(block)
+                codec.decode(data, scratch_bytes[:size].reshape(-1))
+                _place(out, segment, scratch)
 
     @property
     def nbytes(self) -> int:
-        return self._bytes + self.filling.nbytes
+        self._collect(wait=True)
+        return self._bytes + self._filling.nbytes
+
+    def blocks(self, slots: Ints) -> list[Bytes]:
+        """The encoded bytes of full blocks."""
+        self._collect(wait=True)
+        return [self._frozen[slot] for slot in slots.tolist()]  # type: ignore[misc]
+
+    def filling(self) -> NDArray:
+        """The blocks being filled [streams, block, ...], as a copy."""
+        return self._filling[np.arange(len(self._side)), self._side]
+
+    def load(self, filling: NDArray, slots: Ints, blocks: Sequence[Bytes]) -> None:
+        """Hold exactly these blocks, as `filling` and `blocks` gave them."""
+        self._collect(wait=True)
+        self._side[:] = 0
+        self._filling[:, 0] = filling
+        self._frozen = [None] * len(self._frozen)  # a block left from before would be read for an open one
+        self._bytes = 0
+        for slot, block in zip(slots.tolist(), blocks, strict=True):
+            self._frozen[slot] = block
+            self._bytes += len(block)
 
 
-def make_store(column: Column, slots: int, block: int, streams: int) -> RawColumn | CompressedColumn:
-    """The store that the column's codec asks for."""
-    if column.codec == "raw":
-        return RawColumn(column, slots, block)
-    return CompressedColumn(column, slots, block, streams)
+def _place(out: NDArray, segment: list[int], block: NDArray) -> None:
+    """Copy a segment's rows from the block that holds them."""
+    b, _, begin, stop, _, _, offset, _ = segment
+    out[b, begin:stop] = block[offset : offset + stop - begin]
+    _pad(out, segment)
+
+
+def _pad(out: NDArray, segment: list[int]) -> None:
+    """Repeat a segment's first and last row over its padding."""
+    b, start, begin, stop, end = segment[:5]
+    if start < begin:
+        out[b, start:begin] = out[b, begin]
+    if stop < end:
+        out[b, stop:end] = out[b, stop - 1]

@@ -16,23 +16,28 @@ environments or training.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay.draw import THREADS, Draw
+from r2d2.replay.draw import Draw
 from r2d2.replay.items import ItemTable
 from r2d2.replay.removers import Remover
 from r2d2.replay.selectors import Selector
 from r2d2.replay.sequencer import Sequencer
 from r2d2.replay.storage import Storage
+from r2d2.replay.weights import HasMinimum, Normalise, check_normalise, importance_weights
 from r2d2.types import Batch, Column, Items
 
 Ints = NDArray[np.int64]
 
 HIGHEST = 1e30  # priority; ours: sums over any number of items stay far from the end of float64
 
+SPARE = 1.25  # blocks for each one that `steps` needs: those at an episode's ends are not full; ours
+
+_NO_IDS = np.empty(0, np.int64)
 _PARTS = ("storage", "sequencer", "items", "selector", "remover")
 
 
@@ -40,7 +45,9 @@ class Replay:
     """Sequences of steps that can be written, drawn by priority and given up.
 
     `capacity` is the most items, `steps` the most steps that are kept; whichever is reached first makes the
-    remover give up items. `block` is the number of steps stored (and compressed) together.
+    remover give up items. `block` is the number of steps stored (and compressed) together. `linked` lets
+    `successors` and `refresh` work. With `folder`, an empty one, steps and recurrent states are kept in files
+    there instead of in memory; they are scratch files, a checkpoint is made by `state_dict` as ever.
     """
 
     def __init__(
@@ -55,6 +62,9 @@ class Replay:
         steps: int,
         block: int = 40,
         core_size: int = 0,
+        linked: bool = False,
+        normalise: Normalise = "batch",
+        folder: Path | None = None,
     ) -> None:
         if block < 1:
             raise ValueError(f"block must be at least 1 step, got {block}")
@@ -74,15 +84,23 @@ class Replay:
             raise ValueError(
                 f"the sequencer's context must be the columns' widest, {widest}, got {sequencer.context}"
             )
-        writers = streams * (sequencer.window // block + 3)
+        check_normalise(normalise, selector)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        writing = streams * (sequencer.window // block + 3)  # blocks that the writers may hold
+        full = -(-steps // block)
         self.columns = dict(columns)
         self.streams = streams
         self.sequencer, self.selector, self.remover = sequencer, selector, remover
         self.capacity = capacity
+        self.normalise = normalise
         self.storage = Storage(
-            columns, streams=streams, slots=-(-steps // block) + writers, block=block, window=sequencer.window
-        )
-        self.items = ItemTable(capacity, core_size)
+            columns, streams=streams, slots=int(full * SPARE) + writing, block=block, window=sequencer.window,
+            lead=sequencer.burn_in + sequencer.context, folder=folder,
+        )  # fmt: skip
+        self.items = ItemTable(capacity, core_size, streams=streams, linked=linked, folder=folder)
+        self._most_rows = (full + writing) * block
+        self._all_streams = np.arange(streams)
         self._no_core = np.zeros((streams, core_size), np.float32)
         self.steps_written = 0
         self.late_updates = 0  # priorities that arrived after their item was given up
@@ -100,23 +118,18 @@ class Replay:
         streams: Ints | None = None,
         core: NDArray[np.float32] | None = None,
     ) -> Ints:
-        """Append one row to each stream (or to `streams`, all different); returns the new items' ids.
+        """Append one row to each stream (or to `streams`, all different); returns the ids of new items [K].
 
         `values` holds every column [K, ...]. `last` [K] marks rows that hold only the final observation of
         their episode; the stream's next row begins a new one. `core` [K, C] is the recurrent state before
         the row's observation. Nothing is stored when an argument is refused.
         """
         streams, core = self._check(values, last, streams, core)
-        short = self.storage.blocks_needed(streams) - self.storage.free_blocks
-        while short > 0:
-            if len(self) == 0:
-                raise RuntimeError("the replay has no free block and no item to give up: raise `steps`")
-            self._remove(self.remover.pop(short))
-            short = self.storage.blocks_needed(streams) - self.storage.free_blocks
-        rows = self.storage.append(values, streams)
-        self.steps_written += int(np.count_nonzero(~last))
+        self._make_room(streams)
+        rows = self.storage.append(values, streams, last)
+        self.steps_written += len(last) - int(np.count_nonzero(last))
         items, low_water = self.sequencer.advance(streams, rows, last, core)
-        ids = self._insert(items)
+        ids = _NO_IDS if items is None else self._insert(items)
         self.storage.unhold(streams, low_water)
         return ids
 
@@ -128,7 +141,7 @@ class Replay:
         core: NDArray[np.float32] | None,
     ) -> tuple[Ints, NDArray[np.float32]]:
         if streams is None:
-            streams = np.arange(self.streams)
+            streams = self._all_streams
         else:
             streams = np.asarray(streams, np.int64)
             if len(streams) and (streams.min() < 0 or streams.max() >= self.streams):
@@ -137,7 +150,7 @@ class Replay:
                 raise ValueError(f"streams must all be different within one write, got {streams}")
         if last.shape != streams.shape or last.dtype != np.bool_:
             raise ValueError(f"last must be bool [{len(streams)}], got {last.dtype} {last.shape}")
-        if set(values) != set(self.columns):
+        if values.keys() != self.columns.keys():
             raise ValueError(f"values must have the columns {sorted(self.columns)}, got {sorted(values)}")
         for name, column in self.columns.items():
             column.check(name, values[name], streams)
@@ -147,38 +160,59 @@ class Replay:
             raise ValueError(
                 f"core must have shape {(len(streams), self.items.core.shape[1])}, got {core.shape}"
             )
-        if not np.isfinite(core).all():
-            bad = streams[~np.isfinite(core).all(1)]
-            raise ValueError(f"core must be finite, got NaN or infinity in stream(s) {bad}")
-        self.sequencer.check(streams, last)
+        self.sequencer.check(streams, last, core)
         return streams, core
 
+    def _make_room(self, streams: Ints) -> None:
+        """Give up items until the rows to come have their blocks and the steps kept are few enough."""
+        while True:
+            blocks = self.storage.blocks_needed(streams) - self.storage.free_blocks
+            over = self.storage.rows + len(streams) - self._most_rows
+            short = max(blocks, -(-over // self.storage.block))
+            if short <= 0:
+                return
+            if len(self) == 0:
+                if blocks <= 0:
+                    return
+                raise RuntimeError("the replay has no free block and no item to give up: raise `steps`")
+            self._remove(self.remover.pop(short))
+
     def _insert(self, items: Items) -> Ints:
-        if len(items) == 0:
-            return np.empty(0, np.int64)
         rows = items.context + items.burn_in + items.length + items.lookahead
         slots = self.storage.slot_of(items.stream, items.row)
         offsets = items.row % self.storage.block
+        accepted, leaving = self.remover.offer(len(items), self.items.free)
         self.storage.acquire(slots, offsets, rows)  # before any removal can free these blocks
-        if len(items) > self.items.free:
-            self._remove(self.remover.pop(len(items) - self.items.free))
-        places = self.items.insert(items, slots, offsets)
-        self.selector.insert(places)
+        self._remove(leaving)
+        everyone = items
+        if not accepted.all():
+            refused = ~accepted
+            self.storage.release(slots[refused], offsets[refused], rows[refused])
+            items, slots, offsets = items.choose(accepted), slots[accepted], offsets[accepted]
+        places, ids = self.items.insert(items, slots, offsets)
+        self.selector.insert(places, items.stream)
         self.remover.insert(places)
-        return self.items.ids(places)
+        if self.items.linked:
+            chain = np.full(len(everyone), -1)
+            chain[accepted] = ids
+            self.items.link(everyone.stream, everyone.number, chain)
+        return ids
 
     def _remove(self, places: Ints) -> None:
-        item = self.items.get(places)
-        self.storage.release(item["slot"], item["offset"], item["rows"])
-        self.selector.remove(places)
-        self.items.remove(places)
+        if len(places):
+            self.storage.release(*self.items.remove(places))
+            self.selector.remove(places)
+
+    def clear(self) -> None:
+        """Give up all items; streams go on, and their ids never come back."""
+        self._remove(self.remover.pop(len(self)))
 
     # -- read ------------------------------------------------------------------------------------------
 
     def sample(
         self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None
     ) -> Batch:
-        """Draw n items; importance weights are (N P)^-beta over the largest in the batch.
+        """Draw n items; importance weights are (N P)^-beta over the largest, see `importance_weights`.
 
         With `out`, an earlier batch of n items, its columns are filled again instead of allocating new ones.
         """
@@ -194,10 +228,14 @@ class Replay:
         if len(self) == 0:
             raise ValueError("the replay holds no finished item yet: write more steps before sampling")
         places, probability = self.selector.sample(n, rng)
-        weight = (len(self) * probability) ** -beta
-        weight = (weight / weight.max()).astype(np.float32)
-        columns = None if out is None else dict(out.columns)
-        return self._read(places, probability, weight, columns, list(self.columns))
+        if beta == 0.0:
+            weight = np.ones(n, np.float32)
+        else:
+            smallest = None
+            if self.normalise == "buffer" and isinstance(self.selector, HasMinimum):
+                smallest = self.selector.min_probability()
+            weight = importance_weights(probability, len(self), beta, smallest)
+        return self._read(places, probability, weight, out, list(self.columns))
 
     def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
         """Read items by id, all columns or some; raises KeyError for an id that is no longer held."""
@@ -205,54 +243,33 @@ class Replay:
         if not held.all():
             raise KeyError(f"item {int(ids[~held][0])} was given up: read items while they are held")
         unknown, ones = np.full(len(places), np.nan), np.ones(len(places), np.float32)
-        return self._read(
-            places, unknown, ones, None, list(self.columns) if names is None else names
-        ).result()
+        chosen = list(self.columns) if names is None else names
+        return self._read(places, unknown, ones, None, chosen).result()
 
     def _read(
         self,
         places: Ints,
         probability: NDArray[np.float64],
         weight: NDArray[np.float32],
-        columns: dict[str, NDArray] | None,
+        out: Batch | None,
         names: list[str],
     ) -> Draw:
-        sequencer = self.sequencer
-        item = self.items.get(places)
-        if columns is None:
-            columns = {
-                name: np.empty(self._shape(name, len(places)), self.columns[name].dtype) for name in names
-            }
-        for name, column in columns.items():
-            if column.shape != self._shape(name, len(places)):
-                raise ValueError(
-                    f"out must be a batch of {len(places)} items of this replay, got {column.shape}"
-                )
-        jobs = self.storage.read(
-            columns,
-            item["slot"],
-            item["offset"],
-            sequencer.context - item["context"] + sequencer.burn_in - item["burn_in"],
-            item["rows"],
-            sequencer.context,
-            THREADS,
+        sequencer, storage = self.sequencer, self.storage
+        found = self.items.windows(
+            places, storage.following, storage.block, sequencer.context, sequencer.burn_in, sequencer.rows
         )
+        if out is None:
+            columns, records = storage.allocate(names, found.rows.shape, sequencer.context)
+        elif out.records is None or out.records.shape != found.rows.shape:
+            raise ValueError(f"out must be a batch of {len(places)} items that this replay drew before")
+        else:
+            columns, records = dict(out.columns), out.records
+        jobs = storage.read(found.rows, sequencer.context, columns, records)
         batch = Batch(
-            columns,
-            self.items.core[places],
-            item["burn_in"],
-            item["length"],
-            item["lookahead"],
-            self.items.ids(places),
-            probability,
-            weight,
-        )
+            columns, self.items.core[places], found.burn_in, found.length, found.lookahead, found.ids,
+            probability, weight, records,
+        )  # fmt: skip
         return Draw(batch, jobs)
-
-    def _shape(self, name: str, n: int) -> tuple[int, ...]:
-        """Shape of a column of a batch of n items."""
-        column, sequencer = self.columns[name], self.sequencer
-        return (n, column.context + sequencer.rows - sequencer.context, *column.shape)
 
     # -- priorities ------------------------------------------------------------------------------------
 
@@ -262,27 +279,50 @@ class Replay:
         priorities = np.asarray(priorities, np.float64)
         if ids.shape != priorities.shape or ids.ndim != 1:
             raise ValueError(f"ids and priorities must be [K] alike, got {ids.shape} and {priorities.shape}")
-        bad = ~((priorities >= 0) & (priorities <= HIGHEST))  # true for NaN as well
-        if bad.any():
+        fine = (priorities >= 0) & (priorities <= HIGHEST)  # false for NaN as well
+        if not fine.all():
             raise ValueError(
-                f"priorities must be finite and >= 0, got {priorities[bad][0]} for item {int(ids[bad][0])}: "
+                f"priorities must be finite and >= 0, got {priorities[~fine][0]} for item {int(ids[~fine][0])}: "
                 f"look for NaN in the loss (at most {HIGHEST:g} is taken); no priority was changed"
             )
         places, held = self.items.locate(ids)
-        self.late_updates += int(np.count_nonzero(~held))
-        self.selector.update(places[held], priorities[held])
+        if not held.all():
+            self.late_updates += int(np.count_nonzero(~held))
+            places, priorities = places[held], priorities[held]
+        self.selector.update(places, priorities)
+        self._remove(self.remover.updated(len(places)))
 
     def priorities(self) -> NDArray[np.float64]:
         """What the selector holds for each item, in no order: for a histogram."""
         return self.selector.values(self.items.places)
 
+    # -- recurrent states ------------------------------------------------------------------------------
+
+    def successors(self, ids: Ints) -> Ints:
+        """The ids [K] of the next items of the same episodes; -1 where none is held (needs `linked`)."""
+        return self.items.successors(np.asarray(ids, np.int64))
+
+    def refresh(self, ids: Ints, core: NDArray[np.float32]) -> None:
+        """Replace the recurrent states [K, C] before the items' first rows (needs `linked`).
+
+        Items given up since are ignored. Nothing changes when an argument is refused.
+        """
+        if not self.items.linked:
+            raise ValueError("recurrent states can be refreshed only in a replay that is built with linked=True")
+        places, held = self.items.locate(np.asarray(ids, np.int64))
+        if core.shape != (len(places), self.items.core.shape[1]):
+            raise ValueError(f"core must be {(len(places), self.items.core.shape[1])}, got {core.shape}")
+        if not np.isfinite(core).all():
+            raise ValueError("core must be finite, got NaN or infinity: look for NaN in the network's weights")
+        self.items.core[places[held]] = core[held]
+
+    # -- state -----------------------------------------------------------------------------------------
+
     @property
     def nbytes(self) -> int:
         """Bytes held now: steps, items and index."""
-        index = self.items.nbytes + self.selector.nbytes + self.remover.nbytes
+        index = self.items.nbytes + self.selector.nbytes + self.remover.nbytes + self.storage.index_nbytes
         return index + self.items.core.nbytes + sum(self.storage.nbytes.values())
-
-    # -- state -----------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what this replay will do next."""

@@ -1,7 +1,7 @@
 """Selectors answer which items are replayed next.
 
-A selector sees item slots (small integers that the replay hands out and takes back), never steps. Draws
-are with replacement. `sample` returns slots [n] and the probability with which each was drawn, from which
+A selector sees the items' places (small integers that the replay hands out and takes back), never steps.
+Draws are with replacement. `sample` returns places [n] and the probability with which each was drawn, from which
 the replay computes importance weights.
 """
 
@@ -10,31 +10,34 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from r2d2.replay.sum_tree import SumTree
+from r2d2.replay import sum_tree
+from r2d2.replay.strata import strata
 
-Slots = NDArray[np.int64]
+Places = NDArray[np.int64]
 Values = NDArray[np.float64]
 
 
 class Selector(Protocol):
     """What a replay asks of a selector. All calls take arrays."""
 
-    def insert(self, slots: Slots) -> None:
-        """New items, at the highest priority seen so far where priorities count."""
+    def insert(self, places: Places, streams: Places) -> None:
+        """New items, oldest first, and the streams [K] that they are from; they get the highest priority seen so
+        far where priorities count."""
 
-    def remove(self, slots: Slots) -> None:
+    def remove(self, places: Places) -> None:
         """Items that the replay gave up."""
 
-    def update(self, slots: Slots, priorities: Values) -> None:
+    def update(self, places: Places, priorities: Values) -> None:
         """New priorities (finite, >= 0; the replay has checked them)."""
 
-    def sample(self, n: int, rng: np.random.Generator) -> tuple[Slots, Values]:
-        """n slots and their probabilities."""
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[Places, Values]:
+        """n places and their probabilities."""
 
-    def values(self, slots: Slots) -> Values:
-        """The unnormalised probability of each slot [K]."""
+    def values(self, places: Places) -> Values:
+        """The unnormalised probability of each place [K]."""
 
     def __len__(self) -> int: ...
 
@@ -46,12 +49,30 @@ class Selector(Protocol):
     def nbytes(self) -> int: ...
 
 
+@njit(cache=True, nogil=True)
+def _append(places, dense, index, count):
+    for i in range(len(places)):
+        dense[count + i] = places[i]
+        index[places[i]] = count + i
+
+
+@njit(cache=True, nogil=True)
+def _fill_holes(places, dense, index, count):
+    """Put the last live place into each hole: O(1) per item and no order to keep."""
+    for i in range(len(places)):
+        count -= 1
+        hole, mover = index[places[i]], dense[count]
+        dense[hole] = mover
+        index[mover] = hole
+        index[places[i]] = -1
+
+
 class Uniform:
     """Every item with the same probability."""
 
     def __init__(self, capacity: int) -> None:
-        self._slots = np.empty(capacity, np.int64)  # the live slots, dense
-        self._place = np.full(capacity, -1, np.int64)  # slot -> its place in _slots
+        self._dense = np.empty(capacity, np.int32)  # the live places
+        self._index = np.full(capacity, -1, np.int32)  # place -> its index in _dense
         self._count = 0
 
     def __len__(self) -> int:
@@ -59,43 +80,60 @@ class Uniform:
 
     @property
     def nbytes(self) -> int:
-        return self._slots.nbytes + self._place.nbytes
+        return self._dense.nbytes + self._index.nbytes
 
-    def insert(self, slots: Slots) -> None:
-        end = self._count + len(slots)
-        self._slots[self._count : end] = slots
-        self._place[slots] = np.arange(self._count, end)
-        self._count = end
+    def insert(self, places: Places, streams: Places) -> None:
+        _append(places, self._dense, self._index, self._count)
+        self._count += len(places)
 
-    def remove(self, slots: Slots) -> None:
-        """Fill each hole with the last live slot: O(1) per item and no order to keep."""
-        kept = self._count - len(slots)
-        holes = self._place[slots]
-        self._place[slots] = -1
-        tail = self._slots[kept : self._count]
-        movers = tail[self._place[tail] >= 0]
-        holes = holes[holes < kept]
-        self._slots[holes] = movers
-        self._place[movers] = holes
-        self._count = kept
+    def remove(self, places: Places) -> None:
+        _fill_holes(places, self._dense, self._index, self._count)
+        self._count -= len(places)
 
-    def update(self, slots: Slots, priorities: Values) -> None:
+    def update(self, places: Places, priorities: Values) -> None:
         """Priorities do not matter here."""
 
-    def sample(self, n: int, rng: np.random.Generator) -> tuple[Slots, Values]:
-        slots = self._slots[rng.integers(self._count, size=n)]
-        return slots, np.full(n, 1.0 / self._count)
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[Places, Values]:
+        drawn = rng.integers(self._count, size=n)
+        return self._dense[drawn].astype(np.int64), np.full(n, 1.0 / self._count)
 
-    def values(self, slots: Slots) -> Values:
-        return np.ones(len(slots))
+    def values(self, places: Places) -> Values:
+        return np.ones(len(places))
+
+    def min_probability(self) -> float:
+        """Of the items held: 1 / their number."""
+        return 1.0 / self._count
 
     def state_dict(self) -> dict[str, Any]:
-        return {"slots": self._slots[: self._count].copy()}
+        return {"places": self._dense[: self._count].astype(np.int64)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._count = 0
-        self._place[:] = -1
-        self.insert(state["slots"])
+        self._index[:] = -1
+        self.insert(state["places"], state["places"])
+
+
+@njit(cache=True, nogil=True)
+def _update(places, priorities, epsilon, alpha, size, tree, leaves):
+    """Put (p + epsilon)^alpha into the tree; returns the highest p."""
+    highest = 0.0
+    values = np.empty(len(places))
+    for i in range(len(places)):
+        highest = max(highest, priorities[i])
+        values[i] = (priorities[i] + epsilon) ** alpha
+    sum_tree.assign(tree, leaves, size, places, values)
+    return highest
+
+
+@njit(cache=True, nogil=True)
+def _draw(points, size, tree, leaves):
+    """Places [n] at these points of [0, 1), and their probabilities."""
+    total = tree[1]
+    places = sum_tree.find(tree, leaves, size, points * total)
+    probability = np.empty(len(points))
+    for i in range(len(points)):
+        probability[i] = leaves[places[i]] / total
+    return places, probability
 
 
 class Proportional:
@@ -112,11 +150,9 @@ class Proportional:
             raise ValueError(f"alpha must be in [0, 1] (0 is uniform, 1 fully proportional), got {alpha}")
         if epsilon < 0.0:
             raise ValueError(f"epsilon must be >= 0, got {epsilon}")
-        self.alpha = alpha
-        self.epsilon = epsilon
-        self.stratified = stratified
+        self.alpha, self.epsilon, self.stratified = float(alpha), float(epsilon), stratified
         self.max_priority = 1.0  # of all updates so far; what a new item starts with
-        self._tree = SumTree(capacity)
+        self._tree = sum_tree.SumTree(capacity)
         self._seen = False
         self._count = 0
 
@@ -127,36 +163,40 @@ class Proportional:
     def nbytes(self) -> int:
         return self._tree.nbytes
 
-    def insert(self, slots: Slots) -> None:
-        self._count += len(slots)
-        self._assign(slots, np.full(len(slots), self.max_priority))
+    def insert(self, places: Places, streams: Places) -> None:
+        self._count += len(places)
+        self._assign(places, np.full(len(places), self.max_priority))
 
-    def remove(self, slots: Slots) -> None:
-        self._count -= len(slots)
-        self._tree.assign(slots, np.zeros(len(slots)))
+    def remove(self, places: Places) -> None:
+        self._count -= len(places)
+        self._tree.assign(places, np.zeros(len(places)))
 
-    def update(self, slots: Slots, priorities: Values) -> None:
-        if len(slots) == 0:
+    def update(self, places: Places, priorities: Values) -> None:
+        if len(places) == 0:
             return
-        highest = float(priorities.max())
+        highest = self._assign(places, priorities)
         self.max_priority = max(self.max_priority, highest) if self._seen else highest
         self._seen = True
-        self._assign(slots, priorities)
 
-    def _assign(self, slots: Slots, priorities: Values) -> None:
-        self._tree.assign(slots, (priorities + self.epsilon) ** self.alpha)
+    def _assign(self, places: Places, priorities: Values) -> float:
+        tree = self._tree
+        return float(
+            _update(places, priorities, self.epsilon, self.alpha, tree.size, tree.tree, tree.leaves)
+        )
 
-    def sample(self, n: int, rng: np.random.Generator) -> tuple[Slots, Values]:
-        total = self._tree.total
-        if total <= 0.0:
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[Places, Values]:
+        tree = self._tree
+        if tree.total <= 0.0:
             raise ValueError("every priority is 0, so nothing can be drawn: use epsilon > 0")
-        u = rng.random(n)
-        targets = (np.arange(n) + u) / n if self.stratified else u
-        slots = self._tree.find(targets * total)
-        return slots, self._tree.get(slots) / total
+        return _draw(strata(n, rng, self.stratified), tree.size, tree.tree, tree.leaves)
 
-    def values(self, slots: Slots) -> Values:
-        return self._tree.get(slots)
+    def values(self, places: Places) -> Values:
+        return self._tree.get(places)
+
+    def min_probability(self) -> float:
+        """Of the items that can be drawn; looks at all of them."""
+        values = self._tree.values
+        return float(values[values > 0.0].min() / self._tree.total)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -18,32 +18,41 @@ from r2d2.types import Items
 
 Ints = NDArray[np.int64]
 
-MOST = 2**15 - 1  # steps of lookahead and of context: the item table keeps them in 16 bits
+MOST = 2**15 - 1  # steps of each part of an item: the item table counts them in 16 bits
+NOTHING = 2**62  # low-water row of a stream whose episode is over: no row written so far is needed
 
 
 @njit(cache=True, nogil=True)
-def _remember_core(streams, core, period, burn_in, unroll, episode_row, pending):
-    """Keep the recurrent state of every stream whose next row is the first row of some item."""
-    ring = pending.shape[1]
+def refused(streams, last, core, sizes, episode_row):
+    """The first stream whose row makes no sense: (index, 1) a final row without an action before it, (index, 2) a
+    recurrent state that is to be kept but is not finite; (-1, 0) if all is well."""
+    burn_in, period = sizes[0], sizes[3]
     for i in range(len(streams)):
-        stream = streams[i]
-        row = episode_row[stream]
-        if row == 0:
-            for k in range(burn_in // period + 1):
-                pending[stream, k % ring] = core[i]
-        elif (row + burn_in) % period == 0:
-            pending[stream, (row + burn_in) // period % ring] = core[i]
+        row = episode_row[streams[i]]
+        if last[i] and row == 0:
+            return i, 1
+        if row == 0 or (row + burn_in) % period == 0:
+            for c in range(core.shape[1]):
+                if not np.isfinite(core[i, c]):
+                    return i, 2
+    return -1, 0
 
 
 @njit(cache=True, nogil=True)
-def _advance(streams, rows, last, sizes, episode_row, next_item, out, low_water):
-    """Emit what the rows just written complete. `out` columns: stream, first row, context, burn_in, length,
-    lookahead, item number. Returns the number of items."""
+def advance(streams, rows, last, core, sizes, episode_row, next_item, pending, out, low_water):
+    """Keep the states before the first rows of items, and emit what the rows just written complete. `out`
+    columns are those of `Items`. Returns the number of items."""
     burn_in, unroll, n_step, period, context = sizes
+    ring = pending.shape[1]
     count = 0
     for i in range(len(streams)):
         stream = streams[i]
         at = episode_row[stream]
+        if at == 0:
+            for k in range(burn_in // period + 1):
+                pending[stream, k % ring] = core[i]
+        elif (at + burn_in) % period == 0:
+            pending[stream, (at + burn_in) // period % ring] = core[i]
         start = rows[i] - at  # stream row of the episode's first row
         k = next_item[stream]
         while True:
@@ -64,7 +73,7 @@ def _advance(streams, rows, last, sizes, episode_row, next_item, out, low_water)
         if last[i]:
             episode_row[stream] = 0
             next_item[stream] = 0
-            low_water[i] = rows[i] + 1
+            low_water[i] = NOTHING
         else:
             episode_row[stream] = at + 1
             next_item[stream] = k
@@ -96,8 +105,7 @@ class Sequencer:
         ):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
-        for name, value in (("n_step", n_step), ("context", context)):
-            if value > MOST:
+            if value > MOST and name not in ("streams", "core_size"):
                 raise ValueError(f"{name} must be at most {MOST} steps, got {value}")
         if not 1 <= period <= unroll:
             raise ValueError(
@@ -122,33 +130,41 @@ class Sequencer:
         """The most rows of a stream that items under construction can need."""
         return self.rows + self.period
 
-    def check(self, streams: Ints, last: NDArray[np.bool_]) -> None:
-        """Refuse a final row where no action came before it; call before anything is written."""
-        empty = last & (self._episode_row[streams] == 0)
-        if empty.any():
+    @property
+    def _sizes(self) -> tuple[int, int, int, int, int]:
+        return self.burn_in, self.unroll, self.n_step, self.period, self.context
+
+    def check(self, streams: Ints, last: NDArray[np.bool_], core: NDArray[np.float32]) -> None:
+        """Refuse a final row where no action came before it, and a recurrent state [K, C] that is to be kept but
+        is not finite; call before anything is written."""
+        index, reason = refused(streams, last, core, self._sizes, self._episode_row)
+        if reason == 1:
             raise ValueError(
-                f"last is set for stream {int(streams[empty][0])} at the first row of an episode: "
+                f"last is set for stream {int(streams[index])} at the first row of an episode: "
                 "an episode needs at least one action before its final observation"
             )
+        if reason == 2:
+            raise ValueError(f"core must be finite, got NaN or infinity in stream {int(streams[index])}")
 
     def advance(
         self, streams: Ints, rows: Ints, last: NDArray[np.bool_], core: NDArray[np.float32]
-    ) -> tuple[Items, Ints]:
-        """Take in one row of each stream; returns the items it completes and the streams' low-water rows.
+    ) -> tuple[Items | None, Ints]:
+        """Take in one row of each stream; returns the items it completes, if any, and the streams' low-water rows.
 
         `rows` [K] are the stream rows, `last` [K] marks rows that hold only a final observation, `core`
         [K, C] is the recurrent state before each row's observation.
         """
-        _remember_core(
-            streams, core, self.period, self.burn_in, self.unroll, self._episode_row, self._pending
-        )
         out = np.empty((len(streams) * self.items_at_once, 7), np.int64)
         low_water = np.empty(len(streams), np.int64)
-        sizes = (self.burn_in, self.unroll, self.n_step, self.period, self.context)
-        count = _advance(streams, rows, last, sizes, self._episode_row, self._next_item, out, low_water)
-        stream, row, context, burn_in, length, lookahead, number = out[:count].T
-        cores = self._pending[stream, number % self.items_at_once]
-        return Items(stream, row, context, burn_in, length, lookahead, cores), low_water
+        count = advance(
+            streams, rows, last, core, self._sizes, self._episode_row, self._next_item, self._pending, out,
+            low_water,
+        )  # fmt: skip
+        if count == 0:
+            return None, low_water
+        fields = out[:count].T
+        cores = self._pending[fields[0], fields[6] % self.items_at_once]
+        return Items(*fields, core=cores), low_water
 
     def state_dict(self) -> dict[str, Any]:
         return {

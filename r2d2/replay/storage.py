@@ -4,11 +4,15 @@ Each stream fills one block after the other. A block is kept while an item refer
 stream's writer holds it because an item under construction may still need it (a reference count alone
 would free rows that no finished item has claimed yet). `following` chains a stream's blocks, so an item is
 its first slot and offset and a number of rows, wherever its stream has moved to since.
+
+Where a column is compressed, an episode begins in a block of its own, `lead` rows from its start: chosen so
+that most items are whole blocks and a few rows more, which decode straight into a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,138 +20,173 @@ from numba import njit
 from numpy.typing import NDArray
 
 from r2d2.blobs import Blobs, RowBlobs
-from r2d2.replay.codecs import CompressedColumn, Job, RawColumn, make_store
+from r2d2.replay.codecs import CompressedColumn, Job
+from r2d2.replay.rows import RowArrays
 from r2d2.types import Column
 
 Ints = NDArray[np.int64]
 
-_ARRAYS = ("refs", "following", "open_stream", "serial", "cursor", "held", "recent")
+MOST = 2**15 - 1  # rows of a block: counted in 16 bits
+_SLOTS = ("refs", "following", "open_stream", "serial", "count")
+_STREAMS = ("cursor", "held", "closed", "began", "recent")
+_FREE, _SERIAL, _ROWS = range(3)  # of `counters`
 
 
 @njit(cache=True, nogil=True)
-def _open(streams, block, cursor, held, recent, following, refs, open_stream, free, count):
-    """Give every stream at a block boundary a free slot, chained behind its last block if that is held."""
+def append(
+    streams, last, block, lead, aligned, refs, following, open_stream, serial, count, cursor, held, closed,
+    began, recent, free, counters, at, rows, full,
+):  # fmt: skip
+    """Give one row to each stream: `at` is where it is stored, `rows` its number in the stream, `full`
+    whether it is the last of its block."""
     window = recent.shape[1]
-    for stream in streams:
-        if cursor[stream] % block:
-            continue
-        count -= 1
-        slot = free[count]
-        number = cursor[stream] // block
-        if held[stream] < number:
-            following[recent[stream, (number - 1) % window]] = slot
-        recent[stream, number % window] = slot
-        following[slot] = -1
-        refs[slot] = 1
-        open_stream[slot] = stream
-    return count
+    for i in range(len(streams)):
+        stream = streams[i]
+        row = cursor[stream]
+        number, offset = row // block, row % block
+        if closed[stream]:
+            counters[_FREE] -= 1
+            slot = free[counters[_FREE]]
+            if held[stream] < number:  # its last block is still there: chain the new one behind it
+                following[recent[stream, (number - 1) % window]] = slot
+            recent[stream, number % window] = slot
+            following[slot] = -1
+            refs[slot] = 1
+            open_stream[slot] = stream
+            serial[slot] = counters[_SERIAL]
+            counters[_SERIAL] += 1
+            counters[_ROWS] += offset
+            closed[stream] = False
+            began[stream] = offset
+        slot = recent[stream, number % window]
+        count[slot] = offset + 1
+        counters[_ROWS] += 1
+        at[i], rows[i] = slot * block + offset, row
+        ends = aligned and last[i]
+        full[i] = ends or offset == block - 1
+        if full[i]:
+            open_stream[slot] = -1
+            closed[stream] = True
+        cursor[stream] = (number + 1) * block + lead if ends else row + 1
 
 
 @njit(cache=True, nogil=True)
-def _unhold(streams, low_water, block, cursor, held, recent, refs, free, count):
+def _release_slot(slot, refs, count, free, counters):
+    refs[slot] -= 1
+    if refs[slot] == 0:
+        free[counters[_FREE]] = slot
+        counters[_FREE] += 1
+        counters[_ROWS] -= count[slot]
+
+
+@njit(cache=True, nogil=True)
+def unhold(streams, low_water, block, refs, count, cursor, held, recent, free, counters):
     """Let the writers go of full blocks that lie wholly before the low-water rows."""
     window = recent.shape[1]
     for i in range(len(streams)):
         stream = streams[i]
         end = min(low_water[i], cursor[stream]) // block
         while held[stream] < end:
-            slot = recent[stream, held[stream] % window]
+            _release_slot(recent[stream, held[stream] % window], refs, count, free, counters)
             held[stream] += 1
-            refs[slot] -= 1
-            if refs[slot] == 0:
-                free[count] = slot
-                count += 1
-    return count
 
 
 @njit(cache=True, nogil=True)
-def _count_refs(slots, offsets, rows, change, block, following, refs, free, count):
-    """Add `change` to every block that the items cover; blocks nobody refers to join the free list."""
+def refer(slots, offsets, rows, change, block, refs, following, count, free, counters):
+    """Count one reference more or less (`change`) to every block that the items cover."""
     for i in range(len(slots)):
         slot = slots[i]
         left = offsets[i] + rows[i]
         while left > 0:
             after = following[slot]
-            refs[slot] += change
-            if refs[slot] == 0:
-                free[count] = slot
-                count += 1
+            if change > 0:
+                refs[slot] += 1
+            else:
+                _release_slot(slot, refs, count, free, counters)
             left -= block
             slot = after
-    return count
-
-
-@njit(cache=True, nogil=True)
-def _rows(slots, offsets, lefts, totals, width, block, following):
-    """Row numbers [B, width]: `lefts` rows of left padding repeat the first row, the end repeats the last."""
-    out = np.empty((len(slots), width), np.int64)
-    for i in range(len(slots)):
-        slot, offset = slots[i], offsets[i]
-        for t in range(width):
-            if 0 < t - lefts[i] < totals[i]:
-                offset += 1
-                if offset == block:
-                    slot, offset = following[slot], 0
-            out[i, t] = slot * block + offset
-    return out
 
 
 class Storage:
     """Blocks of preallocated columns with reference counts.
 
     `slots` blocks of `block` steps are shared by `streams` streams; `window` is the largest number of rows
-    that a writer may hold back (the longest item plus a period).
+    that a writer may hold back (the longest item plus a period). With `folder`, steps are kept in files there
+    instead of in memory.
     """
 
-    def __init__(self, columns: Mapping[str, Column], *, streams: int, slots: int, block: int, window: int):
+    def __init__(
+        self,
+        columns: Mapping[str, Column],
+        *,
+        streams: int,
+        slots: int,
+        block: int,
+        window: int,
+        lead: int = 0,
+        folder: Path | None = None,
+    ) -> None:
+        if not 1 <= block <= MOST:
+            raise ValueError(f"block must be in [1, {MOST}] steps, got {block}")
         self.columns = dict(columns)
         self.block = block
         self.slots = slots
-        self.stores = {name: make_store(c, slots, block, streams) for name, c in columns.items()}
+        raw = {name: column for name, column in columns.items() if column.codec == "raw"}
+        self.raw = RowArrays(raw, slots * block, folder)
+        self.compressed = {
+            name: CompressedColumn(column, slots, block, streams, folder)
+            for name, column in columns.items()
+            if name not in raw
+        }
+        self._aligned = bool(self.compressed)
+        self._lead = lead % block if self._aligned else 0
         self.refs = np.zeros(slots, np.int32)
         self.following = np.full(slots, -1, np.int32)
         self.open_stream = np.full(slots, -1, np.int32)  # which stream fills this slot; -1: full or free
         self.serial = np.full(slots, -1, np.int64)  # names the content of a slot for the whole run
-        self.cursor = np.zeros(streams, np.int64)  # rows that each stream has written
+        self.count = np.zeros(slots, np.int16)  # rows of the slot that are used, from its start
+        self.cursor = np.full(streams, self._lead, np.int64)  # the row that each stream writes next
         self.held = np.zeros(streams, np.int64)  # first block number that each writer still holds
+        self.closed = np.ones(streams, np.bool_)  # the next row opens a block
+        self.began = np.zeros(streams, np.int64)  # first used row of the block that each stream fills
         self.recent = np.zeros((streams, window // block + 3), np.int32)  # slots by block number, a ring
         self._free = np.arange(slots, dtype=np.int32)[::-1].copy()
-        self._free_count = slots
-        self._next_serial = 0
+        self._counters = np.array([slots, 0, 0], np.int64)
 
     @property
     def free_blocks(self) -> int:
-        return self._free_count
+        return int(self._counters[_FREE])
+
+    @property
+    def rows(self) -> int:
+        """Rows of all blocks that are held."""
+        return int(self._counters[_ROWS])
 
     def blocks_needed(self, streams: Ints) -> int:
         """Free blocks that writing one row to each of these streams takes."""
-        return int(np.count_nonzero(self.cursor[streams] % self.block == 0))
+        return int(np.count_nonzero(self.closed[streams]))
 
-    def append(self, values: Mapping[str, NDArray], streams: Ints) -> Ints:
-        """Write one row [K, ...] to each stream (all different); returns the stream rows [K] written."""
-        offsets = self.cursor[streams] % self.block
-        new = streams[offsets == 0]
-        if len(new) > self._free_count:
-            raise ValueError(f"storage has {self._free_count} free blocks but needs {len(new)}: remove items")
-        if len(new):
-            self._free_count = _open(
-                new, self.block, self.cursor, self.held, self.recent, self.following,
-                self.refs, self.open_stream, self._free, self._free_count,
-            )  # fmt: skip
-        rows = self.cursor[streams]
-        slots = self.slot_of(streams, rows)
-        if len(new):
-            opened = slots[offsets == 0]
-            self.serial[opened] = self._next_serial + np.arange(len(new))
-            self._next_serial += len(new)
-        for name, store in self.stores.items():
-            store.write(slots, offsets, streams, values[name])
-        self.cursor[streams] += 1
-        full = offsets == self.block - 1
-        if full.any():
-            for store in self.stores.values():
-                store.freeze(slots[full], streams[full])
-            self.open_stream[slots[full]] = -1
+    def append(self, values: Mapping[str, NDArray], streams: Ints, last: NDArray[np.bool_]) -> Ints:
+        """Write one row [K, ...] to each stream (all different); returns the stream rows [K] written.
+
+        `last` [K] marks the last rows of episodes. There must be `blocks_needed` free blocks.
+        """
+        n = len(streams)
+        at, rows, full = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.bool_)
+        append(
+            streams, last, self.block, self._lead, self._aligned, self.refs, self.following, self.open_stream,
+            self.serial, self.count, self.cursor, self.held, self.closed, self.began, self.recent,
+            self._free, self._counters, at, rows, full,
+        )  # fmt: skip
+        self.raw.write(at, values)
+        if self._aligned:
+            offsets = at % self.block
+            for name, column in self.compressed.items():
+                column.write(streams, offsets, values[name])
+            if full.any():
+                slots, streams = at[full] // self.block, streams[full]
+                for column in self.compressed.values():
+                    column.freeze(slots, streams, self.began[streams], self.count[slots])
         return rows
 
     def slot_of(self, streams: Ints, rows: Ints) -> Ints:
@@ -156,61 +195,74 @@ class Storage:
 
     def unhold(self, streams: Ints, low_water: Ints) -> None:
         """Nothing under construction needs rows before `low_water` [K] of these streams."""
-        start = self._free_count
-        self._free_count = _unhold(
-            streams, low_water, self.block, self.cursor, self.held, self.recent, self.refs, self._free, start
-        )
+        start = self.free_blocks
+        unhold(
+            streams, low_water, self.block, self.refs, self.count, self.cursor, self.held, self.recent,
+            self._free, self._counters,
+        )  # fmt: skip
         self._freed(start)
 
     def acquire(self, slots: Ints, offsets: Ints, rows: Ints) -> None:
         """Items now refer to `rows` [K] rows from (slot, offset) on."""
-        _count_refs(slots, offsets, rows, 1, self.block, self.following, self.refs, self._free, 0)
+        self._refer(slots, offsets, rows, 1)
 
     def release(self, slots: Ints, offsets: Ints, rows: Ints) -> None:
         """Items no longer refer to these rows."""
-        start = self._free_count
-        self._free_count = _count_refs(
-            slots, offsets, rows, -1, self.block, self.following, self.refs, self._free, start
-        )
+        start = self.free_blocks
+        self._refer(slots, offsets, rows, -1)
         self._freed(start)
 
+    def _refer(self, slots: Ints, offsets: Ints, rows: Ints, change: int) -> None:
+        refer(
+            slots, offsets, rows, change, self.block, self.refs, self.following, self.count, self._free,
+            self._counters,
+        )  # fmt: skip
+
     def _freed(self, start: int) -> None:
-        if self._free_count > start:
-            slots = self._free[start : self._free_count].astype(np.int64)
-            self.serial[slots] = -1
-            for store in self.stores.values():
-                store.free(slots)
+        if self.compressed and self.free_blocks > start:
+            slots = self._free[start : self.free_blocks].astype(np.int64)
+            for column in self.compressed.values():
+                column.free(slots)
 
-    def read(
-        self,
-        columns: dict[str, NDArray],
-        slots: Ints,
-        offsets: Ints,
-        lefts: Ints,
-        totals: Ints,
-        context: int,
-        parts: int,
-    ) -> list[Job]:
-        """Put items' rows into `columns` [B, column context + T, ...]; `lefts` counts from the widest one.
+    def allocate(
+        self, names: Iterable[str], shape: tuple[int, ...], context: int
+    ) -> tuple[dict[str, NDArray], NDArray]:
+        """Columns for items of `shape` [B, context + T], as `read` fills them, and the records behind the small
+        ones."""
+        records = np.empty(shape, self.raw.record)
+        views = self.raw.views(records, context)
+        columns = {}
+        for name in names:
+            column = self.columns[name]
+            wanted = (shape[0], shape[1] - context + column.context, *column.shape)
+            columns[name] = views[name] if name in views else np.empty(wanted, column.dtype)
+        return columns, records
 
-        Returns jobs that finish it by decoding, see `ColumnStore.read`.
+    def read(self, rows: Ints, context: int, columns: Mapping[str, NDArray], records: NDArray) -> list[Job]:
+        """Put stored rows [B, context + T] (slot * block + offset) into `columns` [B, column context + T, ...],
+        which `allocate` made. Returns jobs that finish it by decoding.
         """
+        self.raw.read(rows, context, columns, records)
         jobs: list[Job] = []
-        width = max(out.shape[1] - self.columns[name].context for name, out in columns.items())
-        rows = _rows(slots, offsets, lefts, totals, context + width, self.block, self.following)
-        for name, out in columns.items():
-            wanted = rows[:, context - self.columns[name].context :]
-            jobs += self.stores[name].read(wanted, self.open_stream, out, parts)
+        for name, column in self.compressed.items():
+            if name in columns:
+                wanted = rows[:, context - self.columns[name].context :]
+                jobs += column.read(wanted, self.open_stream, self.count, columns[name])
         return jobs
 
     @property
     def nbytes(self) -> dict[str, int]:
         """Bytes by column, as allocated or compressed now."""
-        return {name: store.nbytes for name, store in self.stores.items()}
+        return self.raw.nbytes | {name: column.nbytes for name, column in self.compressed.items()}
 
     @property
-    def _raw(self) -> list[NDArray]:
-        return [store.data for _, store in sorted(self.stores.items()) if isinstance(store, RawColumn)]
+    def index_nbytes(self) -> int:
+        """Bytes of everything that says where rows are."""
+        names = (*_SLOTS, *_STREAMS)
+        return sum(getattr(self, name).nbytes for name in names) + self._free.nbytes
+
+    def _blocks(self) -> list[NDArray]:
+        return [array.reshape(self.slots, -1) for array in self.raw.arrays]  # [slots, bytes]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything. Full blocks are blobs, which a checkpoint writes only once; open ones are copied."""
@@ -219,39 +271,39 @@ class Storage:
         full = full[np.argsort(self.serial[full])]
         filling = used[self.open_stream[used] >= 0]
         keys = self.serial[full]
-        compressed = {
-            name: {
-                "full": Blobs(keys, [store.frozen[slot] for slot in full.tolist()]),
-                "filling": store.filling.copy(),
-            }
-            for name, store in self.stores.items()
-            if isinstance(store, CompressedColumn)
-        }
+        blocks = self._blocks()
         return {
-            **{name: getattr(self, name).copy() for name in _ARRAYS},
-            "free": self._free[: self._free_count].copy(),
-            "next_serial": self._next_serial,
-            "full": full,
-            "filling": filling,
-            "compressed": compressed,
+            **{name: getattr(self, name)[used].copy() for name in _SLOTS},
+            **{name: getattr(self, name).copy() for name in _STREAMS},
+            "used": used,
+            "free": self._free[: self.free_blocks].copy(),
+            "counters": self._counters.copy(),
+            "compressed": {
+                name: {"full": Blobs(keys, column.blocks(full)), "filling": column.filling()}
+                for name, column in self.compressed.items()
+            },
             "raw": {
-                "full": Blobs(keys, RowBlobs(self._raw, full)),
-                "filling": [data[filling] for data in self._raw],
+                "full": Blobs(keys, RowBlobs(blocks, full)),
+                "filling": [array[filling] for array in blocks],
             },
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name in _ARRAYS:
+        used = state["used"]
+        for name in _SLOTS:
+            getattr(self, name)[:] = 0 if name in ("refs", "count") else -1
+            getattr(self, name)[used] = state[name]
+        for name in _STREAMS:
             getattr(self, name)[:] = state[name]
-        self._free_count = len(state["free"])
-        self._free[: self._free_count] = state["free"]
-        self._next_serial = state["next_serial"]
-        full, filling = state["full"], state["filling"]
-        for data, saved in zip(self._raw, state["raw"]["filling"], strict=True):
-            data[filling] = saved
-        RowBlobs(self._raw, full).load(state["raw"]["full"].data)
-        for name, store in self.stores.items():
-            if isinstance(store, CompressedColumn):
-                blocks = state["compressed"][name]
-                store.filling[:] = blocks["filling"]
-                store.load(full, blocks["full"].data)
+        self._counters[:] = state["counters"]
+        self._free[: self.free_blocks] = state["free"]
+        full = used[self.open_stream[used] < 0]
+        full = full[np.argsort(self.serial[full])]
+        filling = used[self.open_stream[used] >= 0]
+        blocks = self._blocks()
+        for array, saved in zip(blocks, state["raw"]["filling"], strict=True):
+            array[filling] = saved
+        RowBlobs(blocks, full).load(state["raw"]["full"].data)
+        for name, column in self.compressed.items():
+            saved = state["compressed"][name]
+            column.load(saved["filling"], full, saved["full"].data)

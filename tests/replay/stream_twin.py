@@ -67,16 +67,24 @@ def cuts(sizes: Sizes, stream: int, start: int, actions: int) -> list[Cut]:
 
 @dataclass
 class StreamTwin:
-    """One stream as a list of rows."""
+    """One stream as a list of rows, and where each of them is stored: at `addresses` [rows], block after block.
+
+    With `aligned`, an episode begins in a block of its own, burn_in + context rows (modulo `block`) from its
+    start.
+    """
 
     sizes: Sizes
     stream: int
+    block: int = 1
+    aligned: bool = False
     rows: list[Any] = field(default_factory=list)
+    addresses: list[int] = field(default_factory=list)
     start: int = 0  # row of the running episode's first
     finished: int = 0  # items of the running episode
 
     def write(self, row: Any, last: bool) -> list[Cut]:
         """Append a row; returns the items that it completes, in order."""
+        self.addresses.append(self.next_address)
         self.rows.append(row)
         at = len(self.rows) - 1 - self.start
         if last:
@@ -100,6 +108,26 @@ class StreamTwin:
         first = self.finished * self.sizes.period
         return self.start + max(0, first - self.sizes.burn_in - self.sizes.context)
 
-    def held_blocks(self, block: int) -> set[int]:
+    @property
+    def next_address(self) -> int:
+        """Where the next row goes."""
+        after = self.addresses[-1] + 1 if self.addresses else 0
+        if self.aligned and self.start == len(self.rows):  # an episode begins
+            return -(-after // self.block) * self.block + (self.sizes.burn_in + self.sizes.context) % self.block
+        return after
+
+    @property
+    def opens(self) -> bool:
+        """Whether the next row is the first of a block."""
+        return not self.addresses or self.next_address // self.block > self.addresses[-1] // self.block
+
+    def held_blocks(self) -> set[int]:
         """Blocks that the writer must keep: from the first needed row's to the one being filled."""
-        return set(range(min(self.needed, len(self.rows)) // block, -(-len(self.rows) // block)))
+        if not self.addresses:
+            return set()
+        first = self.addresses[self.needed] if self.needed < len(self.rows) else self.next_address
+        return set(range(first // self.block, self.addresses[-1] // self.block + 1))
+
+    def rows_of(self, block: int) -> int:
+        """Rows that a block has room for up to the last that is written."""
+        return max(address for address in self.addresses if address // self.block == block) % self.block + 1

@@ -75,7 +75,10 @@ class Twin:
 
     def __post_init__(self) -> None:
         self.replay = self.plan.build()
-        self.streams = [StreamTwin(self.plan.sizes, stream) for stream in range(self.plan.streams)]
+        plan = self.plan
+        self.streams = [
+            StreamTwin(plan.sizes, stream, plan.block, plan.codec != "raw") for stream in range(plan.streams)
+        ]
 
     @property
     def live(self) -> list[int]:
@@ -95,8 +98,11 @@ class Twin:
             "value": rng.normal(size=count).astype(np.float32),
             "flag": rng.random(count) < 0.5,
         }
-        needed = sum(len(twin.rows) % plan.block == 0 for twin in twins)
-        short = needed > replay.storage.free_blocks
+        short = sum(twin.opens for twin in twins) > replay.storage.free_blocks
+        sequencer = replay.sequencer
+        blocks = -(-(sequencer.rows + plan.spare_steps) // plan.block)
+        blocks += plan.streams * (sequencer.window // plan.block + 3)
+        short |= replay.storage.rows + count > blocks * plan.block
         before = len(replay)
         core = values["stamp"].astype(np.float32)
         ids = replay.write(values, last, streams=chosen, core=core).tolist()
@@ -121,14 +127,15 @@ class Twin:
         replay, live = self.replay, self.live
         assert replay.steps_written == self.steps
         assert replay.late_updates == self.late
-        needed = {
-            (twin.stream, number) for twin in self.streams for number in twin.held_blocks(self.plan.block)
-        }
+        block = self.plan.block
+        needed = {(twin.stream, number) for twin in self.streams for number in twin.held_blocks()}
         for name in live:
             cut = self.cuts[name]
-            first, end = cut.rows[0] // self.plan.block, cut.rows[-1] // self.plan.block + 1
+            addresses = self.streams[cut.stream].addresses
+            first, end = addresses[cut.rows[0]] // block, addresses[cut.rows[-1]] // block + 1
             needed |= {(cut.stream, number) for number in range(first, end)}
         assert replay.storage.free_blocks == replay.storage.slots - len(needed)
+        assert replay.storage.rows == sum(self.streams[stream].rows_of(number) for stream, number in needed)
         if self.plan.selector == "proportional":
             wanted = sorted(self.priority[name] + EPSILON for name in live)
             np.testing.assert_allclose(np.sort(replay.priorities()), wanted, rtol=1e-12)

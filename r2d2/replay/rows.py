@@ -1,0 +1,95 @@
+"""RowArrays: the uncompressed columns of a storage.
+
+Small columns share one array of records, since reading a random row costs one visit to memory for each
+array. In a batch they are views into records too; large columns have an array each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2d2.types import Column
+
+Ints = NDArray[np.int64]
+
+SMALL = 512  # bytes of a row, at most, of a column that goes into the records: a few cache lines; ours
+
+
+def zeros(shape: tuple[int, ...], dtype: np.dtype | str, folder: Path | None, name: str) -> NDArray:
+    """An array of zeros, in memory (pages take none before they are written) or in a new file in `folder`.
+
+    The file's room on the disk is claimed at once: a full disk is an OSError here, not a crash later.
+    """
+    if folder is None:
+        return np.zeros(shape, dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    path = folder / f"{name}.rows"
+    with path.open("xb") as file:
+        try:
+            if size:
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            path.unlink()
+            raise OSError(error.errno, f"no room for {size:,} bytes of {name!r} in {folder}") from None
+    return np.memmap(path, dtype, "r+", shape=shape) if size else np.zeros(shape, dtype)
+
+
+class RowArrays:
+    """`rows` rows of every column."""
+
+    def __init__(self, columns: Mapping[str, Column], rows: int, folder: Path | None = None) -> None:
+        self.columns = dict(columns)
+        small = [name for name, column in columns.items() if column.row_bytes <= SMALL]
+        small.sort(key=lambda name: -np.dtype(columns[name].dtype).itemsize)  # padding at the end alone
+        self.record = np.dtype([(n, columns[n].dtype, columns[n].shape) for n in small], align=True)
+        self._records = zeros((rows,), self.record, folder, "records")
+        self._fields = {name: self._records[name] for name in small}
+        self._large = {
+            name: zeros((rows, *column.shape), column.dtype, folder, name)
+            for name, column in columns.items()
+            if name not in small
+        }
+
+    @property
+    def arrays(self) -> list[NDArray]:
+        """Everything, row by row, as arrays [rows, bytes]."""
+        arrays = [array for _, array in sorted(self._large.items())]
+        if self._fields:
+            arrays.append(self._records)
+        return [array.reshape(len(array), -1).view(np.uint8) for array in arrays]
+
+    @property
+    def nbytes(self) -> dict[str, int]:
+        """Bytes by column; the first of the small ones bears the padding of the records."""
+        sizes = {name: array.nbytes for name, array in self._large.items()}
+        sizes |= {name: len(self._records) * self.columns[name].row_bytes for name in self._fields}
+        if self._fields:
+            sizes[next(iter(self._fields))] += self._records.nbytes - sum(sizes[n] for n in self._fields)
+        return {name: sizes[name] for name in self.columns}
+
+    def write(self, at: Ints, values: Mapping[str, NDArray]) -> None:
+        """Store values [K, ...] of every column in rows `at` [K]."""
+        for name, field in self._fields.items():
+            field[at] = values[name]
+        for name, array in self._large.items():
+            array[at] = values[name]
+
+    def read(self, rows: Ints, context: int, columns: Mapping[str, NDArray], records: NDArray) -> None:
+        """Put rows [B, context + T] into `records` alike and into the large ones of `columns`."""
+        if self._fields:  # numpy buffers the output in any other mode
+            self._records.take(rows, axis=0, out=records, mode="clip")
+        for name, array in self._large.items():
+            if name in columns:
+                wanted = rows[:, context - self.columns[name].context :]
+                array.take(wanted, axis=0, out=columns[name], mode="clip")
+
+    def views(self, records: NDArray, context: int) -> dict[str, NDArray]:
+        """The small columns [B, column context + T, ...] of records [B, context + T]."""
+        return {
+            name: records[name][:, context - self.columns[name].context :] for name in self._fields
+        }
