@@ -20,6 +20,7 @@ setup(
         "torch>=2.11",
         "tyro>=0.9",
         "wandb>=0.19",
+        "zstandard>=0.22",
     ],
     extras_require={
         "atari": ATARI,

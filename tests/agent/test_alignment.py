@@ -68,7 +68,7 @@ def check_learner(network: QNetwork, batch: Batch, setup: Setup) -> None:
     """The learner's own path: Q(s, a) of trained rows, and over the lookahead the actor's priorities."""
     learner = setup.learner(network)
     with torch.no_grad():
-        error, q_taken, mask = learner.errors(batch)
+        error, q_taken, mask = learner.errors(batch)[:3]
     recorded = batch.columns["q_taken"][:, setup.burn_in : setup.burn_in + setup.unroll].T
     difference = np.abs(q_taken.numpy() - recorded) * mask.numpy()
     assert difference.max() < TOLERANCE, f"items {np.unique(np.argwhere(difference >= TOLERANCE)[:, 1])}"
@@ -102,7 +102,7 @@ def played_checks(setup: Setup, *, steps: int, cut_every: int = 0) -> Counter[st
     for step, ids in enumerate(play(actor, replay, steps, cut_every=cut_every), 1):
         given += len(ids)
         if step % (steps // 4) == 0:
-            batch = replay.sample(12, rng)
+            batch = replay.sample(24, rng)
             check_rows(network, batch, setup)
             check_learner(network, batch, setup)
             seen += kinds(batch, setup)

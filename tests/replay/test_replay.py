@@ -259,7 +259,7 @@ def test_blocks_do_not_leak() -> None:
         Sizes(4, 6, 3, 4, 3), streams=16, block=5, spare_steps=500, spare_items=1000, selector="uniform"
     )
     replay = plan.build()
-    twins = [StreamTwin(plan.sizes, stream) for stream in range(16)]
+    twins = [StreamTwin(plan.sizes, stream, plan.block) for stream in range(16)]
     rng = np.random.default_rng(0)
     values: dict[str, NDArray] = {
         name: np.zeros((16, *column.shape), column.dtype) for name, column in plan.columns.items()
@@ -271,7 +271,7 @@ def test_blocks_do_not_leak() -> None:
         new = [cut for twin, end in zip(twins, last, strict=True) for cut in twin.write(None, bool(end))]
         order |= zip(ids, new, strict=True)
         if step % 250 == 249:
-            needed = {(twin.stream, number) for twin in twins for number in twin.held_blocks(plan.block)}
+            needed = {(twin.stream, number) for twin in twins for number in twin.held_blocks()}
             for cut in list(order.values())[-len(replay) :]:
                 needed |= {(cut.stream, row // plan.block) for row in cut.rows}
             assert replay.storage.free_blocks == replay.storage.slots - len(needed)

@@ -26,6 +26,10 @@ def chi_square(counts: NDArray, expected: NDArray) -> float:
     return ((statistic / degrees) ** (1 / 3) - (1 - 2 / (9 * degrees))) / math.sqrt(2 / (9 * degrees))
 
 
+def insert(selector: Selector, places: NDArray) -> None:
+    selector.insert(places, np.zeros_like(places))
+
+
 def draws(selector: Selector, capacity: int, *, batches: int, size: int) -> NDArray:
     rng = np.random.default_rng(0)
     slots = np.concatenate([selector.sample(size, rng)[0] for _ in range(batches)])
@@ -35,7 +39,7 @@ def draws(selector: Selector, capacity: int, *, batches: int, size: int) -> NDAr
 def proportional(priorities: list[float], **arguments: Any) -> Proportional:
     selector = Proportional(len(priorities), **arguments)
     slots = np.arange(len(priorities))
-    selector.insert(slots)
+    insert(selector, slots)
     selector.update(slots, np.array(priorities))
     return selector
 
@@ -61,7 +65,7 @@ def test_proportional_probabilities_and_counts(alpha: float, stratified: bool) -
 def test_uniform_probabilities_and_counts() -> None:
     """1 / N each, also after removals, whatever the priorities are."""
     selector = Uniform(40)
-    selector.insert(np.arange(40))
+    insert(selector, np.arange(40))
     selector.remove(np.array([0, 39, 7, 8, 20, 38]))
     selector.update(np.array([1, 2]), np.array([100.0, 0.0]))
     _, probability = selector.sample(10, np.random.default_rng(1))
@@ -113,15 +117,15 @@ def test_zero_priorities() -> None:
 def test_new_items_get_the_highest_priority_seen() -> None:
     """1 before any update; then the largest of all updates, though the item that had it is gone."""
     selector = Proportional(8, alpha=1.0, epsilon=0.0)
-    selector.insert(np.array([0]))
+    insert(selector, np.array([0]))
     assert selector.values(np.array([0])).tolist() == [1.0]
     selector.update(np.array([0]), np.array([0.5]))
-    selector.insert(np.array([1]))
+    insert(selector, np.array([1]))
     assert selector.values(np.array([1])).tolist() == [0.5]
     selector.update(np.array([0, 1]), np.array([3.0, 0.1]))
     selector.remove(np.array([0]))
     selector.update(np.array([1]), np.array([0.2]))
-    selector.insert(np.array([2, 3]))
+    insert(selector, np.array([2, 3]))
     assert selector.values(np.array([0, 1, 2, 3])).tolist() == [0.0, 0.2, 3.0, 3.0]
 
 
@@ -134,7 +138,7 @@ def test_of_a_repeated_slot_the_last_priority_counts() -> None:
 @pytest.mark.parametrize("make", SELECTORS.values(), ids=SELECTORS.keys())
 def test_a_single_item_is_drawn_every_time(make: Callable[[int], Selector]) -> None:
     selector = make(1)
-    selector.insert(np.array([0]))
+    insert(selector, np.array([0]))
     selector.update(np.array([0]), np.array([1e-300]))
     slots, probability = selector.sample(5, np.random.default_rng(0))
     assert slots.tolist() == [0] * 5
@@ -154,7 +158,7 @@ def test_only_live_items_are_drawn(
     for _ in range(steps):
         dead = sorted(set(range(capacity)) - live)
         chosen = rng.permutation(dead)[: rng.integers(len(dead) + 1)].astype(np.int64)
-        selector.insert(chosen)
+        insert(selector, chosen)
         live |= set(chosen.tolist())
         gone = rng.permutation(sorted(live))[: rng.integers(len(live) + 1)].astype(np.int64)
         selector.remove(gone)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stream_twin import Cut, Sizes, StreamTwin
 
 from r2d2.replay import Sequencer
+from r2d2.types import Items
 
 
 @st.composite
@@ -36,19 +37,25 @@ class Driver:
         rows = np.array([self.written[stream] for stream in streams])
         core = np.array([[stream, self.written[stream]] for stream in streams], np.float32)
         flags = np.array(last)
-        self.sequencer.check(np.array(streams), flags)
+        self.sequencer.check(np.array(streams), flags, core)
         items, low_water = self.sequencer.advance(np.array(streams), rows, flags, core)
-        parts = (items.stream, items.row + items.context + items.burn_in, items.context, items.burn_in)
-        new = [Cut(*map(int, cut)) for cut in zip(*parts, items.length, items.lookahead, strict=True)]
-        for cut, state in zip(new, items.core.tolist(), strict=True):
-            assert state == [cut.stream, cut.begin], "the core state before the item's first observation"
-            assert cut.rows[0] >= self.low_water[cut.stream], "a row had been let go that an item needs"
+        new = [] if items is None else self.check(items)
         for stream, row in zip(streams, low_water.tolist(), strict=True):
+            row = min(row, self.written[stream] + 1)
             assert self.low_water[stream] <= row <= self.written[stream] + 1
             assert self.written[stream] + 1 - row <= self.sequencer.window
             self.low_water[stream] = row
             self.written[stream] += 1
         self.found += new
+        return new
+
+    def check(self, items: Items) -> list[Cut]:
+        """The items as cuts; their states and rows are those that they need."""
+        parts = (items.stream, items.row + items.context + items.burn_in, items.context, items.burn_in)
+        new = [Cut(*map(int, cut)) for cut in zip(*parts, items.length, items.lookahead, strict=True)]
+        for cut, state in zip(new, items.core.tolist(), strict=True):
+            assert state == [cut.stream, cut.begin], "the core state before the item's first observation"
+            assert cut.rows[0] >= self.low_water[cut.stream], "a row had been let go that an item needs"
         return new
 
 
@@ -126,7 +133,7 @@ def test_a_reloaded_sequencer_goes_on(sizes: Sizes, before: int, seed: int) -> N
 def test_an_episode_has_at_least_one_action() -> None:
     sequencer = Sequencer(3, burn_in=0, unroll=2, n_step=1, period=1)
     with pytest.raises(ValueError, match="last is set for stream 2 at the first row.*at least one action"):
-        sequencer.check(np.array([0, 2]), np.array([False, True]))
+        sequencer.check(np.array([0, 2]), np.array([False, True]), np.zeros((2, 0), np.float32))
 
 
 @pytest.mark.parametrize(
@@ -136,6 +143,8 @@ def test_an_episode_has_at_least_one_action() -> None:
         ({"burn_in": -1}, "burn_in must be at least 0, got -1"),
         ({"unroll": 0}, "unroll must be at least 1, got 0"),
         ({"n_step": 0}, "n_step must be at least 1, got 0"),
+        ({"burn_in": 32768}, "burn_in must be at most 32767 steps, got 32768"),
+        ({"unroll": 32768}, "unroll must be at most 32767 steps, got 32768"),
         ({"n_step": 32768}, "n_step must be at most 32767 steps, got 32768"),
         ({"context": -1}, "context must be at least 0, got -1"),
         ({"context": 40000}, "context must be at most 32767 steps, got 40000"),
