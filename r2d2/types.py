@@ -22,8 +22,9 @@ Both are masked by ``burn_in``, ``length`` and ``lookahead`` and never reach a l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -55,7 +56,7 @@ class Column:
         if values.shape != (len(streams), *self.shape):
             raise ValueError(f"{name} must have shape {(len(streams), *self.shape)}, got {values.shape}")
         same = values.dtype == self.dtype
-        if same and (values.dtype.kind != "f" or np.isfinite(np.dot(flat := values.ravel(), flat))):
+        if same and (values.dtype.kind != "f" or math.isfinite(np.dot(flat := values.ravel(), flat))):
             return  # one call for the usual case: a sum of squares is finite only if all of them are
         if not np.can_cast(values.dtype, self.dtype, "same_kind"):
             raise ValueError(f"{name} must be {self.dtype}, got {values.dtype}: convert it first")
@@ -89,10 +90,6 @@ class Items:
 
     def __len__(self) -> int:
         return len(self.stream)
-
-    def choose(self, chosen: NDArray[np.bool_]) -> Items:
-        """Those of the items [K] that are chosen [K]."""
-        return Items(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 @dataclass(frozen=True)

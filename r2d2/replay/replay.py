@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.replay import kernels
 from r2d2.replay.draw import Draw
 from r2d2.replay.items import ItemTable
 from r2d2.replay.removers import Remover
@@ -29,7 +30,7 @@ from r2d2.replay.selectors import Selector
 from r2d2.replay.sequencer import Sequencer
 from r2d2.replay.storage import Storage
 from r2d2.replay.weights import HasMinimum, Normalise, check_normalise, importance_weights
-from r2d2.types import Batch, Column, Items
+from r2d2.types import Batch, Column
 
 Ints = NDArray[np.int64]
 
@@ -89,18 +90,21 @@ class Replay:
             folder.mkdir(parents=True, exist_ok=True)
         writing = streams * (sequencer.window // block + 3)  # blocks that the writers may hold
         full = -(-steps // block)
+        compressed = any(column.codec != "raw" for column in columns.values())
+        slots = int(full * (SPARE if compressed else 1)) + writing
         self.columns = dict(columns)
         self.streams = streams
         self.sequencer, self.selector, self.remover = sequencer, selector, remover
         self.capacity = capacity
         self.normalise = normalise
         self.storage = Storage(
-            columns, streams=streams, slots=int(full * SPARE) + writing, block=block, window=sequencer.window,
+            columns, streams=streams, slots=slots, block=block, window=sequencer.window,
             lead=sequencer.burn_in + sequencer.context, folder=folder,
         )  # fmt: skip
         self.items = ItemTable(capacity, core_size, streams=streams, linked=linked, folder=folder)
         self._most_rows = (full + writing) * block
         self._all_streams = np.arange(streams)
+        self._new = np.empty((at_once, 9), np.int64)  # items of one write, see `kernels.step`
         self._no_core = np.zeros((streams, core_size), np.float32)
         self.steps_written = 0
         self.late_updates = 0  # priorities that arrived after their item was given up
@@ -125,13 +129,18 @@ class Replay:
         the row's observation. Nothing is stored when an argument is refused.
         """
         streams, core = self._check(values, last, streams, core)
-        self._make_room(streams)
-        rows = self.storage.append(values, streams, last)
+        opened = self._make_room(streams)
+        storage, sequencer = self.storage, self.sequencer
+        at, full = np.empty(len(streams), np.int64), np.empty(len(streams), np.bool_)
+        before = storage.free_blocks
+        count = kernels.step(
+            streams, last, core, storage.block, storage.lead, storage.aligned, storage.arrays, sequencer.sizes,
+            sequencer.arrays, at, full, self._new,
+        )  # fmt: skip
+        storage.write(values, streams, at, full)
+        storage.freed(before - opened)
         self.steps_written += len(last) - int(np.count_nonzero(last))
-        items, low_water = self.sequencer.advance(streams, rows, last, core)
-        ids = _NO_IDS if items is None else self._insert(items)
-        self.storage.unhold(streams, low_water)
-        return ids
+        return self._insert(self._new[:count]) if count else _NO_IDS
 
     def _check(
         self,
@@ -163,44 +172,44 @@ class Replay:
         self.sequencer.check(streams, last, core)
         return streams, core
 
-    def _make_room(self, streams: Ints) -> None:
-        """Give up items until the rows to come have their blocks and the steps kept are few enough."""
+    def _make_room(self, streams: Ints) -> int:
+        """Give up items until the rows to come have their blocks and the steps kept are few enough; returns how
+        many blocks they open."""
+        storage = self.storage
+        opened = storage.blocks_needed(streams)
         while True:
-            blocks = self.storage.blocks_needed(streams) - self.storage.free_blocks
-            over = self.storage.rows + len(streams) - self._most_rows
-            short = max(blocks, -(-over // self.storage.block))
-            if short <= 0:
-                return
+            blocks = opened - storage.free_blocks
+            over = storage.rows + len(streams) - self._most_rows
+            if blocks <= 0 and over <= 0:
+                return opened
             if len(self) == 0:
                 if blocks <= 0:
-                    return
+                    return opened
                 raise RuntimeError("the replay has no free block and no item to give up: raise `steps`")
-            self._remove(self.remover.pop(short))
+            self._remove(self.remover.pop(max(blocks, -(-over // storage.block))))
 
-    def _insert(self, items: Items) -> Ints:
-        rows = items.context + items.burn_in + items.length + items.lookahead
-        slots = self.storage.slot_of(items.stream, items.row)
-        offsets = items.row % self.storage.block
-        accepted, leaving = self.remover.offer(len(items), self.items.free)
-        self.storage.acquire(slots, offsets, rows)  # before any removal can free these blocks
+    def _insert(self, new: Ints) -> Ints:
+        """Take in items (rows of the output of `kernels.step`, which already refer to their steps)."""
+        accepted, leaving = self.remover.offer(len(new), self.items.free)
         self._remove(leaving)
-        everyone = items
+        taken = new
         if not accepted.all():
-            refused = ~accepted
-            self.storage.release(slots[refused], offsets[refused], rows[refused])
-            items, slots, offsets = items.choose(accepted), slots[accepted], offsets[accepted]
-        places, ids = self.items.insert(items, slots, offsets)
-        self.selector.insert(places, items.stream)
+            before = self.storage.free_blocks
+            kernels.abandon(new[~accepted], self.storage.block, self.storage.arrays)
+            self.storage.freed(before)
+            taken = new[accepted]
+        places, ids = self.items.insert(taken, self.sequencer.arrays[2])
+        self.selector.insert(places, taken[:, 0])
         self.remover.insert(places)
         if self.items.linked:
-            chain = np.full(len(everyone), -1)
+            chain = np.full(len(new), -1)
             chain[accepted] = ids
-            self.items.link(everyone.stream, everyone.number, chain)
+            self.items.link(new[:, 0], new[:, 6], chain)
         return ids
 
     def _remove(self, places: Ints) -> None:
         if len(places):
-            self.storage.release(*self.items.remove(places))
+            self.items.remove(places, self.storage)
             self.selector.remove(places)
 
     def clear(self) -> None:
@@ -255,9 +264,7 @@ class Replay:
         names: list[str],
     ) -> Draw:
         sequencer, storage = self.sequencer, self.storage
-        found = self.items.windows(
-            places, storage.following, storage.block, sequencer.context, sequencer.burn_in, sequencer.rows
-        )
+        found = self.items.windows(places, storage, sequencer)
         if out is None:
             columns, records = storage.allocate(names, found.rows.shape, sequencer.context)
         elif out.records is None or out.records.shape != found.rows.shape:

@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from r2d2.replay import sum_tree
 from r2d2.replay.strata import strata
+from r2d2.replay.sum_tree import SumTree
 
 Places = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -113,29 +113,6 @@ class Uniform:
         self.insert(state["places"], state["places"])
 
 
-@njit(cache=True, nogil=True)
-def _update(places, priorities, epsilon, alpha, size, tree, leaves):
-    """Put (p + epsilon)^alpha into the tree; returns the highest p."""
-    highest = 0.0
-    values = np.empty(len(places))
-    for i in range(len(places)):
-        highest = max(highest, priorities[i])
-        values[i] = (priorities[i] + epsilon) ** alpha
-    sum_tree.assign(tree, leaves, size, places, values)
-    return highest
-
-
-@njit(cache=True, nogil=True)
-def _draw(points, size, tree, leaves):
-    """Places [n] at these points of [0, 1), and their probabilities."""
-    total = tree[1]
-    places = sum_tree.find(tree, leaves, size, points * total)
-    probability = np.empty(len(points))
-    for i in range(len(points)):
-        probability[i] = leaves[places[i]] / total
-    return places, probability
-
-
 class Proportional:
     """P(i) = (p_i + epsilon)^alpha / sum, the proportional variant of Schaul et al. (2016), section 3.3.
 
@@ -152,7 +129,7 @@ class Proportional:
             raise ValueError(f"epsilon must be >= 0, got {epsilon}")
         self.alpha, self.epsilon, self.stratified = float(alpha), float(epsilon), stratified
         self.max_priority = 1.0  # of all updates so far; what a new item starts with
-        self._tree = sum_tree.SumTree(capacity)
+        self._tree = SumTree(capacity)
         self._seen = False
         self._count = 0
 
@@ -179,16 +156,12 @@ class Proportional:
         self._seen = True
 
     def _assign(self, places: Places, priorities: Values) -> float:
-        tree = self._tree
-        return float(
-            _update(places, priorities, self.epsilon, self.alpha, tree.size, tree.tree, tree.leaves)
-        )
+        return self._tree.assign_powers(places, priorities, self.epsilon, self.alpha)
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Places, Values]:
-        tree = self._tree
-        if tree.total <= 0.0:
+        if self._tree.total <= 0.0:
             raise ValueError("every priority is 0, so nothing can be drawn: use epsilon > 0")
-        return _draw(strata(n, rng, self.stratified), tree.size, tree.tree, tree.leaves)
+        return self._tree.draw(strata(n, rng, self.stratified))
 
     def values(self, places: Places) -> Values:
         return self._tree.get(places)

@@ -11,74 +11,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from r2d2.replay import kernels
 from r2d2.types import Items
 
 Ints = NDArray[np.int64]
 
 MOST = 2**15 - 1  # steps of each part of an item: the item table counts them in 16 bits
-NOTHING = 2**62  # low-water row of a stream whose episode is over: no row written so far is needed
-
-
-@njit(cache=True, nogil=True)
-def refused(streams, last, core, sizes, episode_row):
-    """The first stream whose row makes no sense: (index, 1) a final row without an action before it, (index, 2) a
-    recurrent state that is to be kept but is not finite; (-1, 0) if all is well."""
-    burn_in, period = sizes[0], sizes[3]
-    for i in range(len(streams)):
-        row = episode_row[streams[i]]
-        if last[i] and row == 0:
-            return i, 1
-        if row == 0 or (row + burn_in) % period == 0:
-            for c in range(core.shape[1]):
-                if not np.isfinite(core[i, c]):
-                    return i, 2
-    return -1, 0
-
-
-@njit(cache=True, nogil=True)
-def advance(streams, rows, last, core, sizes, episode_row, next_item, pending, out, low_water):
-    """Keep the states before the first rows of items, and emit what the rows just written complete. `out`
-    columns are those of `Items`. Returns the number of items."""
-    burn_in, unroll, n_step, period, context = sizes
-    ring = pending.shape[1]
-    count = 0
-    for i in range(len(streams)):
-        stream = streams[i]
-        at = episode_row[stream]
-        if at == 0:
-            for k in range(burn_in // period + 1):
-                pending[stream, k % ring] = core[i]
-        elif (at + burn_in) % period == 0:
-            pending[stream, (at + burn_in) // period % ring] = core[i]
-        start = rows[i] - at  # stream row of the episode's first row
-        k = next_item[stream]
-        while True:
-            first = k * period
-            if last[i]:
-                covered = k > 0 and first - period + unroll >= at
-                if first >= at or covered:
-                    break
-            elif at < first + unroll + n_step - 1:
-                break
-            length = min(unroll, at - first) if last[i] else unroll
-            begin = max(0, first - burn_in)
-            before = min(context, begin)
-            lookahead = min(n_step, at - (first + length - 1))
-            out[count] = (stream, start + begin - before, before, first - begin, length, lookahead, k)
-            count += 1
-            k += 1
-        if last[i]:
-            episode_row[stream] = 0
-            next_item[stream] = 0
-            low_water[i] = NOTHING
-        else:
-            episode_row[stream] = at + 1
-            next_item[stream] = k
-            low_water[i] = start + max(0, k * period - burn_in - context)
-    return count
 
 
 class Sequencer:
@@ -131,13 +71,19 @@ class Sequencer:
         return self.rows + self.period
 
     @property
-    def _sizes(self) -> tuple[int, int, int, int, int]:
+    def sizes(self) -> tuple[int, int, int, int, int]:
+        """As `r2d2.replay.kernels` takes them."""
         return self.burn_in, self.unroll, self.n_step, self.period, self.context
+
+    @property
+    def arrays(self) -> tuple[NDArray, NDArray, NDArray]:
+        """Row and next item of each stream's episode, and states of items under construction, for the kernels."""
+        return self._episode_row, self._next_item, self._pending
 
     def check(self, streams: Ints, last: NDArray[np.bool_], core: NDArray[np.float32]) -> None:
         """Refuse a final row where no action came before it, and a recurrent state [K, C] that is to be kept but
         is not finite; call before anything is written."""
-        index, reason = refused(streams, last, core, self._sizes, self._episode_row)
+        index, reason = kernels.refused(streams, last, core, self.sizes, self.arrays)
         if reason == 1:
             raise ValueError(
                 f"last is set for stream {int(streams[index])} at the first row of an episode: "
@@ -148,23 +94,18 @@ class Sequencer:
 
     def advance(
         self, streams: Ints, rows: Ints, last: NDArray[np.bool_], core: NDArray[np.float32]
-    ) -> tuple[Items | None, Ints]:
-        """Take in one row of each stream; returns the items it completes, if any, and the streams' low-water rows.
+    ) -> tuple[Items, Ints]:
+        """Take in one row of each stream; returns the items it completes and the streams' low-water rows.
 
         `rows` [K] are the stream rows, `last` [K] marks rows that hold only a final observation, `core`
-        [K, C] is the recurrent state before each row's observation.
+        [K, C] is the recurrent state before each row's observation. (A replay does the same within one kernel.)
         """
         out = np.empty((len(streams) * self.items_at_once, 7), np.int64)
         low_water = np.empty(len(streams), np.int64)
-        count = advance(
-            streams, rows, last, core, self._sizes, self._episode_row, self._next_item, self._pending, out,
-            low_water,
-        )  # fmt: skip
-        if count == 0:
-            return None, low_water
-        fields = out[:count].T
-        cores = self._pending[fields[0], fields[6] % self.items_at_once]
-        return Items(*fields, core=cores), low_water
+        count = kernels.advance(streams, rows, last, core, self.sizes, self.arrays, out, low_water)
+        stream, row, context, burn_in, length, lookahead, number = out[:count].T
+        cores = self._pending[stream, number % self.items_at_once]
+        return Items(stream, row, context, burn_in, length, lookahead, number, cores), low_water
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from r2d2.blobs import Blobs, RowBlobs
+from r2d2.replay import kernels
 from r2d2.replay.codecs import CompressedColumn, Job
 from r2d2.replay.rows import RowArrays
 from r2d2.types import Column
@@ -29,82 +29,6 @@ Ints = NDArray[np.int64]
 MOST = 2**15 - 1  # rows of a block: counted in 16 bits
 _SLOTS = ("refs", "following", "open_stream", "serial", "count")
 _STREAMS = ("cursor", "held", "closed", "began", "recent")
-_FREE, _SERIAL, _ROWS = range(3)  # of `counters`
-
-
-@njit(cache=True, nogil=True)
-def append(
-    streams, last, block, lead, aligned, refs, following, open_stream, serial, count, cursor, held, closed,
-    began, recent, free, counters, at, rows, full,
-):  # fmt: skip
-    """Give one row to each stream: `at` is where it is stored, `rows` its number in the stream, `full`
-    whether it is the last of its block."""
-    window = recent.shape[1]
-    for i in range(len(streams)):
-        stream = streams[i]
-        row = cursor[stream]
-        number, offset = row // block, row % block
-        if closed[stream]:
-            counters[_FREE] -= 1
-            slot = free[counters[_FREE]]
-            if held[stream] < number:  # its last block is still there: chain the new one behind it
-                following[recent[stream, (number - 1) % window]] = slot
-            recent[stream, number % window] = slot
-            following[slot] = -1
-            refs[slot] = 1
-            open_stream[slot] = stream
-            serial[slot] = counters[_SERIAL]
-            counters[_SERIAL] += 1
-            counters[_ROWS] += offset
-            closed[stream] = False
-            began[stream] = offset
-        slot = recent[stream, number % window]
-        count[slot] = offset + 1
-        counters[_ROWS] += 1
-        at[i], rows[i] = slot * block + offset, row
-        ends = aligned and last[i]
-        full[i] = ends or offset == block - 1
-        if full[i]:
-            open_stream[slot] = -1
-            closed[stream] = True
-        cursor[stream] = (number + 1) * block + lead if ends else row + 1
-
-
-@njit(cache=True, nogil=True)
-def _release_slot(slot, refs, count, free, counters):
-    refs[slot] -= 1
-    if refs[slot] == 0:
-        free[counters[_FREE]] = slot
-        counters[_FREE] += 1
-        counters[_ROWS] -= count[slot]
-
-
-@njit(cache=True, nogil=True)
-def unhold(streams, low_water, block, refs, count, cursor, held, recent, free, counters):
-    """Let the writers go of full blocks that lie wholly before the low-water rows."""
-    window = recent.shape[1]
-    for i in range(len(streams)):
-        stream = streams[i]
-        end = min(low_water[i], cursor[stream]) // block
-        while held[stream] < end:
-            _release_slot(recent[stream, held[stream] % window], refs, count, free, counters)
-            held[stream] += 1
-
-
-@njit(cache=True, nogil=True)
-def refer(slots, offsets, rows, change, block, refs, following, count, free, counters):
-    """Count one reference more or less (`change`) to every block that the items cover."""
-    for i in range(len(slots)):
-        slot = slots[i]
-        left = offsets[i] + rows[i]
-        while left > 0:
-            after = following[slot]
-            if change > 0:
-                refs[slot] += 1
-            else:
-                _release_slot(slot, refs, count, free, counters)
-            left -= block
-            slot = after
 
 
 class Storage:
@@ -138,48 +62,44 @@ class Storage:
             for name, column in columns.items()
             if name not in raw
         }
-        self._aligned = bool(self.compressed)
-        self._lead = lead % block if self._aligned else 0
+        self.aligned = bool(self.compressed)
+        self.lead = lead % block if self.aligned else 0
         self.refs = np.zeros(slots, np.int32)
         self.following = np.full(slots, -1, np.int32)
         self.open_stream = np.full(slots, -1, np.int32)  # which stream fills this slot; -1: full or free
         self.serial = np.full(slots, -1, np.int64)  # names the content of a slot for the whole run
         self.count = np.zeros(slots, np.int16)  # rows of the slot that are used, from its start
-        self.cursor = np.full(streams, self._lead, np.int64)  # the row that each stream writes next
+        self.cursor = np.full(streams, self.lead, np.int64)  # the row that each stream writes next
         self.held = np.zeros(streams, np.int64)  # first block number that each writer still holds
         self.closed = np.ones(streams, np.bool_)  # the next row opens a block
         self.began = np.zeros(streams, np.int64)  # first used row of the block that each stream fills
         self.recent = np.zeros((streams, window // block + 3), np.int32)  # slots by block number, a ring
         self._free = np.arange(slots, dtype=np.int32)[::-1].copy()
         self._counters = np.array([slots, 0, 0], np.int64)
+        self._arrays = (*(getattr(self, name) for name in (*_SLOTS, *_STREAMS)), self._free, self._counters)
+
+    @property
+    def arrays(self) -> tuple[NDArray, ...]:
+        """The bookkeeping as `r2d2.replay.kernels` takes it."""
+        return self._arrays
 
     @property
     def free_blocks(self) -> int:
-        return int(self._counters[_FREE])
+        return int(self._counters[kernels.FREE])
 
     @property
     def rows(self) -> int:
         """Rows of all blocks that are held."""
-        return int(self._counters[_ROWS])
+        return int(self._counters[kernels.ROWS])
 
     def blocks_needed(self, streams: Ints) -> int:
         """Free blocks that writing one row to each of these streams takes."""
         return int(np.count_nonzero(self.closed[streams]))
 
-    def append(self, values: Mapping[str, NDArray], streams: Ints, last: NDArray[np.bool_]) -> Ints:
-        """Write one row [K, ...] to each stream (all different); returns the stream rows [K] written.
-
-        `last` [K] marks the last rows of episodes. There must be `blocks_needed` free blocks.
-        """
-        n = len(streams)
-        at, rows, full = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.bool_)
-        append(
-            streams, last, self.block, self._lead, self._aligned, self.refs, self.following, self.open_stream,
-            self.serial, self.count, self.cursor, self.held, self.closed, self.began, self.recent,
-            self._free, self._counters, at, rows, full,
-        )  # fmt: skip
+    def write(self, values: Mapping[str, NDArray], streams: Ints, at: Ints, full: NDArray[np.bool_]) -> None:
+        """Store one row [K, ...] of each stream where `kernels.append` said; blocks that are full are encoded."""
         self.raw.write(at, values)
-        if self._aligned:
+        if self.compressed:
             offsets = at % self.block
             for name, column in self.compressed.items():
                 column.write(streams, offsets, values[name])
@@ -187,40 +107,11 @@ class Storage:
                 slots, streams = at[full] // self.block, streams[full]
                 for column in self.compressed.values():
                     column.freeze(slots, streams, self.began[streams], self.count[slots])
-        return rows
 
-    def slot_of(self, streams: Ints, rows: Ints) -> Ints:
-        """The slots that hold stream rows which the writers still hold."""
-        return self.recent[streams, (rows // self.block) % self.recent.shape[1]].astype(np.int64)
-
-    def unhold(self, streams: Ints, low_water: Ints) -> None:
-        """Nothing under construction needs rows before `low_water` [K] of these streams."""
-        start = self.free_blocks
-        unhold(
-            streams, low_water, self.block, self.refs, self.count, self.cursor, self.held, self.recent,
-            self._free, self._counters,
-        )  # fmt: skip
-        self._freed(start)
-
-    def acquire(self, slots: Ints, offsets: Ints, rows: Ints) -> None:
-        """Items now refer to `rows` [K] rows from (slot, offset) on."""
-        self._refer(slots, offsets, rows, 1)
-
-    def release(self, slots: Ints, offsets: Ints, rows: Ints) -> None:
-        """Items no longer refer to these rows."""
-        start = self.free_blocks
-        self._refer(slots, offsets, rows, -1)
-        self._freed(start)
-
-    def _refer(self, slots: Ints, offsets: Ints, rows: Ints, change: int) -> None:
-        refer(
-            slots, offsets, rows, change, self.block, self.refs, self.following, self.count, self._free,
-            self._counters,
-        )  # fmt: skip
-
-    def _freed(self, start: int) -> None:
-        if self.compressed and self.free_blocks > start:
-            slots = self._free[start : self.free_blocks].astype(np.int64)
+    def freed(self, before: int) -> None:
+        """Forget the compressed blocks of the slots that became free since there were `before` free ones."""
+        if self.compressed and self.free_blocks > before:
+            slots = self._free[before : self.free_blocks].astype(np.int64)
             for column in self.compressed.values():
                 column.free(slots)
 

@@ -52,17 +52,47 @@ def find(tree, values, size, targets):
             found[i] = left + right
             rest[i] -= below * right
         width *= 2
+    half = GROUP // 2
+    for i in range(len(found)):  # the upper or the lower half; apart from the next loop, so that all memory is
+        first = (found[i] - size) * GROUP  # asked for at once
+        below, above = 0.0, 0.0
+        for k in range(first, first + half):
+            below += values[k]
+            above += values[k + half]
+        right = (rest[i] >= below) & (above > 0.0)
+        found[i] = first + half * right
+        rest[i] -= below * right
     for i in range(len(found)):
-        first = (found[i] - size) * GROUP
-        chosen = first
-        for k in range(first, first + GROUP):
-            if values[k] > 0.0:
-                chosen = k
-                if rest[i] < values[k]:
-                    break
-                rest[i] -= values[k]
+        first, chosen, total = found[i], found[i], 0.0
+        for k in range(first, first + half - 1):
+            total += values[k]
+            chosen += rest[i] >= total
+        while chosen > first and values[chosen] <= 0.0:
+            chosen -= 1
         found[i] = chosen
     return found
+
+
+@njit(cache=True, nogil=True)
+def draw(tree, values, size, points):
+    """Indices at these points [n] of [0, 1), by share of the total, and their shares."""
+    indices = find(tree, values, size, points * tree[1])
+    shares = np.empty(len(points))
+    for i in range(len(points)):
+        shares[i] = values[indices[i]] / tree[1]
+    return indices, shares
+
+
+@njit(cache=True, nogil=True)
+def assign_powers(tree, values, size, indices, bases, add, exponent):
+    """Set values to (base + add)^exponent; returns the highest base."""
+    highest = 0.0
+    new = np.empty(len(indices))
+    for i in range(len(indices)):
+        highest = max(highest, bases[i])
+        new[i] = (bases[i] + add) ** exponent
+    assign(tree, values, size, indices, new)
+    return highest
 
 
 class SumTree:
@@ -92,6 +122,16 @@ class SumTree:
     def find(self, targets: NDArray[np.float64]) -> NDArray[np.int64]:
         """The index i with sum(values[:i]) <= target < sum(values[:i + 1]), for targets [K] in [0, total)."""
         return find(self.tree, self.leaves, self.size, targets)
+
+    def draw(self, points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Indices at `points` [n] in [0, 1), by share of the total, and their shares of it."""
+        return draw(self.tree, self.leaves, self.size, points)
+
+    def assign_powers(
+        self, indices: NDArray[np.int64], bases: NDArray[np.float64], add: float, exponent: float
+    ) -> float:
+        """Set the values at `indices` [K] to (base + add)^exponent; returns the highest base."""
+        return float(assign_powers(self.tree, self.leaves, self.size, indices, bases, add, exponent))
 
     def get(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
         """The values at `indices` [K]."""

@@ -39,7 +39,7 @@ class Driver:
         flags = np.array(last)
         self.sequencer.check(np.array(streams), flags, core)
         items, low_water = self.sequencer.advance(np.array(streams), rows, flags, core)
-        new = [] if items is None else self.check(items)
+        new = self.check(items)
         for stream, row in zip(streams, low_water.tolist(), strict=True):
             row = min(row, self.written[stream] + 1)
             assert self.low_water[stream] <= row <= self.written[stream] + 1
