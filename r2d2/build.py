@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -104,7 +105,8 @@ def replay(config: Config, shape: tuple[int, ...], dtype: str, *, streams: int, 
         context=stack - 1,
         core_size=core_size,
     )
-    capacity = max(-(-r.steps // r.period), streams * sequencer.items_at_once)
+    # A fourth more items than long episodes make: short ones make more, and `steps` is what binds.
+    capacity = max(-(-r.steps * 5 // (4 * r.period)), streams * sequencer.items_at_once)
     selector: Selector
     match r.selector:
         case "uniform":
@@ -121,6 +123,7 @@ def replay(config: Config, shape: tuple[int, ...], dtype: str, *, streams: int, 
         steps=r.steps,
         block=r.block,
         core_size=core_size,
+        folder=Path(r.folder) if r.folder else None,
     )
 
 

@@ -92,6 +92,8 @@ class ReplayConfig:
     """How pixels are kept; vectors are always raw."""
     block: int = 40
     """Steps stored and compressed together."""
+    folder: str = ""
+    """Keep steps in scratch files in this folder instead of in memory; empty is in memory."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ def check_same_parts(saved: Mapping[str, Any], config: Config) -> None:
     for section in ("env", "network", "replay"):
         for name, value in now[section].items():
             before = saved[section].get(name, value)
-            if value != before and name != "threads":
+            if value != before and name not in ("threads", "folder"):
                 raise ValueError(
                     f"{section}.{name} is {value} in config.json but {before} in the checkpoint: "
                     "put it back, or start a new run"

@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -46,16 +47,21 @@ class Column:
     codec: Codec = "raw"
     context: int = 0
 
-    @property
+    @cached_property
+    def numpy_dtype(self) -> np.dtype:
+        """`dtype` as numpy has it."""
+        return np.dtype(self.dtype)
+
+    @cached_property
     def row_bytes(self) -> int:
         """Bytes of one uncompressed step."""
-        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        return math.prod(self.shape) * self.numpy_dtype.itemsize
 
     def check(self, name: str, values: NDArray, streams: NDArray[np.int64]) -> None:
         """Raise ValueError if values [K, ...] of these streams [K] would not be stored as they are."""
         if values.shape != (len(streams), *self.shape):
             raise ValueError(f"{name} must have shape {(len(streams), *self.shape)}, got {values.shape}")
-        same = values.dtype == self.dtype
+        same = values.dtype == self.numpy_dtype
         if same and (values.dtype.kind != "f" or math.isfinite(np.dot(flat := values.ravel(), flat))):
             return  # one call for the usual case: a sum of squares is finite only if all of them are
         if not np.can_cast(values.dtype, self.dtype, "same_kind"):

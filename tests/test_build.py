@@ -64,7 +64,7 @@ def test_every_number_of_the_replay_reaches_its_part() -> None:
     assert (sequencer.burn_in, sequencer.unroll, sequencer.n_step, sequencer.period) == (3, 9, 4, 6)
     assert sequencer.context == 2
     assert made.storage.block == 11
-    assert made.capacity == -(-700 // 6)
+    assert made.capacity == -(-700 * 5 // (4 * 6))
     assert isinstance(made.selector, Proportional)
     assert made.selector.alpha == 0.7
     assert {column.codec for column in made.columns.values()} == {"raw"}  # vectors are never compressed

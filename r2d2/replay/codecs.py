@@ -7,6 +7,8 @@ is encoded in the background; whoever reads it before that is done waits for it.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -104,8 +106,30 @@ class _Encoding:
         return self.job.result()[self._index]
 
 
+class BlockFile:
+    """A scratch file with room for one encoded block a slot. Most of the room is never used, and then takes none
+    on the disk; the file has no name and goes with the process."""
+
+    def __init__(self, folder: Path, block_bytes: int) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+        self._room = block_bytes + block_bytes // 128 + 4096  # above what either codec makes of noise
+
+    def put(self, slot: int, data: Bytes) -> bool:
+        """Write a block; False, and nothing is kept, if the disk has no room for it."""
+        try:
+            return os.pwrite(self._file.fileno(), data, slot * self._room) == len(data)
+        except OSError:
+            return False
+
+    def get(self, slot: int, size: int) -> bytes:
+        return os.pread(self._file.fileno(), size, slot * self._room)
+
+
 class CompressedColumn:
-    """Full blocks as bytes; two raw blocks for each stream, one being filled, one perhaps being encoded."""
+    """Full blocks as bytes; two raw blocks for each stream, one being filled, one perhaps being encoded.
+
+    With `folder` the bytes are in a file there, but for blocks for which the disk has no room.
+    """
 
     def __init__(
         self, column: Column, slots: int, block: int, streams: int, folder: Path | None = None
@@ -117,7 +141,8 @@ class CompressedColumn:
         self._rows = self._filling.reshape(-1, *column.shape)
         self._side = np.zeros(streams, np.int64)  # which of its two blocks a stream fills
         self._last: list[_Encoding | None] = [None] * streams  # reads the side that is not filled
-        self._frozen: list[Bytes | _Encoding | None] = [None] * slots
+        self._frozen: list[Bytes | int | _Encoding | None] = [None] * slots  # a number: that many in the file
+        self._file = None if folder is None else BlockFile(folder, block * column.row_bytes)
         self._encoding: list[tuple[int, _Encoding]] = []
         self._bytes = 0
 
@@ -159,19 +184,30 @@ class CompressedColumn:
             if self._frozen[slot] is not encoding:
                 continue  # given up in the meantime
             if wait or encoding.job.done():
-                data = encoding.result()
-                self._frozen[slot] = data
-                self._bytes += len(data)
+                self._keep(slot, encoding.result())
             else:
                 left.append((slot, encoding))
         self._encoding = left
+
+    def _keep(self, slot: int, data: Bytes) -> None:
+        on_disk = self._file is not None and self._file.put(slot, data)
+        self._frozen[slot] = len(data) if on_disk else data
+        self._bytes += len(data)
+
+    def _data(self, slot: int) -> Bytes | _Encoding | None:
+        """What a slot holds; None if its block is still being filled."""
+        data = self._frozen[slot]
+        if isinstance(data, int):
+            assert self._file is not None
+            return self._file.get(slot, data)
+        return data
 
     def free(self, slots: Ints) -> None:
         """Nothing refers to these blocks any longer."""
         for slot in slots.tolist():
             data = self._frozen[slot]
             if data is not None and not isinstance(data, _Encoding):
-                self._bytes -= len(data)
+                self._bytes -= data if isinstance(data, int) else len(data)
             self._frozen[slot] = None
 
     def read(
@@ -185,7 +221,7 @@ class CompressedColumn:
         """
         work = []
         for segment in segments(rows, self._block, count).tolist():
-            data = self._frozen[segment[5]]
+            data = self._data(segment[5])
             if data is None:  # still being filled: copied now, since the stream will write over it
                 stream = open_stream[segment[5]]
                 _place(out, segment, self._filling[stream, self._side[stream]])
@@ -222,7 +258,7 @@ class CompressedColumn:
     def blocks(self, slots: Ints) -> list[Bytes]:
         """The encoded bytes of full blocks."""
         self._collect(wait=True)
-        return [self._frozen[slot] for slot in slots.tolist()]  # type: ignore[misc]
+        return [self._data(slot) for slot in slots.tolist()]  # type: ignore[misc]
 
     def filling(self) -> NDArray:
         """The blocks being filled [streams, block, ...], as a copy."""
@@ -236,8 +272,7 @@ class CompressedColumn:
         self._frozen = [None] * len(self._frozen)  # a block left from before would be read for an open one
         self._bytes = 0
         for slot, block in zip(slots.tolist(), blocks, strict=True):
-            self._frozen[slot] = block
-            self._bytes += len(block)
+            self._keep(slot, block)
 
 
 def _place(out: NDArray, segment: list[int], block: NDArray) -> None:

@@ -6,9 +6,8 @@ the place is used again the generation has moved on, so a priority that arrives 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,7 @@ from r2d2.replay.storage import Storage
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Windows:
+class Windows(NamedTuple):
     """Items as they are read: stored rows [B, T] and what `Batch` says of them, each [B]."""
 
     rows: Ints
@@ -43,7 +41,7 @@ class ItemTable:
         self, capacity: int, core_size: int, *, streams: int, linked: bool = False, folder: Path | None = None
     ) -> None:
         self.capacity = capacity
-        self.core = zeros((capacity, core_size), "float32", folder, "core")
+        self.core = zeros((capacity, core_size), "float32", folder)
         self.table = np.zeros(capacity, kernels.ITEM)
         self.table["slot"] = -1  # empty
         self._free = np.arange(capacity, dtype=np.int32)[::-1].copy()

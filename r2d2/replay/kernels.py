@@ -58,9 +58,8 @@ def append(streams, last, block, lead, aligned, store, at, rows, full):
 
 
 @njit(cache=True, nogil=True)
-def let_go(slot, store):
+def let_go(slot, refs, count, free, counters):
     """One reference less; a slot that nobody refers to joins the free list."""
-    refs, count, free, counters = store[0], store[4], store[10], store[11]
     refs[slot] -= 1
     if refs[slot] == 0:
         free[counters[FREE]] = slot
@@ -69,15 +68,11 @@ def let_go(slot, store):
 
 
 @njit(cache=True, nogil=True)
-def refer(slot, left, change, block, store):
-    """One reference more or less (`change`) to every slot of a chain that begins `left` rows before its end."""
-    refs, following = store[0], store[1]
+def let_chain_go(slot, left, block, refs, following, count, free, counters):
+    """One reference less to every slot of a chain that begins `left` rows before its end."""
     while left > 0:
         after = following[slot]
-        if change > 0:
-            refs[slot] += 1
-        else:
-            let_go(slot, store)
+        let_go(slot, refs, count, free, counters)
         left -= block
         slot = after
 
@@ -85,13 +80,13 @@ def refer(slot, left, change, block, store):
 @njit(cache=True, nogil=True)
 def unhold(streams, low_water, block, store):
     """Let the writers go of full blocks that lie wholly before the low-water rows."""
-    cursor, held, recent = store[5], store[6], store[9]
+    refs, _, _, _, count, cursor, held, _, _, recent, free, counters = store
     window = recent.shape[1]
     for i in range(len(streams)):
         stream = streams[i]
         end = min(low_water[i], cursor[stream]) // block
         while held[stream] < end:
-            let_go(recent[stream, held[stream] % window], store)
+            let_go(recent[stream, held[stream] % window], refs, count, free, counters)
             held[stream] += 1
 
 
@@ -162,7 +157,7 @@ def step(streams, last, core, block, lead, aligned, store, sizes, cutter, at, fu
     Fills `out` [.., 9] with the new items: stream, slot, context, burn_in, length, lookahead, number, offset and
     rows. Returns their number.
     """
-    recent = store[9]
+    refs, following, recent = store[0], store[1], store[9]
     rows = np.empty(len(streams), np.int64)
     low_water = np.empty(len(streams), np.int64)
     append(streams, last, block, lead, aligned, store, at, rows, full)
@@ -172,7 +167,11 @@ def step(streams, last, core, block, lead, aligned, store, sizes, cutter, at, fu
         out[k, 1] = recent[out[k, 0], row // block % recent.shape[1]]
         out[k, 7] = row % block
         out[k, 8] = out[k, 2] + out[k, 3] + out[k, 4] + out[k, 5]
-        refer(out[k, 1], out[k, 7] + out[k, 8], 1, block, store)
+        slot, left = out[k, 1], out[k, 7] + out[k, 8]
+        while left > 0:
+            refs[slot] += 1
+            slot = following[slot]
+            left -= block
     unhold(streams, low_water, block, store)
     return count
 
@@ -180,8 +179,9 @@ def step(streams, last, core, block, lead, aligned, store, sizes, cutter, at, fu
 @njit(cache=True, nogil=True)
 def abandon(new, block, store):
     """Let go of what items that are refused (rows of `step`'s `out`) would have held."""
+    refs, following, _, _, count, _, _, _, _, _, free, counters = store
     for k in range(len(new)):
-        refer(new[k, 1], new[k, 7] + new[k, 8], -1, block, store)
+        let_chain_go(new[k, 1], new[k, 7] + new[k, 8], block, refs, following, count, free, counters)
 
 
 @njit(cache=True, nogil=True)
@@ -198,10 +198,11 @@ def put(places, new, table, pending, core, ids):
 @njit(cache=True, nogil=True)
 def retire(places, block, store, table):
     """Empty places and let go of what they held."""
+    refs, following, _, _, count, _, _, _, _, _, free, counters = store
     for i in range(len(places)):
         item = table[places[i]]
         rows = item.context + item.burn_in + item.length + item.lookahead
-        refer(item.slot, item.offset + rows, -1, block, store)
+        let_chain_go(item.slot, item.offset + rows, block, refs, following, count, free, counters)
         item.slot = -1
         item.generation += 1
 

@@ -14,9 +14,9 @@ Places = NDArray[np.int64]
 class Remover(Protocol):
     """What a replay asks of a remover. All calls take arrays."""
 
-    def offer(self, n: int, free: int) -> tuple[NDArray[np.bool_], Places]:
-        """Which of n newcomers [n], in the order in which they come, are taken in where `free` places are free,
-        and the places of the items that leave for them."""
+    def offer(self, n: int, free: int) -> tuple[NDArray[np.bool_] | None, Places]:
+        """Which of n newcomers [n], in the order in which they come, are taken in where `free` places are free
+        (None is all of them), and the places of the items that leave for them."""
 
     def insert(self, places: Places) -> None:
         """The places of the newcomers that were taken in, in their order."""
@@ -64,8 +64,8 @@ class Fifo:
     def nbytes(self) -> int:
         return self._ring.nbytes
 
-    def offer(self, n: int, free: int) -> tuple[NDArray[np.bool_], Places]:
-        return np.ones(n, np.bool_), self.pop(n - free) if n > free else NONE
+    def offer(self, n: int, free: int) -> tuple[None, Places]:
+        return None, self.pop(n - free) if n > free else NONE
 
     def insert(self, places: Places) -> None:
         _push(self._ring, self._end, places)

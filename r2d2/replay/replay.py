@@ -193,7 +193,7 @@ class Replay:
         accepted, leaving = self.remover.offer(len(new), self.items.free)
         self._remove(leaving)
         taken = new
-        if not accepted.all():
+        if accepted is not None:
             before = self.storage.free_blocks
             kernels.abandon(new[~accepted], self.storage.block, self.storage.arrays)
             self.storage.freed(before)
@@ -203,7 +203,7 @@ class Replay:
         self.remover.insert(places)
         if self.items.linked:
             chain = np.full(len(new), -1)
-            chain[accepted] = ids
+            chain[slice(None) if accepted is None else accepted] = ids
             self.items.link(new[:, 0], new[:, 6], chain)
         return ids
 
@@ -272,8 +272,9 @@ class Replay:
         else:
             columns, records = dict(out.columns), out.records
         jobs = storage.read(found.rows, sequencer.context, columns, records)
+        core = self.items.core.take(places, axis=0)
         batch = Batch(
-            columns, self.items.core[places], found.burn_in, found.length, found.lookahead, found.ids,
+            columns, core, found.burn_in, found.length, found.lookahead, found.ids,
             probability, weight, records,
         )  # fmt: skip
         return Draw(batch, jobs)

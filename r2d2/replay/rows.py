@@ -6,7 +6,9 @@ array. In a batch they are views into records too; large columns have an array e
 
 from __future__ import annotations
 
+import math
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,23 +22,23 @@ Ints = NDArray[np.int64]
 SMALL = 512  # bytes of a row, at most, of a column that goes into the records: a few cache lines; ours
 
 
-def zeros(shape: tuple[int, ...], dtype: np.dtype | str, folder: Path | None, name: str) -> NDArray:
-    """An array of zeros, in memory (pages take none before they are written) or in a new file in `folder`.
+def zeros(shape: tuple[int, ...], dtype: np.dtype | str, folder: Path | None) -> NDArray:
+    """An array of zeros, in memory (pages take none before they are written) or in a scratch file in `folder`.
 
-    The file's room on the disk is claimed at once: a full disk is an OSError here, not a crash later.
+    The file has no name and goes with the process. Its room on the disk is claimed at once: a full disk is an
+    OSError here, not a crash later.
     """
-    if folder is None:
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if folder is None or size == 0:
         return np.zeros(shape, dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    path = folder / f"{name}.rows"
-    with path.open("xb") as file:
+    with tempfile.TemporaryFile(dir=folder) as file:
         try:
-            if size:
+            file.truncate(size)
+            if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
-            path.unlink()
-            raise OSError(error.errno, f"no room for {size:,} bytes of {name!r} in {folder}") from None
-    return np.memmap(path, dtype, "r+", shape=shape) if size else np.zeros(shape, dtype)
+            raise OSError(error.errno, f"{folder} has no room for {size:,} bytes of replay") from None
+        return np.memmap(file, dtype, "r+", shape=shape)
 
 
 class RowArrays:
@@ -47,10 +49,10 @@ class RowArrays:
         small = [name for name, column in columns.items() if column.row_bytes <= SMALL]
         small.sort(key=lambda name: -np.dtype(columns[name].dtype).itemsize)  # padding at the end alone
         self.record = np.dtype([(n, columns[n].dtype, columns[n].shape) for n in small], align=True)
-        self._records = zeros((rows,), self.record, folder, "records")
+        self._records = zeros((rows,), self.record, folder)
         self._fields = {name: self._records[name] for name in small}
         self._large = {
-            name: zeros((rows, *column.shape), column.dtype, folder, name)
+            name: zeros((rows, *column.shape), column.dtype, folder)
             for name, column in columns.items()
             if name not in small
         }

@@ -94,8 +94,8 @@ class Uniform:
         """Priorities do not matter here."""
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Places, Values]:
-        drawn = rng.integers(self._count, size=n)
-        return self._dense[drawn].astype(np.int64), np.full(n, 1.0 / self._count)
+        drawn = (rng.random(n) * self._count).astype(np.int64)  # twice as fast as integers, and even to 2^-53
+        return self._dense.take(drawn).astype(np.int64), np.full(n, 1.0 / self._count)
 
     def values(self, places: Places) -> Values:
         return np.ones(len(places))
@@ -142,21 +142,18 @@ class Proportional:
 
     def insert(self, places: Places, streams: Places) -> None:
         self._count += len(places)
-        self._assign(places, np.full(len(places), self.max_priority))
+        self._tree.fill(places, (self.max_priority + self.epsilon) ** self.alpha)
 
     def remove(self, places: Places) -> None:
         self._count -= len(places)
-        self._tree.assign(places, np.zeros(len(places)))
+        self._tree.fill(places, 0.0)
 
     def update(self, places: Places, priorities: Values) -> None:
         if len(places) == 0:
             return
-        highest = self._assign(places, priorities)
+        highest = self._tree.assign_powers(places, priorities, self.epsilon, self.alpha)
         self.max_priority = max(self.max_priority, highest) if self._seen else highest
         self._seen = True
-
-    def _assign(self, places: Places, priorities: Values) -> float:
-        return self._tree.assign_powers(places, priorities, self.epsilon, self.alpha)
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Places, Values]:
         if self._tree.total <= 0.0:

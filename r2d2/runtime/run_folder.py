@@ -11,9 +11,10 @@ videos/
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from r2d2.memory import check_fits, size_table
 from r2d2.provenance import provenance
 from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
 from r2d2.runtime.local import CHECKPOINTS, LocalRun
-from r2d2.tracking import open_tracker
+from r2d2.tracking import Tracker, open_tracker
 
 STOPPED = 130  # exit code after Ctrl-C or SIGTERM, as shells have it
 
@@ -34,18 +35,48 @@ STOPPED = 130  # exit code after Ctrl-C or SIGTERM, as shells have it
 def start(config: Config, run_dir: Path, *, preset: str) -> int:
     """Begin a run in a new folder; returns the exit code."""
     run = _make(config, run_dir, preset)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    _write_json(run_dir / "config.json", {"preset": preset, "config": to_dict(config)})
-    _write_json(run_dir / "provenance.json", [provenance()])
+    _begin(run, preset)
     return _train(run)
+
+
+def start_filled(
+    config: Config, run_dir: Path, *, preset: str, fill: Callable[[LocalRun], Mapping[str, Any]]
+) -> Path:
+    """Begin a run that `resume` will train; returns its first checkpoint, whose replay `fill` has filled.
+
+    `run_dir` must be empty or absent. What `fill` returns is kept in the run's provenance. Nothing is left
+    behind when anything fails.
+    """
+    run = _make(config, run_dir, preset, Tracker(run_dir))
+    origin = fill(run)
+    try:
+        _begin(run, preset, origin)
+        path = run.save()
+    except BaseException:
+        shutil.rmtree(run_dir, ignore_errors=True)
+        raise
+    run.tracker.close()
+    return path
+
+
+def _begin(run: LocalRun, preset: str, origin: Mapping[str, Any] | None = None) -> None:
+    """Make the folder of a new run."""
+    run.run_dir.mkdir(parents=True, exist_ok=True)
+    _write_json(run.run_dir / "config.json", {"preset": preset, "config": to_dict(run.config)})
+    _write_json(run.run_dir / "provenance.json", [provenance() | dict(origin or {})])
 
 
 def size_report(config: Config) -> int:
     """Print what the replay will take at capacity; returns the exit code: 0 if it fits, 2 if not."""
     sizes = build.replay_bytes(config)
     print(size_table(sizes, steps=config.replay.steps))
-    check_fits(sizes)
+    check_fits(_in_memory(sizes, config))
     return 0
+
+
+def _in_memory(sizes: dict[str, int], config: Config) -> dict[str, int]:
+    """Without what lies in `replay.folder`: the disk is asked for it when the replay is made."""
+    return {"index": sizes["index"]} if config.replay.folder else sizes
 
 
 def resume(run_dir: Path, path: Path | None, *, steps: int | None = None, track: str | None = None) -> int:
@@ -57,7 +88,7 @@ def resume(run_dir: Path, path: Path | None, *, steps: int | None = None, track:
     if track is not None:
         changes["track"] = track
     config = from_dict(to_dict(replace(config, run=replace(config.run, **changes))))
-    path = _checkpoint(run_dir, path)
+    path = checkpoint_of(run_dir, path)
     run = _make(config, run_dir, preset)
     run.load(path)
     if run.finished:
@@ -65,8 +96,7 @@ def resume(run_dir: Path, path: Path | None, *, steps: int | None = None, track:
         print(f"{run_dir} has trained its {config.run.steps:,} steps; `--steps N` trains it further")
         return 0
     _write_json(run_dir / "config.json", {"preset": preset, "config": to_dict(config)})
-    history = json.loads((run_dir / "provenance.json").read_text())
-    _write_json(run_dir / "provenance.json", [*history, provenance()])
+    _write_json(run_dir / "provenance.json", [*read_provenance(run_dir), provenance()])
     print(f"goes on from {path} at {run.actor.steps:,} environment steps")
     return _train(run)
 
@@ -74,7 +104,7 @@ def resume(run_dir: Path, path: Path | None, *, steps: int | None = None, track:
 def evaluate(run_dir: Path, path: Path | None, *, episodes: int, video: bool, seed: int) -> int:
     """Greedy episodes of a run's network; the result is printed and kept in the run folder."""
     config, _ = read_config(run_dir)
-    path = _checkpoint(run_dir, path)
+    path = checkpoint_of(run_dir, path)
     state = checkpoint.load(path)
     check_same_parts(state["config"], config)
     env = config.env
@@ -130,22 +160,29 @@ def read_config(run_dir: Path) -> tuple[Config, str]:
         ) from None
 
 
-def _make(config: Config, run_dir: Path, preset: str) -> LocalRun:
+def read_provenance(run_dir: Path) -> list[dict[str, Any]]:
+    """Where the start and each resume of a run came from."""
+    history: list[dict[str, Any]] = json.loads((run_dir / "provenance.json").read_text())
+    return history
+
+
+def _make(config: Config, run_dir: Path, preset: str, tracker: Tracker | None = None) -> LocalRun:
     check_ranges(config)
-    check_fits(build.replay_bytes(config))
+    check_fits(_in_memory(build.replay_bytes(config), config))
     if config.run.video_period:
         film_set(config.env).close()  # not after hours, at the first video
     env = config.env.id.split("/")[-1]
-    tracker = open_tracker(
-        run_dir,
-        track=config.run.track,
-        total_env_steps=config.run.steps,
-        name=f"{env}-{preset}-s{config.run.seed}",
-        group=config.run.group or config.env.id,
-        job_type="train",
-        tags=(preset, config.env.id, *config.run.tags),
-        config=to_dict(config),
-    )
+    if tracker is None:
+        tracker = open_tracker(
+            run_dir,
+            track=config.run.track,
+            total_env_steps=config.run.steps,
+            name=f"{env}-{preset}-s{config.run.seed}",
+            group=config.run.group or config.env.id,
+            job_type="train",
+            tags=(preset, config.env.id, *config.run.tags),
+            config=to_dict(config),
+        )
     return LocalRun(config, run_dir, tracker)
 
 
@@ -184,7 +221,8 @@ def _signals(run: LocalRun) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _checkpoint(run_dir: Path, path: Path | None) -> Path:
+def checkpoint_of(run_dir: Path, path: Path | None) -> Path:
+    """`path`, or the newest checkpoint of a run; ValueError if it has none."""
     if path is not None:
         return path
     newest = checkpoint.latest(run_dir / CHECKPOINTS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +34,7 @@ class Plan:
     spare_items: int = 0  # beyond what one write can finish
     selector: Literal["uniform", "proportional"] = "proportional"
     all_compressed: bool = False
+    on_disk: bool = False
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -54,7 +57,7 @@ class Plan:
         return Replay(
             self.columns, streams=self.streams, sequencer=sequencer, selector=selector,
             remover=Fifo(capacity), capacity=capacity, steps=sequencer.rows + self.spare_steps,
-            block=self.block, core_size=2,
+            block=self.block, core_size=2, folder=Path(tempfile.gettempdir()) if self.on_disk else None,
         )  # fmt: skip
 
 
@@ -233,6 +236,7 @@ def plans(draw: st.DrawFn) -> Plan:
         spare_items=draw(st.integers(0, 12)),
         selector=draw(st.sampled_from(["uniform", "proportional"])),
         all_compressed=draw(st.booleans()),
+        on_disk=draw(st.booleans()),
     )
 
 
