@@ -1,4 +1,4 @@
-"""The command line: `r2d2 train | resume | evaluate`."""
+"""The command line: `r2d2 train | resume | evaluate | replay`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import tyro
 
 from r2d2.checkpoint import CheckpointError
 from r2d2.config import Config
+from r2d2.dataset_files import DatasetError
 from r2d2.presets import PRESETS
 
 USAGE = """usage: r2d2 COMMAND ...
@@ -25,6 +26,8 @@ USAGE = """usage: r2d2 COMMAND ...
       go on exactly where a run stopped
   evaluate RUN_DIR [--episodes N] [--video] [--seed S] [--checkpoint PATH]
       greedy episodes under the training protocol
+  replay export | info | import ...
+      the replay of a run as a dataset, and a run that begins with one
 
 `r2d2 COMMAND --help` lists every option."""
 
@@ -79,16 +82,18 @@ class Evaluate:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong use, 130 stopped by a signal."""
     args = list(sys.argv[1:] if arguments is None else arguments)
-    commands: dict[str, Callable[[list[str]], int]] = {"train": train, "resume": resume, "evaluate": evaluate}
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "train": train, "resume": resume, "evaluate": evaluate, "replay": replay,
+    }  # fmt: skip
     if not args or args[0] in ("-h", "--help"):
         print(USAGE.format(presets=", ".join(PRESETS)))
         return 0 if args else 2
     if args[0] not in commands:
-        print(f"r2d2: unknown command {args[0]!r}: {_known(args[0], commands)}", file=sys.stderr)
+        print(f"r2d2: unknown command {args[0]!r}: {known(args[0], commands)}", file=sys.stderr)
         return 2
     try:
         return commands[args[0]](args[1:])
-    except (ValueError, MemoryError, CheckpointError, OSError, FloatingPointError) as error:
+    except (ValueError, MemoryError, CheckpointError, DatasetError, OSError, FloatingPointError) as error:
         if os.environ.get("R2D2_TRACEBACK"):
             raise
         print(f"r2d2 {args[0]}: {error}", file=sys.stderr)
@@ -112,7 +117,7 @@ def train(args: list[str]) -> int:
     if args and not args[0].startswith("-"):
         preset, why, args = args[0], "", args[1:]
         if preset not in PRESETS:
-            raise UserError(f"unknown preset {preset!r}: {_known(preset, PRESETS)}")
+            raise UserError(f"unknown preset {preset!r}: {known(preset, PRESETS)}")
     else:
         preset, why = pick_preset()
     parsed = tyro.cli(Train, args=shorten(args), default=Train(PRESETS[preset]), prog=f"r2d2 train {preset}")
@@ -154,6 +159,13 @@ def evaluate(args: list[str]) -> int:
     )
 
 
+def replay(args: list[str]) -> int:
+    """`r2d2 replay`."""
+    from r2d2 import cli_replay  # it imports this module
+
+    return cli_replay.main(args)
+
+
 def shorten(args: list[str]) -> list[str]:
     """Spell out the short options: `--env ID` is `--env.id ID`."""
     long = []
@@ -163,7 +175,7 @@ def shorten(args: list[str]) -> list[str]:
     return long
 
 
-def _known(name: str, names: Iterable[str]) -> str:
+def known(name: str, names: Iterable[str]) -> str:
     """What may have been meant by `name`, and all that is known."""
     near = difflib.get_close_matches(name, names, 1)
     return f"{f'did you mean {near[0]}? ' if near else ''}use one of {', '.join(names)}"

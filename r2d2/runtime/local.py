@@ -119,13 +119,14 @@ class LocalRun:
             ids = self.replay.write(rows.values, rows.last, streams=rows.streams, core=rows.core)
             self.limiter.insert(int(np.count_nonzero(~rows.last)))
             if len(ids):
-                self.replay.update_priorities(ids, self._initial_priorities(ids))
+                self.replay.update_priorities(ids, self.initial_priorities(ids))
         self.vector_steps += 1
         self.recent.extend(self.actor.episodes)
         self.meter.count("episodes", len(self.actor.episodes))
         self.actor.episodes.clear()
 
-    def _initial_priorities(self, ids: Any) -> Any:
+    def initial_priorities(self, ids: Any) -> Any:
+        """Priorities [K] of new items from the Q values recorded with their steps."""
         r, c = self.config.replay, self.config.learner
         return initial_priorities(
             self.replay.get(ids, PRIORITY_COLUMNS), burn_in=r.burn_in, unroll=r.unroll, n_step=r.n_step,

@@ -1,0 +1,136 @@
+"""Runs and datasets: the replay of a run as a dataset, and a new run whose replay a dataset has filled."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.make import make
+from r2d2 import build, checkpoint
+from r2d2.agent.core_states import CoreStates
+from r2d2.config import Config, check_same_parts, to_dict
+from r2d2.dataset import OPTIONAL, Dataset, Spec, export, fill
+from r2d2.memory import check_fits
+from r2d2.provenance import provenance
+from r2d2.replay.episodes import stored_episodes
+from r2d2.runtime import run_folder
+from r2d2.runtime.local import LocalRun
+
+CoreState = Literal["recompute", "zero"]
+
+
+def export_run(
+    run_dir: Path, out: Path, path: Path | None, *, steps: int | None, min_return: float | None
+) -> Dataset:
+    """Write the replay in a run's newest checkpoint, or in `path`, or a part of it (`dataset.export`).
+
+    Takes the memory that resuming the run takes.
+    """
+    if out.exists():
+        raise ValueError(f"{out} exists: a dataset never replaces anything, name another folder")
+    config, preset = run_folder.read_config(run_dir)
+    path = run_folder.checkpoint_of(run_dir, path)
+    check_fits(build.replay_bytes(config))
+    state = checkpoint.load(path)
+    check_same_parts(state["config"], config)
+    env = config.env
+    environments = make(
+        env.id, 1, protocol=env.protocol, frame_size=env.frame_size, threads=1, options=dict(env.options)
+    )
+    environments.close()
+    spec = environments.spec
+    network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
+    replay = build.replay(
+        config, spec.observation_shape, spec.observation_dtype, streams=env.count, core_size=network.core_size
+    )
+    replay.load_state_dict(state.pop("replay"))
+    source = {
+        "run": run_dir.resolve().name,
+        "checkpoint": path.name,
+        "env_steps": state["actor"]["steps"],
+        "updates": state["learner"]["updates"],
+        "parameter_hash": state["parameter_hash"],
+        "preset": preset,
+        "config": state["config"],
+        "runs": run_folder.read_provenance(run_dir),
+        "exported": provenance(),
+        "steps": steps,
+        "min_return": min_return,
+    }
+    wanted = Spec.of(to_dict(env), spec.num_actions, replay.columns)
+    return export(replay, out, wanted, source=source, steps=steps, min_return=min_return)
+
+
+def import_run(
+    config: Config,
+    run_dir: Path,
+    dataset: Dataset,
+    *,
+    preset: str,
+    core_state: CoreState,
+    other_protocol: bool,
+) -> Path:
+    """Begin a run whose replay holds a dataset's steps; returns its first checkpoint.
+
+    The recurrent states of the items are computed by the run's own new network along each episode, or are
+    zero. Priorities come from the recorded Q values, as an actor's do. The imported steps let learning begin
+    (`replay.min_steps`), but the replay ratio counts the run's own steps only.
+    """
+
+    def put(run: LocalRun) -> dict[str, Any]:
+        spec = run.environments.spec
+        wanted = Spec.of(to_dict(config.env), spec.num_actions, run.replay.columns)
+        wanted.check_takes(dataset, other_protocol=other_protocol)
+        rates = _recorded_values(config, dataset)
+
+        def rate(ids: NDArray[np.int64]) -> None:
+            if rates and len(ids):
+                run.replay.update_priorities(ids, run.initial_priorities(ids))
+
+        states = None
+        if (
+            core_state == "recompute"
+            and config.replay.initial_state == "stored"
+            and config.network.core != "none"
+        ):
+            states = CoreStates(
+                run.learner.network, run.replay.streams, stack=config.network.stack, pixels=run.pixels
+            )
+        fill(run.replay, dataset, first=_first(run, dataset), core=states, written=rate)
+        run.limiter.insert(min(dataset.head["steps"], config.replay.min_steps))
+        _say(run, dataset)
+        return {
+            "dataset": {"path": str(dataset.path), "checksum": dataset.checksum, "core_state": core_state}
+        }
+
+    return run_folder.start_filled(config, run_dir, preset=preset, fill=put)
+
+
+def _recorded_values(config: Config, dataset: Dataset) -> bool:
+    """Whether the recorded Q values give priorities here; says so if not."""
+    source = dataset.head.get("source", {}).get("config", {}).get("learner", {}).get("rescaling")
+    if not set(OPTIONAL) <= set(dataset.head["columns"]):
+        why = "the dataset has no recorded Q values"
+    elif source is not None and source != config.learner.rescaling:
+        why = f"the recorded Q values are those of learner.rescaling {source}"
+    else:
+        return True
+    print(f"all items begin with the same priority: {why}", file=sys.stderr)
+    return False
+
+
+def _first(run: LocalRun, dataset: Dataset) -> int:
+    """The first episode that the replay could still hold at the end: the ones before need not be read."""
+    newer = np.cumsum(dataset.index["steps"][::-1])[::-1] - dataset.index["steps"]
+    return int(np.count_nonzero(newer >= run.replay.storage.slots * run.replay.storage.block))
+
+
+def _say(run: LocalRun, dataset: Dataset) -> None:
+    held, steps = int(stored_episodes(run.replay).steps.sum()), dataset.head["steps"]
+    print(f"the replay holds {held:,} of the {steps:,} steps of {dataset.path}, in {len(run.replay):,} items")
+    if held < steps:
+        print("the oldest had no room: raise --replay.steps to keep more of them", file=sys.stderr)
