@@ -16,9 +16,10 @@ def test_the_example_of_the_library_runs() -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, object] = {}
     exec(code, names)
-    batch = names["batch"]
-    assert batch.columns["observation"].shape == (16, 3 + 20 + 40 + 5, 84, 84)  # type: ignore[attr-defined]
-    assert len(names["new_ids"]) == 8  # type: ignore[arg-type]  # the last row ends an episode in each stream
+    replay, batch = names["replay"], names["batch"]
+    assert batch.columns["observation"].shape == (32, 17, 4)  # type: ignore[attr-defined]
+    assert replay.steps_written > 2500  # type: ignore[attr-defined]
+    assert len(set(replay.priorities())) > 32, "priorities were sent back"  # type: ignore[attr-defined]
 
 
 def test_every_preset_is_described() -> None:

@@ -12,7 +12,6 @@ from experiments.bench.frames import SIDE, load_feed
 from experiments.bench.sequences import fill
 from experiments.bench.sizes import Sizes
 from experiments.bench.timing import Measure, one
-from r2d2.replay import Replay
 
 Measures = dict[str, Measure]
 
@@ -27,7 +26,7 @@ def footprint(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> M
         one_game = Sizes(streams=n, core=1, batch=1)
         subject_replay = ours.sequences(one_game, variant, (SIDE, SIDE), feed.frames.shape[0] * n)
         fill(subject_replay, feed, feed.frames.shape[0] * n, 0)
-        frames.append(frame_bytes(subject_replay.replay) * sizes.paper)
+        frames.append(subject_replay.replay.storage.row_nbytes["observation"] * sizes.paper)
         measures[f"frames_{game}"] = one("bytes", frames[-1])
     rest = _rest(sizes)
     other = rest["core_states"] + rest["small_columns"] + rest["index"]
@@ -40,16 +39,6 @@ def footprint(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> M
     return measures | {name: one("bytes", value) for name, value in (rest | totals).items()}
 
 
-def frame_bytes(replay: Replay) -> float:
-    """Bytes of the observation column for one step: full blocks alone, none that is still being filled."""
-    storage, column = replay.storage, replay.columns["observation"]
-    if column.codec == "raw":
-        return float(column.row_bytes)
-    filling = replay.streams * storage.block * column.row_bytes
-    full = int(np.count_nonzero((storage.refs > 0) & (storage.open_stream < 0)))
-    return (storage.nbytes["observation"] - filling) / (full * storage.block)
-
-
 def _rest(sizes: Sizes) -> dict[str, float]:
     """Bytes of everything but frames in a replay of the paper's size, from an empty one (pages untouched)."""
     replay = ours.build(sizes, "raw", (1,), streams=sizes.streams, held=sizes.paper)
@@ -57,8 +46,7 @@ def _rest(sizes: Sizes) -> dict[str, float]:
     frames = storage.nbytes["observation"]
     cores = replay.capacity * sizes.core * 4
     columns = sum(storage.nbytes.values()) - frames
-    blocks = sum(getattr(storage, name).nbytes for name in ("refs", "following", "open_stream", "serial"))
-    index = replay.nbytes - frames - columns - cores + blocks
+    index = replay.nbytes - frames - columns - cores
     return {
         "core_states": cores,
         "small_columns": columns,

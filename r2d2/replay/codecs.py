@@ -251,9 +251,14 @@ class CompressedColumn:
                 _place(out, segment, scratch)
 
     @property
-    def nbytes(self) -> int:
+    def encoded_nbytes(self) -> int:
+        """Bytes of the full blocks, in memory or in the file."""
         self._collect(wait=True)
-        return self._bytes + self._filling.nbytes
+        return self._bytes
+
+    @property
+    def nbytes(self) -> int:
+        return self.encoded_nbytes + self._filling.nbytes
 
     def blocks(self, slots: Ints) -> list[Bytes]:
         """The encoded bytes of full blocks."""

@@ -332,6 +332,15 @@ class Replay:
         index = self.items.nbytes + self.selector.nbytes + self.remover.nbytes + self.storage.index_nbytes
         return index + self.items.core.nbytes + sum(self.storage.nbytes.values())
 
+    @property
+    def step_nbytes(self) -> dict[str, float]:
+        """Bytes that a step takes now, by column, with its share of recurrent states and index."""
+        steps = max(1, self.storage.rows)
+        state = len(self) * self.items.core.shape[1] * 4 / steps
+        index = self.items.nbytes + self.selector.nbytes + self.remover.nbytes + self.storage.index_nbytes
+        share = index / max(1, self._most_rows)  # allocated for all the steps that there will be
+        return self.storage.row_nbytes | {"core state": state, "index": share}
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what this replay will do next."""
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}

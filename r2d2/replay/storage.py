@@ -147,6 +147,16 @@ class Storage:
         return self.raw.nbytes | {name: column.nbytes for name, column in self.compressed.items()}
 
     @property
+    def row_nbytes(self) -> dict[str, float]:
+        """Bytes of one row by column; for a compressed one the mean of the full blocks held now, 0 without any."""
+        full = (self.refs > 0) & (self.open_stream < 0)
+        rows = max(1, int(self.count[full].sum(dtype=np.int64)))
+        return {
+            name: self.compressed[name].encoded_nbytes / rows if name in self.compressed else column.row_bytes
+            for name, column in self.columns.items()
+        }
+
+    @property
     def index_nbytes(self) -> int:
         """Bytes of everything that says where rows are."""
         names = (*_SLOTS, *_STREAMS)
