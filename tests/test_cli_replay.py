@@ -67,6 +67,7 @@ def test_a_run_begins_with_it_and_trains(data: Path, tmp_path: Path, capsys: Cap
     steps = open_dataset(data).head["steps"]
     assert begun["replay"]["steps_written"] == steps
     assert begun["actor"]["steps"] == 0
+    assert begun["limiter"] == {"inserted": 40, "trained": 0}, "min_steps is reached, and nothing is due"
     core = np.stack([np.frombuffer(blob, np.float32) for blob in begun["replay"]["items"]["core"].data])
     assert 0.1 < (np.abs(core).max(1) > 0).mean() < 1, "most states are not zero, those of beginnings are"
     origin = json.loads((tmp_path / "a" / "provenance.json").read_text())[0]["dataset"]

@@ -138,10 +138,12 @@ def test_an_exported_episode_is_the_end_of_what_was_played(setup: Setup, tmp_pat
 
 
 def test_episodes_come_by_age_and_the_newest_steps_are_exact(tmp_path: Path) -> None:
-    _, replay = played(Setup(steps=MANY, environments=1))
+    actor, replay = played(Setup(steps=MANY, environments=1))
     everything_ = exported(replay, tmp_path / "all")
     total = everything_.head["steps"]
     whole = np.concatenate([episode["observation"][:-1] for episode in everything_.read()])
+    truth = [episode.observations[:-1] for episode in actor.environments.played[0]]  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(whole, [frame for frames in truth for frame in frames])
     for steps in (1, 2, 17, 100, total - 1, total, total + 5):
         part = exported(replay, tmp_path / f"part-{steps}", steps=steps)
         found = np.concatenate([episode["observation"][:-1] for episode in part.read()])
@@ -326,6 +328,11 @@ def test_a_flipped_bit_names_its_file(several: Dataset) -> None:
 
 def test_another_version_is_left_alone(several: Dataset) -> None:
     head = several.path / "dataset.json"
+    before = head.read_text()
+    head.write_text(before.replace('"num_actions": 3', '"num_actions": 4'))
+    with pytest.raises(DatasetError, match=r"dataset.json is damaged: its checksum"):
+        open_dataset(several.path)
+    head.write_text(before)
     head.write_text(json.dumps(json.loads(head.read_text()) | {"version": 2}))
     with pytest.raises(DatasetError, match=r"r2d2-dataset version 2, this code reads r2d2-dataset version 1"):
         open_dataset(several.path)

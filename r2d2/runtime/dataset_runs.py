@@ -34,7 +34,8 @@ def export_run(
         raise ValueError(f"{out} exists: a dataset never replaces anything, name another folder")
     config, preset = run_folder.read_config(run_dir)
     path = run_folder.checkpoint_of(run_dir, path)
-    check_fits(build.replay_bytes(config))
+    if not config.replay.folder:  # there the disk is asked when the replay is made
+        check_fits(build.replay_bytes(config))
     state = checkpoint.load(path)
     check_same_parts(state["config"], config)
     env = config.env
