@@ -65,6 +65,25 @@ def network(config: Config, shape: tuple[int, ...], dtype: str, actions: int) ->
         )
 
 
+def check_initial_state(config: Config, longest: int | None) -> None:
+    """Refuse whole episodes that would not be whole; `longest` is the environment's longest one, steps."""
+    r = config.replay
+    if r.initial_state != "episode":
+        return
+    if r.burn_in:
+        raise ValueError(
+            f"replay.burn_in must be 0 with initial_state episode, got {r.burn_in}: whole episodes begin "
+            "where the state is known; use --replay.burn-in 0, or initial_state zero"
+        )
+    if longest is None or r.unroll < longest:
+        raise ValueError(
+            f"replay.unroll must be at least the longest episode of {config.env.id} with initial_state "
+            f"episode ({'which has no bound' if longest is None else f'{longest} steps'}), got {r.unroll}: "
+            + ("" if longest is None else f"use --replay.unroll {longest}, or ")
+            + "use --replay.initial-state stored"
+        )
+
+
 def learner(config: Config, net: QNetwork, *, pixels: bool, device: torch.device) -> Learner:
     """The learner, with its own target network and optimiser."""
     c, r = config.learner, config.replay
@@ -81,7 +100,10 @@ def learner(config: Config, net: QNetwork, *, pixels: bool, device: torch.device
         adam_epsilon=c.adam_epsilon,
         clip_norm=c.clip_norm,
         target_period=c.target_period,
+        period=r.period,
         initial_state=r.initial_state,
+        loss=c.loss,
+        priority=r.priority,
         rescaling=c.rescaling,
         reward_clip=c.reward_clip,
         double=c.double,
@@ -123,6 +145,7 @@ def replay(config: Config, shape: tuple[int, ...], dtype: str, *, streams: int, 
         steps=r.steps,
         block=r.block,
         core_size=core_size,
+        linked=r.initial_state == "refreshed",
         folder=Path(r.folder) if r.folder else None,
     )
 

@@ -24,7 +24,7 @@ USAGE = """usage: r2d2 COMMAND ...
       train; presets: {presets} (without one, picked by hardware)
   resume RUN_DIR [--steps N] [--checkpoint PATH] [--track MODE]
       go on exactly where a run stopped
-  evaluate RUN_DIR [--episodes N] [--video] [--seed S] [--checkpoint PATH]
+  evaluate RUN_DIR [--episodes N] [--video] [--memory K ...] [--seed S] [--checkpoint PATH]
       greedy episodes under the training protocol
   replay export | info | import ...
       the replay of a run as a dataset, and a run that begins with one
@@ -73,6 +73,8 @@ class Evaluate:
     """Episodes, one environment each."""
     video: bool = False
     """Also film one episode into RUN_DIR/videos."""
+    memory: tuple[int, ...] = ()
+    """Instead, episodes with the recurrent state of the last K observations only, for each of these K."""
     seed: int = 1_000_000
     """Seed of the environments."""
     checkpoint: Path | None = None
@@ -154,6 +156,11 @@ def evaluate(args: list[str]) -> int:
             raise UserError(f"--{name} must be at least {least}, got {getattr(parsed, name)}")
     from r2d2.runtime import run_folder  # torch takes seconds to import: not for --help
 
+    if parsed.memory:
+        return run_folder.memory_test(
+            parsed.run_dir, parsed.checkpoint, histories=list(parsed.memory), episodes=parsed.episodes,
+            seed=parsed.seed,
+        )  # fmt: skip
     return run_folder.evaluate(
         parsed.run_dir, parsed.checkpoint, episodes=parsed.episodes, video=parsed.video, seed=parsed.seed
     )

@@ -74,8 +74,10 @@ class ReplayConfig:
     """Steps of the n-step return."""
     period: int = 40
     """Steps between the starts of items; at most unroll."""
-    initial_state: Literal["stored", "zero"] = "stored"
-    """Recurrent state at the start of an item: the actor's, or zero."""
+    initial_state: Literal["stored", "zero", "refreshed", "episode"] = "stored"
+    """Recurrent state at the start of an item: the actor's (`stored`), `zero`, the learner's own from when it
+    last trained the item before (`refreshed`), or whole episodes from zero (`episode`: burn_in 0, unroll at
+    least the longest episode)."""
     selector: Literal["proportional", "uniform"] = "proportional"
     """Which items are drawn."""
     alpha: float = 0.9
@@ -84,6 +86,8 @@ class ReplayConfig:
     """Exponent of the importance weights; 0 turns them off."""
     eta: float = 0.9
     """Priority: eta * largest + (1 - eta) * mean absolute TD error."""
+    priority: Literal["mixed", "lap"] = "mixed"
+    """That of the TD errors (`mixed`), or of max(|TD error|, 1) (`lap`: with huber and beta 0)."""
     ratio: float = 0.8
     """Trained steps per environment step (the paper's own statement of its replay ratio)."""
     min_steps: int = 50_000
@@ -118,6 +122,8 @@ class LearnerConfig:
     """Learn h(Q), the paper's value rescaling."""
     reward_clip: float = 0.0
     """Clip rewards to [-x, x] for the learner only; 0 is off."""
+    loss: Literal["squared", "huber"] = "squared"
+    """Loss of a TD error: half its square, or Huber's, which is linear beyond 1."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of torso and heads; the core, losses and parameters stay float32."""
 
@@ -164,6 +170,8 @@ class RunConfig:
     """Episodes of an evaluation, one environment each."""
     video_period: int = 5
     """Evaluations between videos of one greedy episode; 0 is never."""
+    probe_items: int = 256
+    """Items whose true recurrent states are kept, to measure Delta-Q; 0 is off (ours)."""
     stop_return: float | None = None
     """Stop once an evaluation's mean return reaches this."""
     track: Literal["auto", "wandb", "wandb-offline", "none"] = "auto"
@@ -203,7 +211,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "actor.epsilon_power": (0, _ANY),
     **{f"actor.{name}": (1, _ANY) for name in ("epsilon_steps", "weights_period")},
     "run.seed": (0, 2**63 - 1),
-    **{f"run.{name}": (0, _ANY) for name in ("threads", "evaluate_period", "video_period")},
+    **{f"run.{name}": (0, _ANY) for name in ("threads", "evaluate_period", "video_period", "probe_items")},
     **{
         f"run.{name}": (1, _ANY) for name in ("steps", "log_period", "checkpoint_period", "evaluate_episodes")
     },

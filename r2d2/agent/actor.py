@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from r2d2.agent.losses import length_mask, n_step_targets, rescale, sequence_priority, unrescale
+from r2d2.agent.losses import PRIORITIES, PriorityName, length_mask, n_step_targets, rescale, unrescale
 from r2d2.agent.networks import QNetwork, stack_frames
 from r2d2.types import Batch, Rows
 
@@ -216,6 +216,7 @@ def initial_priorities(
     eta: float,
     rescaling: bool = True,
     reward_clip: float = 0.0,
+    priority: PriorityName = "mixed",
 ) -> NDArray[np.float64]:
     """Priorities [K] of new items from the Q values that the actor had when it acted.
 
@@ -236,4 +237,4 @@ def initial_priorities(
     )
     target = rescale(target) if rescaling else target
     mask = length_mask(torch.from_numpy(batch.length), unroll)
-    return sequence_priority(target - column["q_taken"][:unroll], mask, eta).double().numpy()
+    return PRIORITIES[priority](target - column["q_taken"][:unroll], mask, eta).double().numpy()

@@ -6,8 +6,14 @@ would have given with the actor's weights.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor
+
+LossName = Literal["squared", "huber"]
+PriorityName = Literal["mixed", "lap"]
 
 EPSILON = 1e-3  # of value rescaling: Pohlen et al. (2018), R2D2 appendix table 2
 
@@ -72,6 +78,50 @@ def sequence_priority(error: Tensor, mask: Tensor, eta: float) -> Tensor:
     return eta * size.amax(0) + (1.0 - eta) * size.sum(0) / mask.sum(0)
 
 
+def lap_priority(error: Tensor, mask: Tensor, eta: float) -> Tensor:
+    """LAP's priority (Fujimoto et al. 2020): `sequence_priority` of max(|error|, 1).
+
+    The exponent is the selector's. It goes with `huber` and without importance weights: where errors are
+    below 1, and Huber's gradient shrinks with them, items are drawn alike. On sequences (ours) the maximum
+    with 1 is taken step by step.
+
+    >>> lap_priority(torch.tensor([[0.5], [-3.0], [9.0]]), torch.tensor([[1.0], [1.0], [0.0]]), 0.5)
+    tensor([2.5000])
+    """
+    return sequence_priority(error.abs().clamp_min(1.0), mask, eta)
+
+
+def squared(error: Tensor) -> Tensor:
+    """error^2 / 2 of each step.
+
+    >>> squared(torch.tensor([-3.0, 0.5]))
+    tensor([4.5000, 0.1250])
+    """
+    return 0.5 * error.square()
+
+
+def huber(error: Tensor) -> Tensor:
+    """error^2 / 2 up to |error| = 1, |error| - 1/2 beyond: the gradient of a step is never larger than 1.
+
+    >>> huber(torch.tensor([-3.0, 0.5]))
+    tensor([2.5000, 0.1250])
+    """
+    size = error.abs()
+    return torch.where(size <= 1.0, squared(error), size - 0.5)
+
+
+def delta_q(used: Tensor, true: Tensor) -> Tensor:
+    """Delta-Q = ||used - true||_2 / |max used| over the actions; [B, A] and [B, A] -> [B].
+
+    The staleness of a recurrent state (R2D2, section 3): `used` are the Q values from the state that training
+    starts from, `true` those from the state that the actor really had, both under today's weights.
+
+    >>> delta_q(torch.tensor([[3.0, 5.0]]), torch.tensor([[0.0, 1.0]]))
+    tensor([1.])
+    """
+    return (used - true).norm(dim=-1) / used.amax(-1).abs()
+
+
 def length_mask(length: Tensor, steps: int) -> Tensor:
     """1 for the first `length[b]` of `steps` rows, else 0: float [steps, B].
 
@@ -81,3 +131,10 @@ def length_mask(length: Tensor, steps: int) -> Tensor:
     """
     row = torch.arange(steps, device=length.device).unsqueeze(1)
     return (row < length).float()
+
+
+LOSSES: dict[LossName, Callable[[Tensor], Tensor]] = {"squared": squared, "huber": huber}
+PRIORITIES: dict[PriorityName, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "mixed": sequence_priority,
+    "lap": lap_priority,
+}

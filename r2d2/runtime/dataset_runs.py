@@ -89,13 +89,14 @@ def import_run(
         rates = _recorded_values(config, dataset)
 
         def rate(ids: NDArray[np.int64]) -> None:
+            run.ages.insert(ids, updates=0, actor_updates=0)
             if rates and len(ids):
                 run.replay.update_priorities(ids, run.initial_priorities(ids))
 
         states = None
         if (
             core_state == "recompute"
-            and config.replay.initial_state == "stored"
+            and config.replay.initial_state in ("stored", "refreshed")
             and config.network.core != "none"
         ):
             states = CoreStates(

@@ -22,8 +22,10 @@ from r2d2 import build, checkpoint
 from r2d2.agent.actor import Episode, initial_priorities
 from r2d2.config import Config, check_same_parts, to_dict
 from r2d2.replay import Draw
+from r2d2.runtime.ages import Ages
 from r2d2.runtime.evaluate import film_set, make_greedy, parameter_hash, play, record, summary
 from r2d2.runtime.meter import Meter
+from r2d2.runtime.probe import make_probe
 from r2d2.tracking import Tracker
 from r2d2.types import Batch
 
@@ -51,6 +53,7 @@ class LocalRun:
             options=dict(env.options),
         )  # fmt: skip
         spec = self.environments.spec
+        build.check_initial_state(config, spec.max_episode_steps)
         self.device = build.device(config)
         self.pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
         torch.set_num_threads(build.threads(config))
@@ -60,6 +63,8 @@ class LocalRun:
             config, spec.observation_shape, spec.observation_dtype, streams=env.count,
             core_size=network.core_size,
         )  # fmt: skip
+        self.ages = Ages(self.replay.capacity)
+        self.probe = make_probe(config, core_size=network.core_size, capacity=self.replay.capacity)
         self.limiter = build.limiter(config)
         seed = config.run.seed
         acting = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_ACTING,)))
@@ -70,6 +75,7 @@ class LocalRun:
         self.saves = 0
         self.evaluations = 0
         self.vector_steps = 0
+        self.actor_updates = 0  # in the actor's weights
         self.recent: deque[Episode] = deque(maxlen=RECENT_EPISODES)
         self.meter = Meter()
         self.next_log = config.run.log_period
@@ -119,7 +125,9 @@ class LocalRun:
             ids = self.replay.write(rows.values, rows.last, streams=rows.streams, core=rows.core)
             self.limiter.insert(int(np.count_nonzero(~rows.last)))
             if len(ids):
+                self.ages.insert(ids, updates=self.learner.updates, actor_updates=self.actor_updates)
                 self.replay.update_priorities(ids, self.initial_priorities(ids))
+            self.probe.write(rows, ids)
         self.vector_steps += 1
         self.recent.extend(self.actor.episodes)
         self.meter.count("episodes", len(self.actor.episodes))
@@ -131,6 +139,7 @@ class LocalRun:
         return initial_priorities(
             self.replay.get(ids, PRIORITY_COLUMNS), burn_in=r.burn_in, unroll=r.unroll, n_step=r.n_step,
             discount=c.discount, eta=r.eta, rescaling=c.rescaling, reward_clip=c.reward_clip,
+            priority=r.priority,
         )  # fmt: skip
 
     def _learn(self) -> None:
@@ -140,10 +149,14 @@ class LocalRun:
         while len(self.replay) and self.limiter.can_sample(batch_size * r.unroll):
             batch = (self._drawn or self._draw()).result()
             self._drawn = self._draw()
+            ages = self.ages.of(batch.ids, self.learner.updates)
             update = self.learner.update(batch)
             self.replay.update_priorities(batch.ids, update.priorities)
+            if update.refreshed is not None:  # states before the items that follow those of the batch
+                after = self.replay.successors(batch.ids)
+                self.replay.refresh(after[after >= 0], update.refreshed[after >= 0])
             self.limiter.sample(batch.steps)
-            self.meter.add(update.metrics)
+            self.meter.add(update.metrics | ages)
             self._spare = batch
 
     def _draw(self) -> Draw:
@@ -157,6 +170,7 @@ class LocalRun:
     def _refresh_actor(self) -> None:
         if self.vector_steps % self.config.actor.weights_period == 0:
             self.actor.network.load_state_dict(self.learner.network.state_dict())
+            self.actor_updates = self.learner.updates
         self.actor.epsilon = build.epsilon(self.config, self.environments.num_envs, self.actor.steps)
 
     # -- reports ---------------------------------------------------------------------------------------
@@ -172,6 +186,9 @@ class LocalRun:
             "replay_ratio": self.limiter.measured_ratio,
             "late_updates": self.replay.late_updates,
         }
+        for name, size in self.replay.step_nbytes.items():
+            metrics[f"bytes_per_step/{name.replace(' ', '_')}"] = size
+        metrics |= self.probe.measure(self.learner, self.replay, self.config.learner.batch)
         if self.recent:
             metrics["mean_return"] = float(np.mean([episode.total for episode in self.recent]))
             metrics["mean_length"] = float(np.mean([episode.length for episode in self.recent]))
@@ -251,6 +268,8 @@ class LocalRun:
             "limiter": self.limiter.state_dict(),
             "rng": self.rng.bit_generator.state,
             "meter": self.meter.state_dict(),
+            "ages": self.ages.state_dict(),
+            "probe": self.probe.state_dict(),
             "recent": [list(episode) for episode in self.recent],
             "tracker": self.tracker.state_dict(),
             "counters": {name: getattr(self, name) for name in _COUNTERS},
@@ -262,7 +281,7 @@ class LocalRun:
         state = checkpoint.load(path)
         check_same_parts(state["config"], self.config)
         self._checkpoint = path
-        for name in ("learner", "actor", "replay", "limiter", "meter", "tracker"):
+        for name in ("learner", "actor", "replay", "limiter", "meter", "ages", "probe", "tracker"):
             getattr(self, name).load_state_dict(state[name])
         self.actor.network.load_state_dict(state["actor_network"])
         self.rng.bit_generator.state = state["rng"]
@@ -274,6 +293,6 @@ class LocalRun:
 
 
 _COUNTERS = (
-    "saves", "evaluations", "vector_steps", "next_log", "next_save", "next_evaluation", "best_return",
-    "ended_at",
+    "saves", "evaluations", "vector_steps", "actor_updates", "next_log", "next_save", "next_evaluation",
+    "best_return", "ended_at",
 )  # fmt: skip

@@ -21,12 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from envs.make import make
+from envs.vector import VectorEnv
 from r2d2 import build, checkpoint
+from r2d2.agent.networks import QNetwork
 from r2d2.config import Config, check_ranges, check_same_parts, from_dict, to_dict
-from r2d2.memory import check_fits, size_table
+from r2d2.memory import check_fits, gigabytes, size_table
 from r2d2.provenance import provenance
 from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
 from r2d2.runtime.local import CHECKPOINTS, LocalRun
+from r2d2.runtime.short_memory import memory_line, play_with_memory
 from r2d2.tracking import Tracker, open_tracker
 
 STOPPED = 130  # exit code after Ctrl-C or SIGTERM, as shells have it
@@ -107,22 +110,8 @@ def evaluate(run_dir: Path, path: Path | None, *, episodes: int, video: bool, se
     path = checkpoint_of(run_dir, path)
     state = checkpoint.load(path)
     check_same_parts(state["config"], config)
-    env = config.env
-    options = dict(env.options)
-    single = film_set(env) if video else None  # what cannot be filmed is refused before anything is played
-    environments = make(
-        env.id,
-        episodes,
-        protocol=env.protocol,
-        frame_size=env.frame_size,
-        threads=env.threads,
-        options=options,
-    )
-    spec = environments.spec
-    pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
-    network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
-    network.load_state_dict(state["learner"]["network"])
-    network.to(build.device(config))
+    single = film_set(config.env) if video else None  # what cannot be filmed is refused before playing
+    environments, network, pixels = _trained(config, state, episodes)
     played = play(make_greedy(environments, network, stack=config.network.stack, pixels=pixels), seed)
     environments.close()
     result: dict[str, Any] = {
@@ -144,6 +133,50 @@ def evaluate(run_dir: Path, path: Path | None, *, episodes: int, video: bool, se
     _write_json(run_dir / "evaluations" / f"{path.name}-{episodes}x-seed{seed}.json", result)
     print(json.dumps(result, indent=2))
     return 0
+
+
+def memory_test(run_dir: Path, path: Path | None, *, histories: list[int], episodes: int, seed: int) -> int:
+    """Greedy episodes with memories of so many observations, then with all of it; printed and kept."""
+    config, _ = read_config(run_dir)
+    path = checkpoint_of(run_dir, path)
+    state = checkpoint.load(path)
+    check_same_parts(state["config"], config)
+    environments, network, pixels = _trained(config, state, episodes)
+    stack = config.network.stack
+    tests = []
+    for history in (*histories, None):
+        found = play_with_memory(environments, network, history, stack=stack, pixels=pixels, seed=seed)
+        print(memory_line(found), flush=True)
+        tests.append(found)
+    environments.close()
+    result = {
+        "checkpoint": path.name,
+        "env_steps": state["actor"]["steps"],
+        "updates": state["learner"]["updates"],
+        "seed": seed,
+        "memory": tests,
+    }
+    (run_dir / "evaluations").mkdir(exist_ok=True)
+    _write_json(run_dir / "evaluations" / f"{path.name}-memory-{episodes}x-seed{seed}.json", result)
+    return 0
+
+
+def _trained(config: Config, state: Mapping[str, Any], episodes: int) -> tuple[VectorEnv, QNetwork, bool]:
+    """Environments to evaluate in, a checkpoint's network, and whether observations are pixels."""
+    env = config.env
+    environments = make(
+        env.id,
+        episodes,
+        protocol=env.protocol,
+        frame_size=env.frame_size,
+        threads=env.threads,
+        options=dict(env.options),
+    )
+    spec = environments.spec
+    network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
+    network.load_state_dict(state["learner"]["network"])
+    network.to(build.device(config))
+    return environments, network, build.is_pixels(spec.observation_shape, spec.observation_dtype)
 
 
 def read_config(run_dir: Path) -> tuple[Config, str]:
@@ -168,7 +201,9 @@ def read_provenance(run_dir: Path) -> list[dict[str, Any]]:
 
 def _make(config: Config, run_dir: Path, preset: str, tracker: Tracker | None = None) -> LocalRun:
     check_ranges(config)
-    check_fits(_in_memory(build.replay_bytes(config), config))
+    sizes = build.replay_bytes(config)
+    check_fits(_in_memory(sizes, config))
+    print(f"replay of {config.replay.steps:,} steps: about {gigabytes(sum(sizes.values()))} at capacity")
     if config.run.video_period:
         film_set(config.env).close()  # not after hours, at the first video
     env = config.env.id.split("/")[-1]

@@ -1,0 +1,46 @@
+"""Ages: how old the items of a batch are, in updates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Ages:
+    """Remembers when each item of a replay of `capacity` places came, and with which weights it was made.
+
+    An item's age is the number of updates since it was inserted; its parameter lag is the number of updates
+    between the weights that acted on its last row and now, so it is never less. 16 bytes an item.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._ids = np.full(capacity, -1, np.int64)
+        self._inserted = np.zeros(capacity, np.int32)  # updates made before the item came
+        self._acted = np.zeros(capacity, np.int32)  # updates in the actor's weights
+
+    def insert(self, ids: NDArray[np.int64], *, updates: int, actor_updates: int) -> None:
+        """New items [K], made with weights of `actor_updates`, when `updates` have been made."""
+        places = ids % len(self._ids)  # an id is generation * capacity + place
+        self._ids[places] = ids
+        self._inserted[places], self._acted[places] = updates, actor_updates
+
+    def of(self, ids: NDArray[np.int64], updates: int) -> dict[str, float]:
+        """Mean age and parameter lag of a batch after `updates`, in updates; an item whose place was taken
+        since it was drawn is left out."""
+        places = ids % len(self._ids)
+        places = places[self._ids[places] == ids]
+        if len(places) == 0:
+            return {"age/mean": float("nan"), "lag/mean": float("nan")}
+        return {
+            "age/mean": updates - float(self._inserted[places].mean()),
+            "lag/mean": updates - float(self._acted[places].mean()),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"ids": self._ids.copy(), "inserted": self._inserted.copy(), "acted": self._acted.copy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._ids[:], self._inserted[:] = state["ids"], state["inserted"]
+        self._acted[:] = state["acted"]
