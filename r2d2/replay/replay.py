@@ -283,6 +283,17 @@ class Replay:
 
     def update_priorities(self, ids: Ints, priorities: NDArray) -> None:
         """Set priorities [K] by id. Items given up since are counted in `late_updates` and ignored."""
+        places, held, priorities = self.locate_priorities(ids, priorities)
+        if not held.all():
+            self.late_updates += int(np.count_nonzero(~held))
+            places, priorities = places[held], priorities[held]
+        self.selector.update(places, priorities)
+        self._remove(self.remover.updated(len(places)))
+
+    def locate_priorities(
+        self, ids: Ints, priorities: NDArray
+    ) -> tuple[Ints, NDArray[np.bool_], NDArray[np.float64]]:
+        """What an update of these priorities needs, or the ValueError that it would raise; nothing is changed."""
         ids = np.asarray(ids, np.int64)
         priorities = np.asarray(priorities, np.float64)
         if ids.shape != priorities.shape or ids.ndim != 1:
@@ -293,12 +304,7 @@ class Replay:
                 f"priorities must be finite and >= 0, got {priorities[~fine][0]} for item {int(ids[~fine][0])}: "
                 f"look for NaN in the loss (at most {HIGHEST:g} is taken); no priority was changed"
             )
-        places, held = self.items.locate(ids)
-        if not held.all():
-            self.late_updates += int(np.count_nonzero(~held))
-            places, priorities = places[held], priorities[held]
-        self.selector.update(places, priorities)
-        self._remove(self.remover.updated(len(places)))
+        return *self.items.locate(ids), priorities
 
     def priorities(self) -> NDArray[np.float64]:
         """What the selector holds for each item, in no order: for a histogram."""

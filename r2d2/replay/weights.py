@@ -22,9 +22,9 @@ def importance_weights(
 ) -> NDArray[np.float32]:
     """w = (N P)^-beta over the largest in the batch, or over that of an item of probability `smallest`.
 
-    The first is the default. The second is the paper's text (Schaul et al. 2016, algorithm 1: max over i), but a
-    single item of a priority near zero makes every weight of every batch tiny until it is given up, as if the
-    learning rate had been lowered, and learning stands still.
+    The first is the default. The second is the paper's text (Schaul et al. 2016, algorithm 1: max over i),
+    but a single item of a priority near zero makes every weight of every batch tiny until it is given up, as
+    if the learning rate had been lowered, and learning stands still.
 
     >>> importance_weights(np.array([0.5, 0.25]), 4, 1.0).tolist()
     [0.5, 1.0]
@@ -42,6 +42,6 @@ def check_normalise(normalise: Normalise, selector: object) -> None:
         raise ValueError(f'normalise must be "batch" or "buffer", got {normalise!r}')
     if normalise == "buffer" and not isinstance(selector, HasMinimum):
         raise ValueError(
-            f'normalise="buffer" needs the smallest probability of all items, which {type(selector).__name__} does '
-            'not have (it depends on the batch, or falls towards 0 with age): use normalise="batch"'
+            f'normalise="buffer" needs the smallest probability of all items, which {type(selector).__name__}'
+            ' does not have (it depends on the batch, or falls towards 0 with age): use normalise="batch"'
         )

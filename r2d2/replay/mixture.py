@@ -1,0 +1,235 @@
+"""Mixture: several replays of the same steps behind one, each with a fixed share of every batch.
+
+A recent and a long-term one, say, as in CLEAR (Rolnick et al. 2019)::
+
+    mixture = Mixture([recent, long_term], shares=[0.5, 0.5])
+
+It is written, drawn from and saved like a `Replay`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2d2.replay.draw import Draw
+from r2d2.replay.replay import Replay
+from r2d2.replay.weights import Normalise, check_normalise, importance_weights
+from r2d2.types import Batch
+
+Ints = NDArray[np.int64]
+
+_FIELDS = ("core", "burn_in", "length", "lookahead", "probability")  # of a Batch, joined as they are
+
+
+def batch_shares(n: int, shares: Sequence[float]) -> list[int]:
+    """How many of n items come from each: n * share, the largest remainders rounded up, the first of equals.
+
+    >>> batch_shares(7, [0.5, 0.25, 0.25])
+    [3, 2, 2]
+    """
+    exact = [n * share / sum(shares) for share in shares]
+    counts = [math.floor(x + 1e-9) for x in exact]  # 0.1 * 30 is 3, not 2.9999...
+    by_remainder = sorted(range(len(shares)), key=lambda j: (round(counts[j] - exact[j], 9), j))
+    for j in by_remainder[: n - sum(counts)]:
+        counts[j] += 1
+    return counts
+
+
+class MixtureDraw:
+    """The draws of one batch, which decode side by side into the same arrays."""
+
+    def __init__(
+        self, columns: dict[str, NDArray], records: NDArray, draws: list[tuple[int, float, Draw]],
+        replays: int, items: int, beta: float, smallest: float | None,
+    ) -> None:  # fmt: skip
+        """`draws`: number of the replay, its share of this batch, its draw, in the order of the rows."""
+        self._columns, self._records, self._draws, self._replays = columns, records, draws, replays
+        self._items, self._beta, self._smallest = items, beta, smallest
+
+    def result(self) -> Batch:
+        """The batch, complete."""
+        parts = [draw.result() for _, _, draw in self._draws]
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS}
+        ids = [part.ids * self._replays + j for (j, _, _), part in zip(self._draws, parts, strict=True)]
+        share = np.repeat([share for _, share, _ in self._draws], [len(part.ids) for part in parts])
+        joined["probability"] *= share
+        weight = importance_weights(joined["probability"], self._items, self._beta, self._smallest)
+        return Batch(self._columns, ids=np.concatenate(ids), weight=weight, records=self._records, **joined)
+
+
+class Mixture:
+    """`replays` that are written alike; `shares` [R] of each batch come from them.
+
+    Their copies of an item are items of their own, each with its own id (id in its replay * R + the replay's
+    number), priority and probability. An item of replay j is drawn with P = share_j P_j(item), where share_j
+    is the part of the batch that j really gave (n times the share, rounded to whole items: the largest
+    remainders up). Over all items of all replays that sums to 1, and importance weights with beta = 1 restore
+    the uniform mean over them, which takes the effect of the shares back: use a small beta, or 0.
+
+    A replay that is empty (its remover refused everything) leaves its share to the others.
+    """
+
+    def __init__(
+        self, replays: Sequence[Replay], shares: Sequence[float], *, normalise: Normalise = "batch"
+    ) -> None:
+        if len(replays) == 0 or len(shares) != len(replays):
+            raise ValueError(f"shares must have one number a replay, got {len(shares)} for {len(replays)}")
+        if min(shares) <= 0.0 or not math.isclose(sum(shares), 1.0):
+            raise ValueError(f"shares must be positive and sum to 1, got {list(shares)}")
+        for part in ("sequencer", "selector", "remover"):
+            if len({id(getattr(replay, part)) for replay in replays}) < len(replays):
+                raise ValueError(f"each replay of a mixture needs a {part} of its own: make one for each")
+        first = replays[0]
+        for replay in replays:
+            check_normalise(normalise, replay.selector)
+            if _shape(replay) != _shape(first):
+                raise ValueError(
+                    "the replays of a mixture must be alike in columns, streams, sequencer and core size, "
+                    f"got {_shape(first)} and {_shape(replay)}"
+                )
+        self.replays, self.shares, self.normalise = list(replays), list(shares), normalise
+        self.columns, self.streams, self.sequencer = first.columns, first.streams, first.sequencer
+
+    def __len__(self) -> int:
+        return sum(len(replay) for replay in self.replays)
+
+    @property
+    def capacity(self) -> int:
+        return sum(replay.capacity for replay in self.replays)
+
+    @property
+    def steps_written(self) -> int:
+        """Steps, not copies of them: every replay is written the same."""
+        return self.replays[0].steps_written
+
+    @property
+    def late_updates(self) -> int:
+        return sum(replay.late_updates for replay in self.replays)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(replay.nbytes for replay in self.replays)
+
+    def write(
+        self,
+        values: Mapping[str, NDArray],
+        last: NDArray[np.bool_],
+        *,
+        streams: Ints | None = None,
+        core: NDArray[np.float32] | None = None,
+    ) -> Ints:
+        """See `Replay.write`; the ids of the new items of all replays, one replay after the other."""
+        ids = [replay.write(values, last, streams=streams, core=core) for replay in self.replays]
+        return np.concatenate([self._outer(j, part) for j, part in enumerate(ids)])
+
+    def sample(
+        self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None
+    ) -> Batch:
+        """See `Replay.sample`."""
+        return self.draw(n, rng, beta=beta, out=out).result()
+
+    def draw(
+        self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None
+    ) -> MixtureDraw:
+        """See `Replay.draw`. The items of the first replay come first."""
+        if n < 1:
+            raise ValueError(f"n must be at least 1 item, got {n}")
+        if len(self) == 0:
+            raise ValueError("the replay holds no finished item yet: write more steps before sampling")
+        counts = batch_shares(
+            n, [share if len(r) else 0.0 for r, share in zip(self.replays, self.shares, strict=True)]
+        )
+        if out is None:
+            columns, records = self._allocate(n, list(self.columns))
+        elif out.records is None or out.records.shape != (n, self.sequencer.rows):
+            raise ValueError(f"out must be a batch of {n} items that this replay drew before")
+        else:
+            columns, records = dict(out.columns), out.records
+        smallest = None
+        if self.normalise == "buffer":
+            smallest = min(
+                count / n * replay.selector.min_probability()  # type: ignore[attr-defined]  # checked when made
+                for replay, count in zip(self.replays, counts, strict=True)
+                if count
+            )
+        draws, start = [], 0
+        for j, (replay, count) in enumerate(zip(self.replays, counts, strict=True)):
+            if count:
+                part = {name: column[start : start + count] for name, column in columns.items()}
+                rows = _to_fill(part, records[start : start + count])
+                draws.append((j, count / n, replay.draw(count, rng, out=rows)))
+                start += count
+        return MixtureDraw(columns, records, draws, len(self.replays), len(self), beta, smallest)
+
+    def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
+        """See `Replay.get`."""
+        ids = np.asarray(ids, np.int64)
+        chosen = list(self.columns) if names is None else names
+        columns, _ = self._allocate(len(ids), chosen)
+        fields: dict[str, NDArray] = {}
+        for j, (where, inner) in enumerate(self._inner(ids)):
+            part = self.replays[j].get(inner, chosen)
+            for name, column in columns.items():
+                column[where] = part.columns[name]
+            for name in (*_FIELDS, "weight"):
+                value = getattr(part, name)
+                fields.setdefault(name, np.empty((len(ids), *value.shape[1:]), value.dtype))[where] = value
+        return Batch(columns, ids=ids, **fields)
+
+    def update_priorities(self, ids: Ints, priorities: NDArray) -> None:
+        """See `Replay.update_priorities`; each id finds the replay that it came from."""
+        ids, priorities = np.asarray(ids, np.int64), np.asarray(priorities, np.float64)
+        if ids.shape != priorities.shape or ids.ndim != 1:
+            raise ValueError(f"ids and priorities must be [K] alike, got {ids.shape} and {priorities.shape}")
+        parts = list(enumerate(self._inner(ids)))
+        for j, (where, inner) in parts:
+            self.replays[j].locate_priorities(inner, priorities[where])
+        for j, (where, inner) in parts:
+            self.replays[j].update_priorities(inner, priorities[where])
+
+    def priorities(self) -> NDArray[np.float64]:
+        """See `Replay.priorities`."""
+        return np.concatenate([replay.priorities() for replay in self.replays])
+
+    def clear(self) -> None:
+        """See `Replay.clear`."""
+        for replay in self.replays:
+            replay.clear()
+
+    def _outer(self, j: int, ids: Ints) -> Ints:
+        return ids * len(self.replays) + j
+
+    def _inner(self, ids: Ints) -> list[tuple[NDArray[np.bool_], Ints]]:
+        """For each replay which ids are its own, and what it calls them."""
+        home = ids % len(self.replays)
+        return [(home == j, ids[home == j] // len(self.replays)) for j in range(len(self.replays))]
+
+    def _allocate(self, n: int, names: list[str]) -> tuple[dict[str, NDArray], NDArray]:
+        """New arrays for n items, see `Storage.allocate`."""
+        shape = (n, self.sequencer.rows)
+        return self.replays[0].storage.allocate(names, shape, self.sequencer.context)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {f"replay_{j}": replay.state_dict() for j, replay in enumerate(self.replays)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for j, replay in enumerate(self.replays):
+            replay.load_state_dict(state[f"replay_{j}"])
+
+
+def _shape(replay: Replay) -> tuple[Any, ...]:
+    """What the replays of a mixture must have in common."""
+    s = replay.sequencer
+    sizes = (s.context, s.burn_in, s.unroll, s.n_step, s.period, replay.items.core.shape[1])
+    return replay.columns, replay.streams, sizes
+
+
+def _to_fill(columns: dict[str, NDArray], records: NDArray) -> Batch:
+    """Arrays for a draw to fill; of such a batch only the columns are looked at."""
+    nothing: Any = None
+    return Batch(columns, *(nothing,) * 7, records)

@@ -1,0 +1,198 @@
+"""The law of composition: any selector, remover, codec and cut work together or are refused at once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from checkpoint_cases import same
+from helpers import snapshot
+from numpy.typing import NDArray
+from stream_twin import Cut, Sizes, StreamTwin
+
+from r2d2.replay import (
+    Batch,
+    Column,
+    Combined,
+    Fifo,
+    LowestPriority,
+    Proportional,
+    RankBased,
+    Recency,
+    Remover,
+    Replay,
+    Reservoir,
+    Selector,
+    SoftFifo,
+    Uniform,
+)
+from r2d2.types import Codec
+
+STREAMS, BATCH, CAPACITY, BLOCK = 3, 6, 45, 4
+
+INNER: dict[str, Callable[[], Selector]] = {
+    "uniform": lambda: Uniform(CAPACITY),
+    "proportional": lambda: Proportional(CAPACITY, alpha=0.7),
+    "rank": lambda: RankBased(CAPACITY, refresh=0.05),
+    "recency": lambda: Recency(CAPACITY, decay=0.2),
+}
+SELECTORS = INNER | {
+    f"combined-{name}": lambda make=make: Combined(make(), capacity=CAPACITY, streams=STREAMS)  # type: ignore[misc]
+    for name, make in INNER.items()
+}
+REMOVERS: dict[str, Callable[[Selector], Remover]] = {
+    "fifo": lambda selector: Fifo(CAPACITY),
+    "soft": lambda selector: SoftFifo(CAPACITY, CAPACITY // 2, period=3),
+    "reservoir": lambda selector: Reservoir(CAPACITY, np.random.default_rng(7)),
+    "lowest": LowestPriority,
+}
+CUTS = {
+    "one step": Sizes(0, 1, 1, 1, 0),
+    "three steps, stacked": Sizes(0, 1, 3, 1, 3),
+    "overlapping sequences": Sizes(4, 6, 3, 3, 1),
+    "sequences end to end": Sizes(0, 5, 1, 5, 0),
+}
+TIGHT, AMPLE = 60, 3000  # steps kept: the storage, or the places, run out first
+
+
+def build(
+    selector: str, remover: str, codec: Codec, cut: str, steps: int, normalise: str = "batch"
+) -> Replay:
+    made = SELECTORS[selector]()
+    return Replay(
+        {"stamp": Column((2,), "int32", codec, CUTS[cut].context)}, streams=STREAMS,
+        sequencer=CUTS[cut].sequencer(STREAMS, core_size=2), selector=made, remover=REMOVERS[remover](made),
+        capacity=CAPACITY, steps=steps, block=BLOCK, core_size=2, normalise=normalise,
+    )  # fmt: skip
+
+
+@dataclass
+class Witness:
+    """Knows every row that was written and every item that could be."""
+
+    sizes: Sizes
+    aligned: bool  # episodes begin in a block of their own
+    rng: np.random.Generator
+    twins: list[StreamTwin] = field(init=False)
+    cuts: dict[tuple[int, int], Cut] = field(default_factory=dict)  # by stream and first trained row
+    names: dict[int, Cut] = field(default_factory=dict)  # which item an id is, for good
+    seen: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.twins = [StreamTwin(self.sizes, stream, BLOCK, self.aligned) for stream in range(STREAMS)]
+
+    def write(self, *replays: Replay) -> None:
+        """The same row into every replay: they answer the same ids, none of which was there before."""
+        last = np.array([len(t.rows) > t.start and self.rng.random() < 0.08 for t in self.twins])
+        stamp = np.array([[twin.stream, len(twin.rows)] for twin in self.twins], np.int32)
+        for twin, end in zip(self.twins, last, strict=True):
+            self.cuts |= {(c.stream, c.trained): c for c in twin.write(len(twin.rows), bool(end))}
+        for replay in replays:
+            ids = replay.write({"stamp": stamp}, last, core=stamp.astype(np.float32))
+            new = {i for i in ids.tolist() if i >= 0}
+            assert not new & self.seen or replay is not replays[0], "an id came back"
+            assert new <= self.seen or replay is replays[0], "the reloaded replay answered other ids"
+            self.seen |= new
+
+    def check(self, batch: Batch) -> None:
+        """Every row of every item is what was written, and an id is always the same item."""
+        s = self.sizes
+        for b, name in enumerate(batch.ids.tolist()):
+            assert name in self.seen
+            stream, begin = (int(x) for x in batch.core[b])
+            cut = self.cuts[stream, begin + int(batch.burn_in[b])]
+            sizes = (batch.burn_in[b], batch.length[b], batch.lookahead[b])
+            assert sizes == (cut.burn_in, cut.length, cut.lookahead)
+            assert self.names.setdefault(name, cut) == cut
+            wanted = range(cut.trained - s.burn_in - s.context, cut.trained + s.unroll + s.n_step)
+            rows = [min(max(row, cut.rows[0]), cut.rows[-1]) for row in wanted]
+            assert batch.columns["stamp"][b].tolist() == [[stream, row] for row in rows]
+
+    def newest(self, names: list[int]) -> set[int]:
+        """The newest of each stream among these ids."""
+        found: dict[int, tuple[int, int]] = {}
+        for name in names:
+            cut = self.names[name]
+            found[cut.stream] = max(found.get(cut.stream, (-1, -1)), (cut.trained, name))
+        return {name for _, name in found.values()}
+
+    def held(self, replay: Replay) -> list[int]:
+        found = []
+        for name in sorted(self.seen):
+            try:
+                self.check(replay.get(np.array([name])))
+            except KeyError:
+                continue
+            found.append(name)
+        return found
+
+
+def sample(replays: list[Replay], seed: int) -> Batch:
+    batches = [r.sample(BATCH, np.random.default_rng(seed), beta=0.5) for r in replays]
+    plain = [vars(batch) | {"columns": dict(batch.columns)} for batch in batches]
+    assert all(same(plain[0], other) for other in plain[1:])
+    return batches[0]
+
+
+def free_blocks_without_items(witness: Witness, replay: Replay) -> int:
+    return replay.storage.slots - sum(len(twin.held_blocks()) for twin in witness.twins)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("codec", ["raw", "lz4", "zstd"])
+@pytest.mark.parametrize("remover", REMOVERS)
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_every_pair_works_together(selector: str, remover: str, codec: Codec, cut: str) -> None:
+    """Written, evicted, sampled, updated, saved and restored, with storage tight and ample: what is read is
+    what was written, nothing leaks, and a restored replay goes on bit for bit."""
+    for steps in (TIGHT, AMPLE):
+        replay = build(selector, remover, codec, cut, steps)
+        replays, witness = [replay], Witness(CUTS[cut], codec != "raw", np.random.default_rng(0))
+        for step in range(80):
+            witness.write(*replays)
+            assert {len(r.selector) for r in replays} == {len(replay)}
+            assert len(replay) <= CAPACITY
+            if len(replay) and step % 3 == 0:
+                batch = sample(replays, step)
+                witness.check(batch)
+                assert batch.weight.max() == 1.0
+                priorities = witness.rng.exponential(size=BATCH)
+                for r in replays:
+                    r.update_priorities(batch.ids, priorities)
+            if step == 40:
+                replays.append(build(selector, remover, codec, cut, steps))
+                replays[1].load_state_dict(snapshot(replay.state_dict()))
+        held = witness.held(replay)
+        assert len(held) == len(replay) > 0
+        if selector.startswith("combined"):
+            newest = witness.newest(held)
+            assert set(sample(replays, 0).ids[: len(newest)].tolist()) == newest
+        replay.clear()
+        assert len(replay) == len(replay.selector) == len(replay.remover.pop(1)) == 0
+        assert replay.storage.free_blocks == free_blocks_without_items(witness, replay)
+        for _ in range(20):
+            witness.write(replay)
+        assert len(replay) > 0
+        witness.check(sample([replay], 1))
+
+
+@pytest.mark.parametrize(("selector", "remover"), itertools.product(SELECTORS, REMOVERS))
+def test_the_buffer_maximum_works_or_is_refused_at_construction(selector: str, remover: str) -> None:
+    """With it, the weights are those of the batch's maximum times one factor, at most 1."""
+    if selector.startswith("combined") or selector == "recency":
+        with pytest.raises(ValueError, match='normalise="buffer" needs the smallest probability'):
+            build(selector, remover, "raw", "one step", AMPLE, "buffer")
+        return
+    replay = build(selector, remover, "raw", "one step", AMPLE, "buffer")
+    witness = Witness(CUTS["one step"], False, np.random.default_rng(0))
+    for step in range(40):
+        witness.write(replay)
+        if len(replay):
+            batch = replay.sample(BATCH, np.random.default_rng(step), beta=0.5)
+            scaled: NDArray[np.float64] = batch.weight * np.sqrt(batch.probability)
+            np.testing.assert_allclose(scaled, scaled[0], rtol=1e-5)
+            assert batch.weight.max() <= 1.0 + 1e-6
+            replay.update_priorities(batch.ids, witness.rng.exponential(size=BATCH))
