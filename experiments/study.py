@@ -1,0 +1,279 @@
+"""What a study is: named cells times seeds, each a training run in a folder of its own, side by side.
+
+A run that is finished is skipped, one that was stopped goes on where it saved, and one whose folder was made
+with another config is refused. Ctrl-C, and the end of the study's own process, let every run finish its step
+and save. Runs are forked from a server that has imported torch once, so that a run of seconds is no waste.
+"""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from r2d2.config import Config, to_dict
+from r2d2.metrics import read_metrics
+from r2d2.terminal import duration
+
+FINISHED = "finished"  # file in the folder of a run that needs nothing more
+STOPPED = 130  # exit code after Ctrl-C, as shells have it
+POLL = 0.2  # seconds between looks at the runs; ours: nobody notices
+FREE = ("track", "threads")  # fields of `run` that decide no number, so that they may change between calls
+
+Label = str | int | float
+Row = dict[str, Any]
+After = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting of a study: a config whose `run.seed` is replaced, and the labels that tell it apart."""
+
+    name: str  # of its folder
+    preset: str
+    config: Config
+    labels: Mapping[str, Label]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a cell with a seed."""
+
+    cell: Cell
+    seed: int
+    run_dir: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.cell.name}, seed {self.seed}"
+
+    @property
+    def config(self) -> Config:
+        return replace(self.cell.config, run=replace(self.cell.config.run, seed=self.seed))
+
+    @property
+    def finished(self) -> bool:
+        return (self.run_dir / FINISHED).exists()
+
+    @property
+    def log(self) -> Path:
+        """What the run printed."""
+        return self.run_dir.with_suffix(".log")
+
+
+def plan(cells: Iterable[Cell], seeds: Sequence[int], root: Path) -> list[Job]:
+    """All runs, seed by seed, so that a study that is cut short has few seeds of all cells."""
+    listed = list(cells)
+    names = [cell.name for cell in listed]
+    if len(set(names)) < len(names):
+        twice = sorted(name for name in set(names) if names.count(name) > 1)
+        raise ValueError(f"cells must have names of their own, got {twice[0]} twice")
+    return [Job(cell, seed, root / cell.name / f"seed{seed}") for seed in seeds for cell in listed]
+
+
+def check(jobs: Iterable[Job]) -> None:
+    """Raise ValueError if a folder holds a run with another config, naming the field."""
+    from r2d2.runtime.run_folder import read_config
+
+    for job in jobs:
+        if (job.run_dir / "config.json").exists():
+            before, now = to_dict(read_config(job.run_dir)[0]), to_dict(job.config)
+            for section, values in now.items():
+                for name, value in values.items():
+                    if before[section][name] != value and not (section == "run" and name in FREE):
+                        raise ValueError(
+                            f"{job.run_dir} was begun with {section}.{name} = {before[section][name]}, "
+                            f"now it is {value}: name another folder for the runs, or remove that one"
+                        )
+
+
+# -- one run, in a process of its own ----------------------------------------------------------------------
+
+
+def train(job: Job, after: After | None) -> int:
+    """Begin the run, or go on with it, then do `after`; returns the exit code."""
+    from r2d2 import checkpoint
+    from r2d2.runtime import run_folder
+
+    begun = (job.run_dir / "config.json").exists()
+    if begun and checkpoint.latest(job.run_dir / run_folder.CHECKPOINTS) is not None:
+        code = run_folder.resume(job.run_dir, None, track=job.config.run.track)
+    else:
+        shutil.rmtree(job.run_dir, ignore_errors=True)  # killed before its first save: nothing to go on from
+        code = run_folder.start(job.config, job.run_dir, preset=job.cell.preset)
+    if code == 0:
+        if after is not None:
+            after(job.run_dir)
+        (job.run_dir / FINISHED).touch()
+    return code
+
+
+def _child(job: Job, after: After | None, orders: Connection) -> None:
+    os.setpgrp()  # Ctrl-C in a terminal reaches the study alone, which tells each run once
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    threading.Thread(target=_obey, args=(orders,), daemon=True).start()
+    code = 1
+    try:
+        code = train(job, after)
+    except KeyboardInterrupt:
+        code = STOPPED
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _obey(orders: Connection) -> None:
+    """Turn each order of the study, and its end, into the signal that a run understands.
+
+    Orders wait in the pipe until the process can take signals; a signal sent to a process that is being
+    forked would be lost.
+    """
+    alive = True
+    while alive:
+        try:
+            orders.recv()
+        except EOFError:
+            alive = False
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+# -- all of them, side by side -----------------------------------------------------------------------------
+
+
+@dataclass
+class _Running:
+    job: Job
+    process: BaseProcess
+    orders: Connection
+    told: int = 0  # times it was asked to stop
+
+
+def execute(
+    jobs: Sequence[Job], *, workers: int, after: After | None = None, say: Callable[[str], None] = print
+) -> int:
+    """Run all that is not finished, `workers` at a time. `after`, an importable function, gets the folder of
+    each run once it has trained. Returns 0, 1 if a run failed (the others are still made), or 130 if stopped.
+
+    The first Ctrl-C or SIGTERM lets the runs finish their step and save, a second one does not.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    check(jobs)
+    waiting = [job for job in jobs if not job.finished]
+    say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before, {workers} at a time")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["r2d2.runtime.run_folder", "envs.make"])
+    running: list[_Running] = []
+    count, done, failed, began = len(waiting), 0, 0, time.monotonic()
+    with _stop_signals(say) as asked:
+        while running or (waiting and not asked[0]):
+            while waiting and len(running) < workers and not asked[0]:
+                running.append(_start(context, waiting.pop(0), after))
+            wait([run.process.sentinel for run in running], POLL)
+            for run in running:
+                if run.told < asked[0] and run.process.is_alive():
+                    run.told = asked[0]
+                    _tell(run)
+            for run in [run for run in running if not run.process.is_alive()]:
+                running.remove(run)
+                run.orders.close()
+                code = run.process.exitcode
+                done += code == 0
+                if code == 0:
+                    left = (time.monotonic() - began) / done * (count - done)
+                    say(f"[{done}/{count}] {run.job.name}; {duration(left)} left")
+                elif not asked[0]:
+                    failed += 1
+                    say(f"FAILED with exit code {code}: {run.job.name}; see {run.job.log}")
+    if asked[0] and done < count:
+        say("stopped and saved; the same command goes on")
+        return STOPPED
+    return int(failed > 0)
+
+
+def _start(context: Any, job: Job, after: After | None) -> _Running:
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(job, after, receiver))
+    process.start()
+    receiver.close()
+    return _Running(job, process, sender)
+
+
+def _tell(run: _Running) -> None:
+    with suppress(OSError):  # it has just ended
+        run.orders.send("stop")
+
+
+@contextmanager
+def _stop_signals(say: Callable[[str], None]) -> Iterator[list[int]]:
+    """Counts Ctrl-C and SIGTERM in a list of one."""
+    asked = [0]
+
+    def ask(_number: int, _frame: Any) -> None:
+        asked[0] += 1
+        if asked[0] == 1:
+            say("\nlets the runs finish their step and save; once more does not")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# -- what came out -----------------------------------------------------------------------------------------
+
+
+def gather(jobs: Iterable[Job], metrics: Sequence[str]) -> list[Row]:
+    """The finished runs' metrics, one row for each moment at which any of them was logged, in order of time.
+
+    A row has the cell's labels, `seed`, `env_steps`, `updates` and those metrics that were logged then.
+    """
+    rows = []
+    for job in jobs:
+        if not job.finished:
+            continue
+        moments: dict[int, Row] = {}
+        for line in read_metrics(job.run_dir):
+            found = {name: line[name] for name in metrics if line.get(name) is not None}
+            if found:
+                head = dict(job.cell.labels) | {"seed": job.seed}
+                head |= {"env_steps": line["env_steps"], "updates": line["updates"]}
+                moments.setdefault(line["env_steps"], head).update(found)
+        rows += [moments[steps] for steps in sorted(moments)]
+    return rows
+
+
+def core_minutes(jobs: Iterable[Job]) -> float:
+    """Training time of the finished runs together, in minutes."""
+    lines = [read_metrics(job.run_dir) for job in jobs if job.finished]
+    return sum(records[-1]["wall_seconds"] for records in lines if records) / 60
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """Rows as CSV; the columns are all names in order of appearance, floats have 6 significant digits."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
