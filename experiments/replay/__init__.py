@@ -1,0 +1,1 @@
+"""The published experiments that show each replay method at work, run through our own replay classes."""

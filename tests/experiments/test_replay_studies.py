@@ -1,0 +1,83 @@
+"""The published shape of each replay study holds in its quick tier, and a verdict sees when it does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from experiments.replay import evidence
+from experiments.replay.__main__ import main
+from experiments.replay.study import STUDIES, Row, load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@cache
+def quick(name: str) -> list[Row]:
+    return load(name).quick()
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_published_shape_holds(name: str) -> None:
+    verdict = load(name).verdict(quick(name))
+    assert verdict.holds, verdict
+
+
+def test_cliffwalk_needs_prioritised_draws() -> None:
+    """With uniform's numbers in the place of proportional's, the verdict is no."""
+    rows = [row for row in quick("cliffwalk") if row["method"] != "proportional"]
+    swapped = [row | {"method": "proportional"} for row in rows if row["method"] == "uniform"]
+    assert not load("cliffwalk").verdict(rows + swapped).holds
+
+
+def test_weights_need_their_exponent() -> None:
+    """With the values learned without weights in the place of those with, the verdict is no."""
+    rows = [dict(row) for row in quick("weights")]
+    plain = {(r["seed"], r["alpha"]): r["learned"] for r in rows if r["beta"] == 0.0}
+    for row in rows:
+        row["learned"] = plain[row["seed"], row["alpha"]]
+    assert not load("weights").verdict(rows).holds
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_files_of_a_study(name: str, tmp_path) -> None:
+    """What the page says comes from the CSV file alone, and says what the rows in memory say."""
+    study, rows = load(name), quick(name)
+    evidence.write_rows(rows, tmp_path / f"{name}.csv")
+    evidence.note_run(tmp_path, name, {"tier": "quick", "seeds": 3, "minutes": 0.1})
+    read = evidence.read_rows(tmp_path / f"{name}.csv")
+    assert study.verdict(read).ours == study.verdict(rows).ours
+    assert study.verdict(read).ours in evidence.page(tmp_path)
+    evidence.draw(study, read, tmp_path / f"{name}.png")
+    assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+
+
+def test_an_unknown_study_is_refused() -> None:
+    with pytest.raises(ValueError, match="study must be one of cliffwalk.*got 'walk'"):
+        load("walk")
+
+
+def test_the_command_writes_what_a_run_in_one_process_gives(tmp_path) -> None:
+    """As a program of its own, with a process for each seed."""
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.replay",
+        "weights",
+        "--quick",
+        "--jobs",
+        "2",
+        "--out",
+        str(out),
+    ]
+    assert subprocess.run(command, cwd=ROOT, timeout=300).returncode == 0
+    evidence.write_rows([{"seed": row["seed"], **row} for row in quick("weights")], tmp_path / "one.csv")
+    assert (out / "weights.csv").read_text() == (tmp_path / "one.csv").read_text()
+    page = (out / "README.md").read_text()
+    assert main(["--redraw", "--out", str(out)]) == 0
+    assert (out / "README.md").read_text() == page
