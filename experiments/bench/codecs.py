@@ -17,6 +17,7 @@ from typing import Any
 
 import cramjam
 import numpy as np
+import zstandard
 from numpy.typing import NDArray
 
 from experiments.bench.frames import load_feed
@@ -30,10 +31,13 @@ Decode = Callable[[Any, NDArray], Any]
 
 
 def _zstd(level: int) -> tuple[Encode, Decode]:
-    return (
-        lambda data: cramjam.zstd.compress(data, level=level),
-        cramjam.zstd.decompress_into,
-    )
+    compressor, decompressor = zstandard.ZstdCompressor(level=level), zstandard.ZstdDecompressor()
+
+    def decode(data: Any, out: NDArray) -> None:
+        with decompressor.stream_reader(data) as reader:
+            reader.readinto(out.data)
+
+    return lambda data: compressor.compress(data.data), decode
 
 
 def _lz4() -> tuple[Encode, Decode]:

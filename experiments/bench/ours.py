@@ -13,7 +13,7 @@ from r2d2.replay import Column, Fifo, Proportional, Replay, Selector, Sequencer,
 from r2d2.replay.sum_tree import SumTree
 from r2d2.types import Batch, Codec
 
-PACKAGES = ("numba", "cramjam")
+PACKAGES = ("numba", "cramjam", "zstandard")
 BETA = 0.6  # R2D2, table 2
 ALPHA = 0.9  # R2D2, table 2
 

@@ -34,7 +34,7 @@ class Sizes:
     repeats: int = 40  # timings of a sequence batch
     small_repeats: int = 300  # timings of a transition batch
     seconds: float = 5.0  # of a writer and a reader at once
-    budget: float = 400.0  # seconds after which a subject grows no further
+    budget: float = 90.0  # seconds after which a subject grows no further
     limit: float = 1800.0  # seconds after which a job is stopped
     blocks: int = 200  # blocks a game in the codec study
 
