@@ -47,7 +47,9 @@ def _lz4_encode(data: NDArray) -> bytes:
 
 
 def _lz4_decode(data: Bytes, out: NDArray) -> None:
-    cramjam.lz4.decompress_block_into(data, out)
+    got = cramjam.lz4.decompress_block_into(data, out)
+    if got != len(out):
+        raise ValueError(f"an lz4 block holds {got} bytes where {len(out)} are needed: the replay is damaged")
 
 
 def _zstd_encode(data: NDArray) -> bytes:
