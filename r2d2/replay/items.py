@@ -20,6 +20,8 @@ from r2d2.replay.storage import Storage
 
 Ints = NDArray[np.int64]
 
+_FIELDS = tuple(kernels.ITEM.names or ())
+
 
 class Windows(NamedTuple):
     """Items as they are read: stored rows [B, T] and what `Batch` says of them, each [B]."""
@@ -102,7 +104,11 @@ class ItemTable:
     def windows(self, places: Ints, storage: Storage, sequencer: Sequencer) -> Windows:
         """Where the rows of these items are stored."""
         n = len(places)
-        rows, sizes, ids = np.empty((n, sequencer.rows), np.int64), np.empty((3, n), np.int64), np.empty(n, np.int64)
+        rows, sizes, ids = (
+            np.empty((n, sequencer.rows), np.int64),
+            np.empty((3, n), np.int64),
+            np.empty(n, np.int64),
+        )
         kernels.windows(
             places, self.table, storage.following, storage.block, sequencer.context, sequencer.burn_in, rows,
             sizes, ids,
@@ -141,7 +147,7 @@ class ItemTable:
         if self.linked:  # states may be refreshed, so an id does not name their content
             core = self.core[places[order]]
         return {
-            "table": {name: self.table[name].copy() for name in kernels.ITEM.names},
+            "table": {name: self.table[name].copy() for name in _FIELDS},
             "free": self._free[: self.free].copy(),
             "next": self._next.copy(),
             "latest": self._latest.copy(),
@@ -150,7 +156,7 @@ class ItemTable:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name in kernels.ITEM.names:
+        for name in _FIELDS:
             self.table[name] = state["table"][name]
         self._next[:], self._latest[:] = state["next"], state["latest"]
         self.free = len(state["free"])

@@ -92,6 +92,4 @@ class RowArrays:
 
     def views(self, records: NDArray, context: int) -> dict[str, NDArray]:
         """The small columns [B, column context + T, ...] of records [B, context + T]."""
-        return {
-            name: records[name][:, context - self.columns[name].context :] for name in self._fields
-        }
+        return {name: records[name][:, context - self.columns[name].context :] for name in self._fields}

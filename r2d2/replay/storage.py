@@ -106,7 +106,7 @@ class Storage:
             if full.any():
                 slots, streams = at[full] // self.block, streams[full]
                 for column in self.compressed.values():
-                    column.freeze(slots, streams, self.began[streams], self.count[slots])
+                    column.freeze(slots, streams, self.began[streams], self.count[slots].astype(np.int64))
 
     def freed(self, before: int) -> None:
         """Forget the compressed blocks of the slots that became free since there were `before` free ones."""

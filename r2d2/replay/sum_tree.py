@@ -67,7 +67,9 @@ def find(tree, values, size, targets):
             rest[i] -= below * right
         width *= 2
     half = GROUP // 2
-    for i in range(len(found)):  # the upper or the lower half; apart from the next loop, so that all memory is
+    for i in range(
+        len(found)
+    ):  # the upper or the lower half; apart from the next loop, so that all memory is
         first = (found[i] - size) * GROUP  # asked for at once
         below, above = 0.0, 0.0
         for k in range(first, first + half):

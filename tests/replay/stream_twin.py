@@ -113,7 +113,9 @@ class StreamTwin:
         """Where the next row goes."""
         after = self.addresses[-1] + 1 if self.addresses else 0
         if self.aligned and self.start == len(self.rows):  # an episode begins
-            return -(-after // self.block) * self.block + (self.sizes.burn_in + self.sizes.context) % self.block
+            return (
+                -(-after // self.block) * self.block + (self.sizes.burn_in + self.sizes.context) % self.block
+            )
         return after
 
     @property
