@@ -75,15 +75,32 @@ class ReplayConfig:
     period: int = 40
     """Steps between the starts of items; at most unroll."""
     initial_state: Literal["stored", "zero", "refreshed", "episode"] = "stored"
-    """Recurrent state at the start of an item: the actor's (`stored`), `zero`, the learner's own from when it
-    last trained the item before (`refreshed`), or whole episodes from zero (`episode`: burn_in 0, unroll at
-    least the longest episode)."""
-    selector: Literal["proportional", "uniform"] = "proportional"
-    """Which items are drawn."""
+    """Recurrent state at the start of an item: the actor's, zero, the learner's own from when it last trained
+    the item before, or zero with whole episodes (`episode`: burn_in 0, unroll at least the longest one)."""
+    selector: Literal["proportional", "rank", "uniform", "recency"] = "proportional"
+    """Which items are drawn: by priority, by its rank, all alike, or the newer the likelier."""
     alpha: float = 0.9
-    """Exponent of the priorities."""
+    """Exponent of the priorities or ranks."""
+    stratified: bool = True
+    """Draw one item from each of as many ranges of equal probability as the batch has items."""
+    decay: float = 1e-4
+    """Recency: an item's share falls by exp(-decay) with each item after it (ours)."""
+    newest: int = 0
+    """Newest items of every environment that are in each batch beside the drawn ones (combined replay)."""
     beta: float = 0.6
     """Exponent of the importance weights; 0 turns them off."""
+    beta_end: float = 1.0
+    """What beta rises to, if beta_steps is not 0."""
+    beta_steps: int = 0
+    """Environment steps over which beta rises; 0 is never (the paper keeps it)."""
+    normalise: Literal["batch", "buffer"] = "batch"
+    """Weights are divided by the largest in the batch, or in the whole replay."""
+    remover: Literal["fifo", "reservoir", "lowest", "soft"] = "fifo"
+    """What goes: the oldest, all but a uniform sample, the lowest priority, or (`soft`) a surplus (Ape-X)."""
+    soft_surplus: float = 0.1
+    """Soft: share of `steps` that may be held beyond them until the next removal (ours)."""
+    long_term: float = 0.0
+    """Share of each batch drawn from a second replay of `steps` steps, a reservoir (CLEAR has 0.5)."""
     eta: float = 0.9
     """Priority: eta * largest + (1 - eta) * mean absolute TD error."""
     priority: Literal["mixed", "lap"] = "mixed"
@@ -198,17 +215,17 @@ _ANY = float("inf")
 # Numbers outside of these stop a run in the middle or make no sense in it; the parts check the rest.
 RANGES: dict[str, tuple[float, float]] = {
     "env.count": (1, _ANY),
-    "env.threads": (0, _ANY),
+    **dict.fromkeys(("env.threads", "actor.epsilon_power"), (0, _ANY)),
     **{f"network.{name}": (1, _ANY) for name in ("stack", "features", "core_width", "hidden")},
     **{f"replay.{name}": (1, _ANY) for name in ("steps", "block", "min_steps")},
-    **{f"replay.{name}": (0, 1) for name in ("alpha", "beta", "eta")},
+    **{f"replay.{name}": (0, 1) for name in ("alpha", "beta", "beta_end", "eta", "long_term")},
+    **{f"replay.{name}": (0, _ANY) for name in ("decay", "newest", "beta_steps", "soft_surplus")},
     **{f"learner.{name}": (1, _ANY) for name in ("batch", "target_period")},
     **{
         f"learner.{name}": (0, _ANY) for name in ("learning_rate", "adam_epsilon", "clip_norm", "reward_clip")
     },
     "learner.discount": (0, 1),
     **{f"actor.{name}": (0, 1) for name in ("epsilon_base", "epsilon_end")},
-    "actor.epsilon_power": (0, _ANY),
     **{f"actor.{name}": (1, _ANY) for name in ("epsilon_steps", "weights_period")},
     "run.seed": (0, 2**63 - 1),
     **{f"run.{name}": (0, _ANY) for name in ("threads", "evaluate_period", "video_period", "probe_items")},

@@ -45,19 +45,24 @@ DQN = Config(
     actor=ActorConfig(exploration="linear", epsilon_end=0.01, weights_period=1),
 )  # fmt: skip
 
-# Prioritised replay, proportional variant (Schaul et al. 2016), on double DQN.
-PER = replace(
-    DQN,
-    replay=replace(DQN.replay, selector="proportional", alpha=0.6, beta=0.4),
-    learner=replace(DQN.learner, double=True),
-)
+# Double DQN (van Hasselt et al. 2016): the online network chooses the action that the target network values.
+DOUBLE_DQN = replace(DQN, learner=replace(DQN.learner, double=True))
 
-# Ape-X DQN (Horgan et al. 2018): many actors with a ladder of epsilons, 3-step returns, batches of 512.
+# Prioritised replay (Schaul et al. 2016, section 4) on double DQN, proportional and rank-based; beta rises to
+# 1 over the run (here 40 M frames; 200 M in the paper).
+PER = replace(
+    DOUBLE_DQN,
+    replay=replace(DQN.replay, selector="proportional", alpha=0.6, beta=0.4, beta_steps=RunConfig().steps),
+)
+PER_RANK = replace(PER, replay=replace(PER.replay, selector="rank", alpha=0.7, beta=0.5))
+
+# Ape-X DQN (Horgan et al. 2018): many actors with a ladder of epsilons, 3-step returns, batches of 512, a
+# soft capacity.
 APEX = replace(
     DQN,
     env=EnvConfig(count=64),
     network=NetworkConfig(core="none", previous_inputs=False),
-    replay=replace(PER.replay, steps=2_000_000, n_step=3, ratio=1.0),
+    replay=replace(PER.replay, steps=2_000_000, n_step=3, ratio=1.0, remover="soft", beta_steps=0),
     learner=replace(
         PER.learner, batch=512, learning_rate=1e-4, clip_norm=40.0, target_period=2500, reward_clip=1.0
     ),
@@ -68,6 +73,8 @@ PRESETS: dict[str, Config] = {
     "r2d2": R2D2,
     "r2d2-small": R2D2_SMALL,
     "dqn": DQN,
+    "double-dqn": DOUBLE_DQN,
     "per": PER,
+    "per-rank": PER_RANK,
     "apex": APEX,
 }

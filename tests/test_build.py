@@ -14,7 +14,19 @@ from r2d2 import build
 from r2d2.agent.actor import Actor
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.presets import PRESETS
-from r2d2.replay import Proportional, Uniform
+from r2d2.replay import (
+    Combined,
+    Fifo,
+    LowestPriority,
+    Mixture,
+    Proportional,
+    RankBased,
+    Recency,
+    Replay,
+    Reservoir,
+    SoftFifo,
+    Uniform,
+)
 
 
 def preset(name: str, env_id: str, *, count: int, batch: int, ratio: float) -> Config:
@@ -149,3 +161,78 @@ def test_a_device_that_is_not_there_is_named_with_one_that_is() -> None:
 def test_threads_zero_is_one_for_each_core() -> None:
     assert build.threads(tiny(run__threads=3)) == 3
     assert build.threads(tiny(run__threads=0)) >= 1
+
+
+def made(**changes: Any) -> Replay | Mixture:
+    """The replay of a tiny config for vectors and two environments."""
+    return build.replay(tiny(**changes), (4,), "float32", streams=2, core_size=16)
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+def test_every_selector_gets_its_numbers(stratified: bool) -> None:
+    for name, kind in (("proportional", Proportional), ("rank", RankBased)):
+        selector: Any = made(replay__selector=name, replay__alpha=0.3, replay__stratified=stratified).selector
+        assert isinstance(selector, kind)
+        assert (selector.alpha, selector.stratified) == (0.3, stratified)
+    recency: Any = made(replay__selector="recency", replay__decay=0.2).selector
+    assert isinstance(recency, Recency)
+    assert recency.decay == 0.2
+    combined: Any = made(replay__selector="rank", replay__newest=2, learner__batch=8).selector
+    assert isinstance(combined, Combined)
+    assert isinstance(combined.rest, RankBased)
+    assert combined.least == 2 * 2 + 1
+
+
+def test_every_remover_gets_its_numbers() -> None:
+    assert isinstance(made().remover, Fifo)
+    assert isinstance(made(replay__remover="lowest").remover, LowestPriority)
+    states = []
+    for seed in (1, 1, 2):
+        remover = made(replay__remover="reservoir", run__seed=seed).remover
+        assert isinstance(remover, Reservoir)
+        states.append(remover.state_dict()["rng"])
+    assert states[0] == states[1] != states[2]
+    soft = made(replay__remover="soft", replay__steps=1000, replay__soft_surplus=0.5, replay__period=2)
+    assert isinstance(soft.remover, SoftFifo)
+    assert (soft.remover.soft, soft.remover.period) == (500, 100)
+    assert soft.capacity > 750
+    hard = made(replay__steps=1000, replay__period=2)
+    assert soft.storage.slots * soft.storage.block >= hard.storage.slots * hard.storage.block + 499
+
+
+def test_a_long_term_replay_makes_a_mixture() -> None:
+    replay = made(replay__long_term=0.25, replay__remover="lowest", replay__normalise="buffer")
+    assert isinstance(replay, Mixture)
+    assert replay.shares == [0.75, 0.25]
+    assert [type(part.remover) for part in replay.replays] == [LowestPriority, Reservoir]
+    assert replay.normalise == "buffer"
+    for changes, message in (
+        ({"replay__long_term": 1.0}, "replay.long_term must be below 1"),
+        (
+            {"replay__newest": 2, "learner__batch": 4},
+            r"replay.newest=2 of each of 2 .* 4 items.*learner.batch",
+        ),
+        ({"replay__newest": 1, "learner__batch": 4, "replay__long_term": 0.5}, "do not fit in the 2 items"),
+        ({"replay__selector": "recency", "replay__normalise": "buffer"}, "Recency does not have"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            made(**changes)
+
+
+def test_beta_rises_if_asked() -> None:
+    assert build.beta(tiny(replay__beta=0.4), 10**6) == 0.4
+    rising = tiny(replay__beta=0.4, replay__beta_end=0.8, replay__beta_steps=1000)
+    assert [build.beta(rising, steps) for steps in (0, 500, 5000)] == pytest.approx([0.4, 0.6, 0.8])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"replay__long_term": 0.5, "replay__beta_steps": 200},
+        {"replay__selector": "rank", "replay__newest": 1, "replay__remover": "reservoir"},
+        {"replay__selector": "recency", "replay__remover": "soft"},
+        {"replay__long_term": 0.25, "replay__initial_state": "refreshed", "replay__remover": "lowest"},
+    ],
+)
+def test_every_kind_of_replay_trains(changes: dict[str, Any], tmp_path: Path) -> None:
+    two_updates(tiny(**changes), tmp_path)

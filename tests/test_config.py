@@ -145,3 +145,16 @@ def test_every_field_is_documented_for_help() -> None:
         for field in dataclasses.fields(section.default_factory):  # type: ignore[arg-type]
             at = next(i for i, line in enumerate(source) if line.startswith(f"    {field.name}: "))
             assert source[at + 1].startswith('    """'), f"{section.name}.{field.name} has no docstring"
+
+
+def test_presets_of_prioritised_replay_and_ape_x() -> None:
+    """Double DQN is between DQN and PER; the variants' exponents; Ape-X removes softly and keeps beta."""
+    dqn, double, per, rank, apex = (
+        PRESETS[name] for name in ("dqn", "double-dqn", "per", "per-rank", "apex")
+    )
+    assert dataclasses.replace(double, learner=dqn.learner) == dqn
+    assert dataclasses.replace(per, replay=dqn.replay) == double
+    assert (rank.replay.selector, rank.replay.alpha, rank.replay.beta) == ("rank", 0.7, 0.5)
+    assert dataclasses.replace(rank, replay=per.replay) == per
+    assert (per.replay.beta_end, per.replay.beta_steps) == (1.0, per.run.steps)
+    assert (apex.replay.remover, apex.replay.beta_steps) == ("soft", 0)

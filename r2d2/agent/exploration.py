@@ -15,13 +15,3 @@ def epsilon_ladder(environments: int, *, base: float = 0.4, power: float = 7.0) 
     if environments == 1:
         return np.array([base ** (1.0 + power / 2.0)])  # the ladder's geometric middle
     return base ** (1.0 + power * np.arange(environments) / (environments - 1))
-
-
-def linear_epsilon(step: int, *, start: float, end: float, steps: int) -> float:
-    """Epsilon falling from `start` to `end` over `steps` environment steps (Mnih et al. 2015).
-
-    >>> linear_epsilon(50, start=1.0, end=0.1, steps=100)
-    0.55
-    """
-    share = min(1.0, step / steps)
-    return start + (end - start) * share

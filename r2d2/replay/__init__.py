@@ -4,7 +4,7 @@ from r2d2.replay.combined import Combined
 from r2d2.replay.draw import Draw
 from r2d2.replay.limiter import RateLimiter
 from r2d2.replay.lowest_priority import LowestPriority
-from r2d2.replay.mixture import Mixture
+from r2d2.replay.mixture import Mixture, MixtureDraw
 from r2d2.replay.rank_based import RankBased
 from r2d2.replay.recency import Recency
 from r2d2.replay.removers import Fifo, Remover
@@ -24,6 +24,7 @@ __all__ = [
     "Items",
     "LowestPriority",
     "Mixture",
+    "MixtureDraw",
     "Proportional",
     "RankBased",
     "RateLimiter",

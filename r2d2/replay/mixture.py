@@ -10,7 +10,7 @@ It is written, drawn from and saved like a `Replay`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,17 +45,18 @@ class MixtureDraw:
 
     def __init__(
         self, columns: dict[str, NDArray], records: NDArray, draws: list[tuple[int, float, Draw]],
-        replays: int, items: int, beta: float, smallest: float | None,
+        outer: Callable[[int, Ints], Ints], items: int, beta: float, smallest: float | None,
     ) -> None:  # fmt: skip
-        """`draws`: number of the replay, its share of this batch, its draw, in the order of the rows."""
-        self._columns, self._records, self._draws, self._replays = columns, records, draws, replays
+        """`draws`: number of the replay, its share of this batch, its draw, in the order of the rows; `outer`
+        turns the ids of a replay into those of the mixture."""
+        self._columns, self._records, self._draws, self._outer = columns, records, draws, outer
         self._items, self._beta, self._smallest = items, beta, smallest
 
     def result(self) -> Batch:
         """The batch, complete."""
         parts = [draw.result() for _, _, draw in self._draws]
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS}
-        ids = [part.ids * self._replays + j for (j, _, _), part in zip(self._draws, parts, strict=True)]
+        ids = [self._outer(j, part.ids) for (j, _, _), part in zip(self._draws, parts, strict=True)]
         share = np.repeat([share for _, share, _ in self._draws], [len(part.ids) for part in parts])
         joined["probability"] *= share
         weight = importance_weights(joined["probability"], self._items, self._beta, self._smallest)
@@ -65,11 +66,11 @@ class MixtureDraw:
 class Mixture:
     """`replays` that are written alike; `shares` [R] of each batch come from them.
 
-    Their copies of an item are items of their own, each with its own id (id in its replay * R + the replay's
-    number), priority and probability. An item of replay j is drawn with P = share_j P_j(item), where share_j
-    is the part of the batch that j really gave (n times the share, rounded to whole items: the largest
-    remainders up). Over all items of all replays that sums to 1, and importance weights with beta = 1 restore
-    the uniform mean over them, which takes the effect of the shares back: use a small beta, or 0.
+    Their copies of an item are items of their own, each with its own id, priority and probability. An item of
+    replay j is drawn with P = share_j P_j(item), where share_j is the part of the batch that j really gave (n
+    times the share, rounded to whole items: the largest remainders up). Over all items of all replays that
+    sums to 1, and importance weights with beta = 1 restore the uniform mean over them, which takes the effect
+    of the shares back: use a small beta, or 0.
 
     A replay that is empty (its remover refused everything) leaves its share to the others.
     """
@@ -93,6 +94,7 @@ class Mixture:
                     f"got {_shape(first)} and {_shape(replay)}"
                 )
         self.replays, self.shares, self.normalise = list(replays), list(shares), normalise
+        self._first = np.cumsum([0, *(replay.capacity for replay in self.replays[:-1])])  # of their places
         self.columns, self.streams, self.sequencer = first.columns, first.streams, first.sequencer
 
     def __len__(self) -> int:
@@ -114,6 +116,15 @@ class Mixture:
     @property
     def nbytes(self) -> int:
         return sum(replay.nbytes for replay in self.replays)
+
+    @property
+    def step_nbytes(self) -> dict[str, float]:
+        """See `Replay.step_nbytes`; the copies of a step together."""
+        sizes: dict[str, float] = {}
+        for replay in self.replays:
+            for name, size in replay.step_nbytes.items():
+                sizes[name] = sizes.get(name, 0.0) + size
+        return sizes
 
     def write(
         self,
@@ -164,7 +175,7 @@ class Mixture:
                 rows = _to_fill(part, records[start : start + count])
                 draws.append((j, count / n, replay.draw(count, rng, out=rows)))
                 start += count
-        return MixtureDraw(columns, records, draws, len(self.replays), len(self), beta, smallest)
+        return MixtureDraw(columns, records, draws, self._outer, len(self), beta, smallest)
 
     def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
         """See `Replay.get`."""
@@ -181,7 +192,7 @@ class Mixture:
                 fields.setdefault(name, np.empty((len(ids), *value.shape[1:]), value.dtype))[where] = value
         return Batch(columns, ids=ids, **fields)
 
-    def update_priorities(self, ids: Ints, priorities: NDArray) -> None:
+    def update_priorities(self, ids: Ints, priorities: NDArray, *, initial: bool = False) -> None:
         """See `Replay.update_priorities`; each id finds the replay that it came from."""
         ids, priorities = np.asarray(ids, np.int64), np.asarray(priorities, np.float64)
         if ids.shape != priorities.shape or ids.ndim != 1:
@@ -190,11 +201,31 @@ class Mixture:
         for j, (where, inner) in parts:
             self.replays[j].locate_priorities(inner, priorities[where])
         for j, (where, inner) in parts:
-            self.replays[j].update_priorities(inner, priorities[where])
+            self.replays[j].update_priorities(inner, priorities[where], initial=initial)
 
     def priorities(self) -> NDArray[np.float64]:
         """See `Replay.priorities`."""
         return np.concatenate([replay.priorities() for replay in self.replays])
+
+    def holds(self, ids: Ints) -> NDArray[np.bool_]:
+        """See `Replay.holds`."""
+        held = np.zeros(len(ids), np.bool_)
+        for replay, (where, inner) in zip(self.replays, self._inner(np.asarray(ids, np.int64)), strict=True):
+            held[where] = replay.holds(inner)
+        return held
+
+    def successors(self, ids: Ints) -> Ints:
+        """See `Replay.successors`; of a copy, the copy in the same replay."""
+        after = np.full(len(ids), -1, np.int64)
+        for j, (where, inner) in enumerate(self._inner(np.asarray(ids, np.int64))):
+            found = self.replays[j].successors(inner)
+            after[where] = np.where(found < 0, -1, self._outer(j, found))
+        return after
+
+    def refresh(self, ids: Ints, core: NDArray[np.float32]) -> None:
+        """See `Replay.refresh`."""
+        for replay, (where, inner) in zip(self.replays, self._inner(np.asarray(ids, np.int64)), strict=True):
+            replay.refresh(inner, core[where])
 
     def clear(self) -> None:
         """See `Replay.clear`."""
@@ -202,12 +233,19 @@ class Mixture:
             replay.clear()
 
     def _outer(self, j: int, ids: Ints) -> Ints:
-        return ids * len(self.replays) + j
+        """An id is generation * capacity + place here too, the replays' places one after the other."""
+        generation, place = np.divmod(ids, self.replays[j].capacity)
+        return generation * self.capacity + self._first[j] + place
 
     def _inner(self, ids: Ints) -> list[tuple[NDArray[np.bool_], Ints]]:
         """For each replay which ids are its own, and what it calls them."""
-        home = ids % len(self.replays)
-        return [(home == j, ids[home == j] // len(self.replays)) for j in range(len(self.replays))]
+        generation, place = np.divmod(ids, self.capacity)
+        home = np.searchsorted(self._first, place, "right") - 1
+        parts = []
+        for j, replay in enumerate(self.replays):
+            mine = home == j
+            parts.append((mine, generation[mine] * replay.capacity + place[mine] - self._first[j]))
+        return parts
 
     def _allocate(self, n: int, names: list[str]) -> tuple[dict[str, NDArray], NDArray]:
         """New arrays for n items, see `Storage.allocate`."""

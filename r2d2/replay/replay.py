@@ -281,14 +281,18 @@ class Replay:
 
     # -- priorities ------------------------------------------------------------------------------------
 
-    def update_priorities(self, ids: Ints, priorities: NDArray) -> None:
-        """Set priorities [K] by id. Items given up since are counted in `late_updates` and ignored."""
+    def update_priorities(self, ids: Ints, priorities: NDArray, *, initial: bool = False) -> None:
+        """Set priorities [K] by id. Items given up since are counted in `late_updates` and ignored.
+
+        `initial`: those of new items, which do not count as an update (some removers act every so many).
+        """
         places, held, priorities = self.locate_priorities(ids, priorities)
         if not held.all():
             self.late_updates += int(np.count_nonzero(~held))
             places, priorities = places[held], priorities[held]
         self.selector.update(places, priorities)
-        self._remove(self.remover.updated(len(places)))
+        if not initial:
+            self._remove(self.remover.updated(len(places)))
 
     def locate_priorities(
         self, ids: Ints, priorities: NDArray
@@ -310,6 +314,10 @@ class Replay:
         """What the selector holds for each item, in no order: for a histogram."""
         return self.selector.values(self.items.places)
 
+    def holds(self, ids: Ints) -> NDArray[np.bool_]:
+        """Which of these items [K] have not been given up."""
+        return self.items.locate(np.asarray(ids, np.int64))[1]
+
     # -- recurrent states ------------------------------------------------------------------------------
 
     def successors(self, ids: Ints) -> Ints:
@@ -322,12 +330,16 @@ class Replay:
         Items given up since are ignored. Nothing changes when an argument is refused.
         """
         if not self.items.linked:
-            raise ValueError("recurrent states can be refreshed only in a replay that is built with linked=True")
+            raise ValueError(
+                "recurrent states can be refreshed only in a replay that is built with linked=True"
+            )
         places, held = self.items.locate(np.asarray(ids, np.int64))
         if core.shape != (len(places), self.items.core.shape[1]):
             raise ValueError(f"core must be {(len(places), self.items.core.shape[1])}, got {core.shape}")
         if not np.isfinite(core).all():
-            raise ValueError("core must be finite, got NaN or infinity: look for NaN in the network's weights")
+            raise ValueError(
+                "core must be finite, got NaN or infinity: look for NaN in the network's weights"
+            )
         self.items.core[places[held]] = core[held]
 
     # -- state -----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from r2d2.config import Config, check_same_parts, to_dict
 from r2d2.dataset import OPTIONAL, Dataset, Spec, export, fill
 from r2d2.memory import check_fits
 from r2d2.provenance import provenance
+from r2d2.replay import Mixture, Replay
 from r2d2.replay.episodes import stored_episodes
 from r2d2.runtime import run_folder
 from r2d2.runtime.local import LocalRun
@@ -63,7 +64,7 @@ def export_run(
         "min_return": min_return,
     }
     wanted = Spec.of(to_dict(env), spec.num_actions, replay.columns)
-    return export(replay, out, wanted, source=source, steps=steps, min_return=min_return)
+    return export(_single(replay), out, wanted, source=source, steps=steps, min_return=min_return)
 
 
 def import_run(
@@ -91,7 +92,7 @@ def import_run(
         def rate(ids: NDArray[np.int64]) -> None:
             run.ages.insert(ids, updates=0, actor_updates=0)
             if rates and len(ids):
-                run.replay.update_priorities(ids, run.initial_priorities(ids))
+                run.replay.update_priorities(ids, run.initial_priorities(ids), initial=True)
 
         states = None
         if (
@@ -102,7 +103,7 @@ def import_run(
             states = CoreStates(
                 run.learner.network, run.replay.streams, stack=config.network.stack, pixels=run.pixels
             )
-        fill(run.replay, dataset, first=_first(run, dataset), core=states, written=rate)
+        fill(_single(run.replay), dataset, first=_first(run, dataset), core=states, written=rate)
         run.limiter.insert(min(dataset.head["steps"], config.replay.min_steps))
         _say(run, dataset)
         return {
@@ -110,6 +111,12 @@ def import_run(
         }
 
     return run_folder.start_filled(config, run_dir, preset=preset, fill=put)
+
+
+def _single(replay: Replay | Mixture) -> Replay:
+    if isinstance(replay, Mixture):
+        raise ValueError("a dataset is made of, and goes into, one replay: set replay.long_term to 0")
+    return replay
 
 
 def _recorded_values(config: Config, dataset: Dataset) -> bool:
@@ -127,12 +134,13 @@ def _recorded_values(config: Config, dataset: Dataset) -> bool:
 
 def _first(run: LocalRun, dataset: Dataset) -> int:
     """The first episode that the replay could still hold at the end: the ones before need not be read."""
+    storage = _single(run.replay).storage
     newer = np.cumsum(dataset.index["steps"][::-1])[::-1] - dataset.index["steps"]
-    return int(np.count_nonzero(newer >= run.replay.storage.slots * run.replay.storage.block))
+    return int(np.count_nonzero(newer >= storage.slots * storage.block))
 
 
 def _say(run: LocalRun, dataset: Dataset) -> None:
-    held, steps = int(stored_episodes(run.replay).steps.sum()), dataset.head["steps"]
+    held, steps = int(stored_episodes(_single(run.replay)).steps.sum()), dataset.head["steps"]
     print(f"the replay holds {held:,} of the {steps:,} steps of {dataset.path}, in {len(run.replay):,} items")
     if held < steps:
         print("the oldest had no room: raise --replay.steps to keep more of them", file=sys.stderr)

@@ -21,7 +21,7 @@ from envs.make import make
 from r2d2 import build, checkpoint
 from r2d2.agent.actor import Episode, initial_priorities
 from r2d2.config import Config, check_same_parts, to_dict
-from r2d2.replay import Draw
+from r2d2.replay import Draw, MixtureDraw
 from r2d2.runtime.ages import Ages
 from r2d2.runtime.evaluate import film_set, make_greedy, parameter_hash, play, record, summary
 from r2d2.runtime.meter import Meter
@@ -86,7 +86,7 @@ class LocalRun:
         self.stop = False
         self._filming = config.run.video_period > 0
         self._checkpoint: Path | None = None  # that this run last saved or loaded
-        self._drawn: Draw | None = None  # the next batch; forgotten at a barrier
+        self._drawn: Draw | MixtureDraw | None = None  # the next batch; forgotten at a barrier
         self._spare: Batch | None = None  # a batch whose arrays may be filled again
         self._reset()
 
@@ -126,7 +126,7 @@ class LocalRun:
             self.limiter.insert(int(np.count_nonzero(~rows.last)))
             if len(ids):
                 self.ages.insert(ids, updates=self.learner.updates, actor_updates=self.actor_updates)
-                self.replay.update_priorities(ids, self.initial_priorities(ids))
+                self.replay.update_priorities(ids, self.initial_priorities(ids), initial=True)
             self.probe.write(rows, ids)
         self.vector_steps += 1
         self.recent.extend(self.actor.episodes)
@@ -159,8 +159,8 @@ class LocalRun:
             self.meter.add(update.metrics | ages)
             self._spare = batch
 
-    def _draw(self) -> Draw:
-        beta = self.config.replay.beta
+    def _draw(self) -> Draw | MixtureDraw:
+        beta = build.beta(self.config, self.actor.steps)
         draw = self.replay.draw(self.config.learner.batch, self.rng, beta=beta, out=self._spare)
         self._spare = None  # its arrays are being filled
         if not self.config.run.prefetch:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from r2d2.agent.learner import Learner
 from r2d2.config import Config
-from r2d2.replay import Replay, Sequencer
+from r2d2.replay import Mixture, Replay, Sequencer
 from r2d2.types import Rows
 
 # Updates between two measurements (ours). One costs less than the forward pass of the online network over one
@@ -76,13 +76,13 @@ class Probe:
         self.first[place] = self._recent[stream, row % ring]
         self.last[place] = self._recent[stream, (row + items.length[chosen] - 1) % ring]
 
-    def measure(self, learner: Learner, replay: Replay, items: int) -> dict[str, float]:
+    def measure(self, learner: Learner, replay: Replay | Mixture, items: int) -> dict[str, float]:
         """Mean and median Delta-Q at the first and the last trained step of up to `items` kept items, evenly
         spread over their ages; nothing if there are none, or if the last measurement was a moment ago."""
         kept = len(self.ids)
         places = (-(-self.offered // self.stride) + np.arange(kept)) % max(kept, 1)  # oldest first
         places = places[self.ids[places] >= 0]
-        places = places[replay.items.locate(self.ids[places])[1]]
+        places = places[replay.holds(self.ids[places])]
         if len(places) == 0 or learner.updates < self.measured_at + PERIOD:
             return {}
         self.measured_at = learner.updates

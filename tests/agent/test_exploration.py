@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from r2d2.agent.exploration import epsilon_ladder, linear_epsilon
+from r2d2.agent.exploration import epsilon_ladder
 
 
 def test_the_papers_ladder() -> None:
@@ -25,8 +25,3 @@ def test_one_environment_gets_the_middle_of_the_ladder() -> None:
 
 def test_base_and_power() -> None:
     np.testing.assert_allclose(epsilon_ladder(2, base=0.5, power=3.0), [0.5, 0.5**4])
-
-
-@pytest.mark.parametrize(("step", "expected"), [(0, 1.0), (25, 0.775), (100, 0.1), (10**9, 0.1)])
-def test_linear(step: int, expected: float) -> None:
-    assert linear_epsilon(step, start=1.0, end=0.1, steps=100) == pytest.approx(expected)

@@ -54,6 +54,15 @@ def write(replay: Mixture | Replay, steps: int, start: int = 0) -> NDArray[np.in
     return np.concatenate(ids)
 
 
+def outer(ids: NDArray[np.int64], places: int, first: int) -> NDArray[np.int64]:
+    """What the mixture of 20 and 30 places calls a replay's items: its places come after `first` others."""
+    return ids // places * 50 + first + ids % places
+
+
+def _in_first(replay: Mixture, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return ids % replay.capacity < replay.replays[0].capacity
+
+
 @given(
     n=st.integers(1, 600),
     shares=st.lists(st.integers(1, 50), min_size=1, max_size=5).map(lambda s: [x / sum(s) for x in s]),
@@ -93,7 +102,7 @@ def test_what_is_drawn_is_what_each_replay_would_draw() -> None:
             np.testing.assert_array_equal(
                 batch.columns[name], np.concatenate([p.columns[name] for p in parts])
             )
-        assert batch.ids.tolist() == [*(parts[0].ids * 2), *(parts[1].ids * 2 + 1)]
+        assert batch.ids.tolist() == [*outer(parts[0].ids, 20, 0), *outer(parts[1].ids, 30, 20)]
         expected = np.concatenate([parts[0].probability * 7 / 9, parts[1].probability * 2 / 9])
         np.testing.assert_allclose(batch.probability, expected, rtol=1e-12)
         weight = (len(joined) * expected) ** -0.5
@@ -139,14 +148,14 @@ def test_priorities_find_the_copy_that_they_are_for() -> None:
     replay = Mixture(parts, [0.5, 0.5])
     ids = write(replay, 60)
     live = ids[[_is_held(replay, i) for i in ids.tolist()]]
-    replay.update_priorities(live, np.where(live % 2 == 0, 3.0, 5.0))
+    replay.update_priorities(live, np.where(_in_first(replay, live), 3.0, 5.0))
     for inner, expected in zip(parts, (3.0, 5.0), strict=True):
         assert set(inner.priorities().tolist()) == {expected}
     assert replay.late_updates == 0
     replay.update_priorities(ids[:1], np.array([7.0]))
     assert replay.late_updates == 1
     with pytest.raises(ValueError, match="priorities must be finite"):
-        replay.update_priorities(live, np.where(live % 2 == 0, 1.0, np.nan))
+        replay.update_priorities(live, np.where(_in_first(replay, live), 1.0, np.nan))
     with pytest.raises(ValueError, match="never given out"):
         replay.update_priorities(np.append(live, 10**9 + 1), np.ones(len(live) + 1))
     with pytest.raises(ValueError, match="alike"):
@@ -158,8 +167,8 @@ def test_buffer_maximum() -> None:
     replay = mixture((0.5, 0.5), "buffer")
     ids = write(replay, 200)
     held = np.array([i for i in ids.tolist() if _is_held(replay, i)])
-    replay.update_priorities(held, np.where(held % 2 == 0, np.arange(1.0, len(held) + 1), 1.0))
-    own = np.arange(1.0, len(held) + 1)[held % 2 == 0]
+    replay.update_priorities(held, np.where(_in_first(replay, held), np.arange(1.0, len(held) + 1), 1.0))
+    own = np.arange(1.0, len(held) + 1)[_in_first(replay, held)]
     smallest = min(0.5 * own.min() / own.sum(), 0.5 / 30)
     batch = replay.sample(6, np.random.default_rng(0), beta=1.0)
     np.testing.assert_allclose(batch.weight, smallest / batch.probability, rtol=1e-6)
@@ -192,7 +201,7 @@ def test_cleared_it_begins_anew_and_an_empty_part_leaves_its_share() -> None:
     write(replay, 100)
     replay.replays[0].clear()
     batch = replay.sample(5, np.random.default_rng(0))
-    assert (batch.ids % 2 == 1).all()
+    assert not _in_first(replay, batch.ids).any()
     np.testing.assert_allclose(batch.probability, 1 / 30)
     replay.clear()
     assert len(replay) == 0

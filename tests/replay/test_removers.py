@@ -14,7 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from r2d2.replay import Fifo, LowestPriority, Proportional, Remover, Reservoir, SoftFifo, Uniform
+from r2d2.replay import (
+    Column,
+    Fifo,
+    LowestPriority,
+    Proportional,
+    Remover,
+    Replay,
+    Reservoir,
+    Sequencer,
+    SoftFifo,
+    Uniform,
+)
 
 
 class AllOutcomes:
@@ -208,3 +219,21 @@ def test_constructors_say_what_is_wrong() -> None:
         SoftFifo(4, 5)
     with pytest.raises(ValueError, match="period must be at least 1 update, got 0"):
         SoftFifo(4, 2, period=0)
+
+
+def test_initial_priorities_are_no_update() -> None:
+    """Or a soft surplus would go with every hundred insertions instead of updates."""
+    capacity = 20
+    replay = Replay(
+        {"value": Column()}, streams=1, sequencer=Sequencer(1, burn_in=0, unroll=1, n_step=1, period=1),
+        selector=Uniform(capacity), remover=SoftFifo(capacity, 5, period=2), capacity=capacity, steps=100,
+    )  # fmt: skip
+    for _ in range(12):
+        ids = replay.write({"value": np.zeros(1, np.float32)}, np.array([False]))
+        replay.update_priorities(ids, np.ones(len(ids)), initial=True)
+    assert len(replay) == 11
+    replay.update_priorities(ids, np.ones(1))
+    assert len(replay) == 11
+    replay.update_priorities(ids, np.ones(1))
+    assert len(replay) == 5
+    assert replay.holds(ids).all()

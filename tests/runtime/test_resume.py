@@ -23,6 +23,10 @@ CASES: dict[str, dict[str, Any]] = {
         "env__id": "Recall-v0", "env__options": {"delay": 5}, "network__core": "gru",
         "replay__selector": "uniform", "actor__exploration": "linear", "actor__epsilon_steps": 300,
     },
+    "mixture": {
+        "replay__selector": "rank", "replay__newest": 1, "replay__long_term": 0.25, "replay__remover": "soft",
+        "replay__beta_steps": 400, "learner__batch": 8,
+    },
     "pong": {key.replace(".", "__"): value for key, value in PONG.items()},
 }  # fmt: skip
 
