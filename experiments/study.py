@@ -31,6 +31,11 @@ from r2d2.terminal import duration
 FINISHED = "finished"  # file in the folder of a run that needs nothing more
 STOPPED = 130  # exit code after Ctrl-C, as shells have it
 POLL = 0.2  # seconds between looks at the runs; ours: nobody notices
+PRELOAD = [
+    "r2d2.runtime.run_folder",
+    "envs.make",
+    "torch._dynamo",
+]  # the optimiser imports the last, in seconds
 FREE = ("track", "threads")  # fields of `run` that decide no number, so that they may change between calls
 
 Label = str | int | float
@@ -180,7 +185,7 @@ def execute(
     waiting = [job for job in jobs if not job.finished]
     say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before, {workers} at a time")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["r2d2.runtime.run_folder", "envs.make"])
+    context.set_forkserver_preload(PRELOAD)
     running: list[_Running] = []
     count, done, failed, began = len(waiting), 0, 0, time.monotonic()
     with _stop_signals(say) as asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -26,7 +27,7 @@ sys.path[:0] = [{tests!r}, {root!r}]
 from test_study import jobs
 from experiments.study import execute
 if __name__ == "__main__":
-    sys.exit(execute(jobs(Path({folder!r}), steps={steps}), workers=2))
+    sys.exit(execute(jobs(Path({folder!r}), steps={steps}, checkpoint_period={steps}), workers=2))
 """
 
 
@@ -76,7 +77,7 @@ def test_a_stopped_study_saves_and_goes_on(number: int, tmp_path: Path) -> None:
     )
     (tmp_path / "main.py").write_text(script)
     environ = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    made = jobs(tmp_path, steps=endless)
+    made = jobs(tmp_path, steps=endless, checkpoint_period=endless)  # it saves when stopped, or never
     with subprocess.Popen([sys.executable, str(tmp_path / "main.py")], env=environ) as process:
         try:
             _wait(lambda: all((job.run_dir / "metrics.jsonl").exists() for job in made))
@@ -101,6 +102,8 @@ def test_what_was_begun_goes_on_and_ends_as_if_never_stopped(tmp_path: Path) -> 
     shutil.rmtree(parted[1].run_dir / "checkpoints")
     assert execute(parted, workers=2, say=_silent) == 0
     assert all(job.finished for job in parted)
+    parts = [len(json.loads((job.run_dir / "provenance.json").read_text())) for job in parted]
+    assert parts == [2, 1]  # resumed once; begun again
     for a, b in zip(whole, parted, strict=True):
         assert not differences(state(a.run_dir)["learner"], state(b.run_dir)["learner"])
 
