@@ -61,9 +61,13 @@ class Column:
         """Raise ValueError if values [K, ...] of these streams [K] would not be stored as they are."""
         if values.shape != (len(streams), *self.shape):
             raise ValueError(f"{name} must have shape {(len(streams), *self.shape)}, got {values.shape}")
-        same = values.dtype == self.numpy_dtype
-        if same and (values.dtype.kind != "f" or math.isfinite(np.dot(flat := values.ravel(), flat))):
-            return  # one call for the usual case: a sum of squares is finite only if all of them are
+        if values.dtype == self.numpy_dtype:
+            if values.dtype.kind != "f":
+                return
+            flat = values.ravel()
+            with np.errstate(over="ignore"):
+                if math.isfinite(np.dot(flat, flat)):  # a sum of squares is finite only if all of them are
+                    return
         if not np.can_cast(values.dtype, self.dtype, "same_kind"):
             raise ValueError(f"{name} must be {self.dtype}, got {values.dtype}: convert it first")
         if values.dtype.kind not in "fiu":
