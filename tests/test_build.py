@@ -236,3 +236,16 @@ def test_beta_rises_if_asked() -> None:
 )
 def test_every_kind_of_replay_trains(changes: dict[str, Any], tmp_path: Path) -> None:
     two_updates(tiny(**changes), tmp_path)
+
+
+def test_the_estimate_counts_the_surplus_and_both_replays_of_a_mixture() -> None:
+    """Or a run that passes the check at its start would outgrow the memory later."""
+    plain, soft, mixed = (
+        build.replay_bytes(tiny(replay__steps=1000, **changes))["reward"]
+        for changes in (
+            {},
+            {"replay__remover": "soft", "replay__soft_surplus": 0.5},
+            {"replay__long_term": 0.5},
+        )
+    )
+    assert (soft, mixed) == (1.5 * plain, 2 * plain)
