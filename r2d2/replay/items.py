@@ -133,6 +133,21 @@ class ItemTable:
         after[known] = np.where(self.locate(after[known])[1], after[known], -1)
         return after
 
+    def refresh(self, ids: Ints, core: NDArray[np.float32]) -> None:
+        """Replace the recurrent states [K, C] of the items that are still held."""
+        if not self.linked:
+            raise ValueError(
+                "recurrent states can be refreshed only in a replay that is built with linked=True"
+            )
+        places, held = self.locate(ids)
+        if core.shape != (len(places), self.core.shape[1]):
+            raise ValueError(f"core must be {(len(places), self.core.shape[1])}, got {core.shape}")
+        if not np.isfinite(core).all():
+            raise ValueError(
+                "core must be finite, got NaN or infinity: look for NaN in the network's weights"
+            )
+        self.core[places[held]] = core[held]
+
     @property
     def nbytes(self) -> int:
         """Bytes of the index, without the recurrent states."""

@@ -9,8 +9,7 @@ Write one row for each stream, sample a batch, send priorities back::
     batch = replay.sample(64, rng, beta=0.6)
     replay.update_priorities(batch.ids, priorities)
 
-It is a library of its own: it needs numpy and a compiler of array code, and knows nothing of networks,
-environments or training.
+It knows nothing of networks, environments or training.
 """
 
 from __future__ import annotations
@@ -23,18 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay import kernels
+from r2d2.replay.checks import check_priorities, check_rows, check_sizes, check_streams
 from r2d2.replay.draw import Draw
 from r2d2.replay.items import ItemTable
 from r2d2.replay.removers import Remover
 from r2d2.replay.selectors import Selector
 from r2d2.replay.sequencer import Sequencer
 from r2d2.replay.storage import Storage
-from r2d2.replay.weights import HasMinimum, Normalise, check_normalise, importance_weights
+from r2d2.replay.weights import Normalise, check_normalise, weights_of
 from r2d2.types import Batch, Column
 
 Ints = NDArray[np.int64]
-
-HIGHEST = 1e30  # priority; ours: sums over any number of items stay far from the end of float64
 
 SPARE = 1.25  # blocks for each one that `steps` needs: those at an episode's ends are not full; ours
 
@@ -67,24 +65,7 @@ class Replay:
         normalise: Normalise = "batch",
         folder: Path | None = None,
     ) -> None:
-        if block < 1:
-            raise ValueError(f"block must be at least 1 step, got {block}")
-        if steps < sequencer.rows:
-            raise ValueError(
-                f"steps must be at least the {sequencer.rows} rows of one item "
-                f"(context + burn_in + unroll + n_step), got {steps}"
-            )
-        at_once = streams * sequencer.items_at_once
-        if capacity < at_once:
-            raise ValueError(
-                f"capacity must be at least {at_once} items, as many as one write can finish "
-                f"(streams * items under construction), got {capacity}"
-            )
-        widest = max((column.context for column in columns.values()), default=0)
-        if widest != sequencer.context:
-            raise ValueError(
-                f"the sequencer's context must be the columns' widest, {widest}, got {sequencer.context}"
-            )
+        check_sizes(columns, sequencer, streams=streams, capacity=capacity, steps=steps, block=block)
         check_normalise(normalise, selector)
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -104,15 +85,15 @@ class Replay:
         self.items = ItemTable(capacity, core_size, streams=streams, linked=linked, folder=folder)
         self._most_rows = (full + writing) * block
         self._all_streams = np.arange(streams)
-        self._new = np.empty((at_once, 9), np.int64)  # items of one write, see `kernels.step`
+        self._new = np.empty(
+            (streams * sequencer.items_at_once, 9), np.int64
+        )  # items of one write, see `kernels.step`
         self._no_core = np.zeros((streams, core_size), np.float32)
         self.steps_written = 0
         self.late_updates = 0  # priorities that arrived after their item was given up
 
     def __len__(self) -> int:
         return len(self.items)
-
-    # -- write -----------------------------------------------------------------------------------------
 
     def write(
         self,
@@ -149,20 +130,8 @@ class Replay:
         streams: Ints | None,
         core: NDArray[np.float32] | None,
     ) -> tuple[Ints, NDArray[np.float32]]:
-        if streams is None:
-            streams = self._all_streams
-        else:
-            streams = np.asarray(streams, np.int64)
-            if len(streams) and (streams.min() < 0 or streams.max() >= self.streams):
-                raise ValueError(f"streams must be in [0, {self.streams}), got {streams}")
-            if len(np.unique(streams)) != len(streams):
-                raise ValueError(f"streams must all be different within one write, got {streams}")
-        if last.shape != streams.shape or last.dtype != np.bool_:
-            raise ValueError(f"last must be bool [{len(streams)}], got {last.dtype} {last.shape}")
-        if values.keys() != self.columns.keys():
-            raise ValueError(f"values must have the columns {sorted(self.columns)}, got {sorted(values)}")
-        for name, column in self.columns.items():
-            column.check(name, values[name], streams)
+        streams = self._all_streams if streams is None else check_streams(streams, self.streams)
+        check_rows(self.columns, values, last, streams)
         if core is None:
             core = self._no_core[: len(streams)]
         if core.shape != (len(streams), self.items.core.shape[1]):
@@ -216,8 +185,6 @@ class Replay:
         """Give up all items; streams go on, and their ids never come back."""
         self._remove(self.remover.pop(len(self)))
 
-    # -- read ------------------------------------------------------------------------------------------
-
     def sample(
         self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None
     ) -> Batch:
@@ -237,13 +204,7 @@ class Replay:
         if len(self) == 0:
             raise ValueError("the replay holds no finished item yet: write more steps before sampling")
         places, probability = self.selector.sample(n, rng)
-        if beta == 0.0:
-            weight = np.ones(n, np.float32)
-        else:
-            smallest = None
-            if self.normalise == "buffer" and isinstance(self.selector, HasMinimum):
-                smallest = self.selector.min_probability()
-            weight = importance_weights(probability, len(self), beta, smallest)
+        weight = weights_of(self.selector, probability, beta, self.normalise)
         return self._read(places, probability, weight, out, list(self.columns))
 
     def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
@@ -252,22 +213,15 @@ class Replay:
         if not held.all():
             raise KeyError(f"item {int(ids[~held][0])} was given up: read items while they are held")
         unknown, ones = np.full(len(places), np.nan), np.ones(len(places), np.float32)
-        chosen = list(self.columns) if names is None else names
-        return self._read(places, unknown, ones, None, chosen).result()
+        return self._read(places, unknown, ones, None, names or list(self.columns)).result()
 
-    def _read(
-        self,
-        places: Ints,
-        probability: NDArray[np.float64],
-        weight: NDArray[np.float32],
-        out: Batch | None,
-        names: list[str],
-    ) -> Draw:
+    def _read(self, places: Ints, probability: NDArray[np.float64], weight: NDArray[np.float32],
+              out: Batch | None, names: list[str]) -> Draw:  # fmt: skip
         sequencer, storage = self.sequencer, self.storage
         found = self.items.windows(places, storage, sequencer)
         if out is None:
             columns, records = storage.allocate(names, found.rows.shape, sequencer.context)
-        elif out.records is None or out.records.shape != found.rows.shape:
+        elif out.records is None or out.records.shape != found.rows.shape or out.columns.keys() != set(names):
             raise ValueError(f"out must be a batch of {len(places)} items that this replay drew before")
         else:
             columns, records = dict(out.columns), out.records
@@ -278,8 +232,6 @@ class Replay:
             probability, weight, records,
         )  # fmt: skip
         return Draw(batch, jobs)
-
-    # -- priorities ------------------------------------------------------------------------------------
 
     def update_priorities(self, ids: Ints, priorities: NDArray, *, initial: bool = False) -> None:
         """Set priorities [K] by id. Items given up since are counted in `late_updates` and ignored.
@@ -294,20 +246,10 @@ class Replay:
         if not initial:
             self._remove(self.remover.updated(len(places)))
 
-    def locate_priorities(
-        self, ids: Ints, priorities: NDArray
-    ) -> tuple[Ints, NDArray[np.bool_], NDArray[np.float64]]:
+    def locate_priorities(self, ids: Ints, priorities: NDArray
+                          ) -> tuple[Ints, NDArray[np.bool_], NDArray[np.float64]]:  # fmt: skip
         """What an update of these priorities needs, or the ValueError that it would raise; nothing is changed."""
-        ids = np.asarray(ids, np.int64)
-        priorities = np.asarray(priorities, np.float64)
-        if ids.shape != priorities.shape or ids.ndim != 1:
-            raise ValueError(f"ids and priorities must be [K] alike, got {ids.shape} and {priorities.shape}")
-        fine = (priorities >= 0) & (priorities <= HIGHEST)  # false for NaN as well
-        if not fine.all():
-            raise ValueError(
-                f"priorities must be finite and >= 0, got {priorities[~fine][0]} for item {int(ids[~fine][0])}: "
-                f"look for NaN in the loss (at most {HIGHEST:g} is taken); no priority was changed"
-            )
+        ids, priorities = check_priorities(ids, priorities)
         return *self.items.locate(ids), priorities
 
     def priorities(self) -> NDArray[np.float64]:
@@ -318,8 +260,6 @@ class Replay:
         """Which of these items [K] have not been given up."""
         return self.items.locate(np.asarray(ids, np.int64))[1]
 
-    # -- recurrent states ------------------------------------------------------------------------------
-
     def successors(self, ids: Ints) -> Ints:
         """The ids [K] of the next items of the same episodes; -1 where none is held (needs `linked`)."""
         return self.items.successors(np.asarray(ids, np.int64))
@@ -329,34 +269,23 @@ class Replay:
 
         Items given up since are ignored. Nothing changes when an argument is refused.
         """
-        if not self.items.linked:
-            raise ValueError(
-                "recurrent states can be refreshed only in a replay that is built with linked=True"
-            )
-        places, held = self.items.locate(np.asarray(ids, np.int64))
-        if core.shape != (len(places), self.items.core.shape[1]):
-            raise ValueError(f"core must be {(len(places), self.items.core.shape[1])}, got {core.shape}")
-        if not np.isfinite(core).all():
-            raise ValueError(
-                "core must be finite, got NaN or infinity: look for NaN in the network's weights"
-            )
-        self.items.core[places[held]] = core[held]
-
-    # -- state -----------------------------------------------------------------------------------------
+        self.items.refresh(np.asarray(ids, np.int64), core)
 
     @property
     def nbytes(self) -> int:
         """Bytes held now: steps, items and index."""
-        index = self.items.nbytes + self.selector.nbytes + self.remover.nbytes + self.storage.index_nbytes
-        return index + self.items.core.nbytes + sum(self.storage.nbytes.values())
+        return self._index_nbytes + self.items.core.nbytes + sum(self.storage.nbytes.values())
+
+    @property
+    def _index_nbytes(self) -> int:
+        return self.items.nbytes + self.selector.nbytes + self.remover.nbytes + self.storage.index_nbytes
 
     @property
     def step_nbytes(self) -> dict[str, float]:
         """Bytes that a step takes now, by column, with its share of recurrent states and index."""
         steps = max(1, self.storage.rows)
         state = len(self) * self.items.core.shape[1] * 4 / steps
-        index = self.items.nbytes + self.selector.nbytes + self.remover.nbytes + self.storage.index_nbytes
-        share = index / max(1, self._most_rows)  # allocated for all the steps that there will be
+        share = self._index_nbytes / self._most_rows  # allocated for all the steps that there will be
         return self.storage.row_nbytes | {"core state": state, "index": share}
 
     def state_dict(self) -> dict[str, Any]:

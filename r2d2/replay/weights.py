@@ -7,6 +7,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.replay.selectors import Selector
+
 Normalise = Literal["batch", "buffer"]
 
 
@@ -34,6 +36,18 @@ def importance_weights(
     scaled = (items * probability) ** -beta
     largest = scaled.max() if smallest is None else (items * smallest) ** -beta
     return (scaled / largest).astype(np.float32)
+
+
+def weights_of(
+    selector: Selector, probability: NDArray[np.float64], beta: float, normalise: Normalise
+) -> NDArray[np.float32]:
+    """Importance weights of items that this selector drew with these probabilities."""
+    if beta == 0.0:
+        return np.ones(len(probability), np.float32)
+    smallest = None
+    if normalise == "buffer" and isinstance(selector, HasMinimum):
+        smallest = selector.min_probability()
+    return importance_weights(probability, len(selector), beta, smallest)
 
 
 def check_normalise(normalise: Normalise, selector: object) -> None:
