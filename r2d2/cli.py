@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ import tyro
 from r2d2.checkpoint import CheckpointError
 from r2d2.config import Config
 from r2d2.dataset_files import DatasetError
-from r2d2.presets import PRESETS
+from r2d2.presets import ABLATIONS, PRESETS, preset
 
 USAGE = """usage: r2d2 COMMAND ...
 
   train [PRESET] [--env ID] [--seed S] [--run-dir DIR] [--dry-run] [--any.config.field VALUE]
-      train; presets: {presets} (without one, picked by hardware)
+      train; presets: {presets} (without one, picked by hardware),
+      each with changes, as in r2d2-small+gru+n3:
+        {ablations}
   resume RUN_DIR [--steps N] [--checkpoint PATH] [--track MODE]
       go on exactly where a run stopped
   evaluate RUN_DIR [--episodes N] [--video] [--memory K ...] [--seed S] [--checkpoint PATH]
@@ -88,7 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
         "train": train, "resume": resume, "evaluate": evaluate, "replay": replay,
     }  # fmt: skip
     if not args or args[0] in ("-h", "--help"):
-        print(USAGE.format(presets=", ".join(PRESETS)))
+        ablations = textwrap.fill(", ".join(ABLATIONS), 90, subsequent_indent=" " * 8, break_on_hyphens=False)
+        print(USAGE.format(presets=", ".join(PRESETS), ablations=ablations))
         return 0 if args else 2
     if args[0] not in commands:
         print(f"r2d2: unknown command {args[0]!r}: {known(args[0], commands)}", file=sys.stderr)
@@ -118,11 +122,10 @@ def train(args: list[str]) -> int:
     """`r2d2 train`."""
     if args and not args[0].startswith("-"):
         preset, why, args = args[0], "", args[1:]
-        if preset not in PRESETS:
-            raise UserError(f"unknown preset {preset!r}: {known(preset, PRESETS)}")
     else:
         preset, why = pick_preset()
-    parsed = tyro.cli(Train, args=shorten(args), default=Train(PRESETS[preset]), prog=f"r2d2 train {preset}")
+    default = Train(named_preset(preset))
+    parsed = tyro.cli(Train, args=shorten(args), default=default, prog=f"r2d2 train {preset}")
     config = parsed.config
     run_dir = parsed.run_dir or default_run_dir(config, preset)
     if run_dir.exists() and any(run_dir.iterdir()):
@@ -137,6 +140,17 @@ def train(args: list[str]) -> int:
     if parsed.dry_run:
         return run_folder.size_report(config)
     return run_folder.start(config, run_dir, preset=preset)
+
+
+def named_preset(name: str) -> Config:
+    """The preset of a name as `r2d2-small+gru`, or what may have been meant."""
+    base, *changes = name.split("+")
+    if base not in PRESETS:
+        raise UserError(f"unknown preset {base!r}: {known(base, PRESETS)}")
+    for change in changes:
+        if change not in ABLATIONS:
+            raise UserError(f"unknown change {change!r} of a preset: {known(change, ABLATIONS)}")
+    return preset(name)
 
 
 def resume(args: list[str]) -> int:
