@@ -129,6 +129,7 @@ class Setup:
     episodes: tuple[Ending, ...] = EPISODES
     life_loss: Literal["none", "reset", "roll"] = "none"
     epsilon: float = 0.4
+    linked: bool = False
 
     @property
     def pixels(self) -> bool:
@@ -169,6 +170,7 @@ class Setup:
             steps=self.steps,
             block=self.block,
             core_size=self.network().core_size,
+            linked=self.linked,
         )
 
     def actor(self, network: QNetwork, seed: int = 0) -> Actor:
@@ -197,6 +199,7 @@ class Setup:
             burn_in=self.burn_in,
             unroll=self.unroll,
             n_step=self.n_step,
+            period=self.period,
             **(arguments | changes),
         )
 
