@@ -61,16 +61,9 @@ class Column:
         """Raise ValueError if values [K, ...] of these streams [K] would not be stored as they are."""
         if values.shape != (len(streams), *self.shape):
             raise ValueError(f"{name} must have shape {(len(streams), *self.shape)}, got {values.shape}")
-        if values.dtype == self.numpy_dtype:
-            if values.dtype.kind != "f":
-                return
-            flat = values.ravel()
-            with np.errstate(over="ignore"):
-                if math.isfinite(np.dot(flat, flat)):  # a sum of squares is finite only if all of them are
-                    return
         if not np.can_cast(values.dtype, self.dtype, "same_kind"):
             raise ValueError(f"{name} must be {self.dtype}, got {values.dtype}: convert it first")
-        if values.dtype.kind not in "fiu":
+        if values.dtype.kind not in "fiu" or (values.dtype.kind != "f" and values.dtype == self.numpy_dtype):
             return
         limits = np.finfo(self.dtype) if np.dtype(self.dtype).kind == "f" else np.iinfo(self.dtype)
         fits = (values >= limits.min) & (values <= limits.max)  # false for NaN and infinity too

@@ -22,6 +22,15 @@ ITEM = np.dtype(
 
 
 @njit(cache=True, nogil=True)
+def finite(values):
+    """Whether no value is NaN or infinite."""
+    for i in range(len(values)):  # noqa: SIM110 (the compiler knows no generators)
+        if not np.isfinite(values[i]):
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
 def append(streams, last, block, lead, aligned, store, at, rows, full):
     """Give one row to each stream: `at` is where it is stored, `rows` its number in the stream, `full`
     whether it is the last of its block."""

@@ -133,7 +133,7 @@ class Replay:
         streams = self._all_streams if streams is None else check_streams(streams, self.streams)
         check_rows(self.columns, values, last, streams)
         if core is None:
-            core = self._no_core[: len(streams)]
+            core = self._no_core if len(streams) == self.streams else self._no_core[: len(streams)]
         if core.shape != (len(streams), self.items.core.shape[1]):
             raise ValueError(
                 f"core must have shape {(len(streams), self.items.core.shape[1])}, got {core.shape}"

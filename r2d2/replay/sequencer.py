@@ -59,6 +59,10 @@ class Sequencer:
         self._episode_row = np.zeros(streams, np.int64)
         self._next_item = np.zeros(streams, np.int64)
         self._pending = np.zeros((streams, self.items_at_once, core_size), np.float32)
+        # As `r2d2.replay.kernels` takes them: each stream's row and next item in its episode, and the states of
+        # items under construction.
+        self.arrays = (self._episode_row, self._next_item, self._pending)
+        self.sizes = (burn_in, unroll, n_step, period, context)
 
     @property
     def rows(self) -> int:
@@ -69,16 +73,6 @@ class Sequencer:
     def window(self) -> int:
         """The most rows of a stream that items under construction can need."""
         return self.rows + self.period
-
-    @property
-    def sizes(self) -> tuple[int, int, int, int, int]:
-        """As `r2d2.replay.kernels` takes them."""
-        return self.burn_in, self.unroll, self.n_step, self.period, self.context
-
-    @property
-    def arrays(self) -> tuple[NDArray, NDArray, NDArray]:
-        """Row and next item of each stream's episode, and states of items under construction, for the kernels."""
-        return self._episode_row, self._next_item, self._pending
 
     def check(self, streams: Ints, last: NDArray[np.bool_], core: NDArray[np.float32]) -> None:
         """Refuse a final row where no action came before it, and a recurrent state [K, C] that is to be kept but

@@ -76,12 +76,8 @@ class Storage:
         self.recent = np.zeros((streams, window // block + 3), np.int32)  # slots by block number, a ring
         self._free = np.arange(slots, dtype=np.int32)[::-1].copy()
         self._counters = np.array([slots, 0, 0], np.int64)
-        self._arrays = (*(getattr(self, name) for name in (*_SLOTS, *_STREAMS)), self._free, self._counters)
-
-    @property
-    def arrays(self) -> tuple[NDArray, ...]:
-        """The bookkeeping as `r2d2.replay.kernels` takes it."""
-        return self._arrays
+        # As `r2d2.replay.kernels` takes them.
+        self.arrays = (*(getattr(self, name) for name in (*_SLOTS, *_STREAMS)), self._free, self._counters)
 
     @property
     def free_blocks(self) -> int:
