@@ -7,6 +7,7 @@ state, through its burn-in, the Q values are computed again and must equal those
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from helpers import Ending, Setup, items_of, play, recompute, select
 from r2d2.agent.actor import initial_priorities
 from r2d2.agent.losses import sequence_priority
 from r2d2.agent.networks import QNetwork
+from r2d2.replay import Replay
 from r2d2.types import Batch, Rows
 
 TOLERANCE = 1e-5
@@ -40,6 +42,9 @@ SETUPS = {
     "life loss ignored": Setup(life_loss="none", burn_in=3),
     "life loss cuts the bootstrap": Setup(life_loss="roll", burn_in=3),
     "life loss ends the episode": Setup(life_loss="reset", burn_in=3),
+    "refreshed": Setup(linked=True),
+    "refreshed, no burn-in": Setup(linked=True, burn_in=0, core="gru"),
+    "refreshed, burn-in longer than the period": Setup(linked=True, burn_in=7, codec="lz4"),
     "raw frames": Setup(**FRAMES),  # type: ignore[arg-type]
     "lz4 frames": Setup(**FRAMES, codec="lz4", burn_in=7, block=4),  # type: ignore[arg-type]
     "zstd frames, gru": Setup(**FRAMES, codec="zstd", core="gru", burn_in=3),  # type: ignore[arg-type]
@@ -92,6 +97,15 @@ def kinds(batch: Batch, setup: Setup) -> Counter[str]:
     )
 
 
+def refresh(network: QNetwork, replay: Replay, batch: Batch, setup: Setup) -> int:
+    """Writes the learner's states over those of the batch's successors; returns how many there are."""
+    found = setup.learner(network, initial_state="refreshed").update(batch).refreshed
+    assert found is not None
+    after = replay.successors(batch.ids)
+    replay.refresh(after[after >= 0], found[after >= 0])
+    return int((after >= 0).sum())
+
+
 def played_checks(setup: Setup, *, steps: int, cut_every: int = 0) -> Counter[str]:
     """Plays, and checks samples on the way; returns which kinds of items were seen."""
     network = setup.network()
@@ -102,6 +116,9 @@ def played_checks(setup: Setup, *, steps: int, cut_every: int = 0) -> Counter[st
     for step, ids in enumerate(play(actor, replay, steps, cut_every=cut_every), 1):
         given += len(ids)
         if step % (steps // 4) == 0:
+            if setup.linked:
+                frozen = copy.deepcopy(network)  # the update moves its weights after the states are found
+                seen["refreshed"] += refresh(frozen, replay, replay.sample(60, rng), setup)
             batch = replay.sample(24, rng)
             check_rows(network, batch, setup)
             check_learner(network, batch, setup)
@@ -121,6 +138,7 @@ def test_the_learner_sees_what_the_actor_saw(setup: Setup) -> None:
     assert seen["last"] > 0 or setup.unroll == 1
     assert seen["middle"] > 0
     assert seen["one_step"] > 0
+    assert (seen["refreshed"] > 20) is setup.linked
 
 
 @pytest.mark.parametrize("life_loss", ["none", "roll", "reset"])

@@ -78,6 +78,26 @@ def test_errors_loss_and_priorities_equal_the_reference(setup: Setup) -> None:
     np.testing.assert_allclose(update.priorities, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_loss_and_priority_are_those_that_were_asked_for() -> None:
+    """Huber and LAP from the same errors, of which some are beyond 1 and some are not."""
+    setup = Setup()
+    _, batch = case(setup)
+    columns = dict(batch.columns) | {"reward": batch.columns["reward"] * np.float32(0.4)}
+    batch = dataclasses.replace(batch, columns=columns)
+    learner = setup.learner(setup.network(1), loss="huber", priority="lap")
+    error, _, mask = learner.errors(batch)[:3]
+    update = learner.update(batch)
+    size = error.detach().abs()
+    assert 0.2 < ((size > 1) * mask).sum() / mask.sum() < 0.9
+    each = torch.where(size < 1, size.square() / 2, size - 0.5) * mask
+    assert update.metrics["loss"] == pytest.approx(
+        float((each.sum(0) * torch.from_numpy(batch.weight)).mean()), rel=1e-5
+    )
+    clipped = size.clamp_min(1.0) * mask
+    expected = 0.7 * clipped.amax(0) + 0.3 * clipped.sum(0) / mask.sum(0)
+    np.testing.assert_allclose(update.priorities, expected, rtol=1e-5)
+
+
 def gradients(learner: Learner, batch: Batch) -> list[Tensor]:
     error, _, mask = learner.errors(batch)[:3]
     loss = ((0.5 * error.square() * mask).sum(0) * torch.from_numpy(batch.weight)).mean()

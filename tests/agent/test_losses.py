@@ -11,7 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from r2d2.agent.losses import EPSILON, length_mask, n_step_targets, rescale, sequence_priority, unrescale
+from r2d2.agent.losses import (
+    EPSILON,
+    delta_q,
+    huber,
+    lap_priority,
+    length_mask,
+    n_step_targets,
+    rescale,
+    sequence_priority,
+    squared,
+    unrescale,
+)
 
 RANGE = torch.cat([torch.logspace(-3, 6, 20_001, dtype=torch.float64), torch.arange(1.0, 2000).double()])
 
@@ -175,3 +186,45 @@ def test_sequence_priority_by_hand(errors: list[float], padding: list[float], et
 def test_length_mask() -> None:
     mask = length_mask(torch.tensor([1, 3, 4]), 4)
     assert mask.T.tolist() == [[1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+
+
+def test_the_expected_gradient_under_lap_is_that_of_a_uniform_loss() -> None:
+    """Fujimoto et al. (2020): with P ~ max(|d|, 1)^alpha and Huber's loss every step's expected gradient is d up
+    to 1 and sign(d) |d|^alpha beyond, over one constant for all; P from |d| alone would not do."""
+    alpha = 0.6
+    error = torch.tensor([-8.0, -1.5, -0.3, 0.01, 0.9, 2.0, 30.0], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(huber(error).sum(), error)
+    steps = error.detach().unsqueeze(0)
+    priority = lap_priority(steps, torch.ones_like(steps), 0.9)  # one-step items [1, B]
+    expected = priority**alpha * gradient
+    size = error.detach().abs()
+    torch.testing.assert_close(expected, error.detach().sign() * torch.where(size <= 1, size, size**alpha))
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=6), st.floats(0, 1), st.integers(0, 3))
+def test_lap_priority_equals_the_twin_and_padding_is_not_in_it(
+    errors: list[float], eta: float, padding: int
+) -> None:
+    error = torch.tensor([*errors, *[99.0] * padding], dtype=torch.float64).unsqueeze(1)
+    mask = torch.tensor([1.0] * len(errors) + [0.0] * padding, dtype=torch.float64).unsqueeze(1)
+    sizes = [max(abs(x), 1.0) for x in errors]
+    expected = eta * max(sizes) + (1 - eta) * sum(sizes) / len(sizes)
+    assert lap_priority(error, mask, eta).item() == pytest.approx(expected)
+    assert lap_priority(error, mask, eta).item() >= 1 - 1e-12
+
+
+def test_huber_is_torchs_and_squared_is_half_the_square() -> None:
+    error = torch.linspace(-4, 4, 81, dtype=torch.float64)
+    torch.testing.assert_close(
+        huber(error), torch.nn.functional.huber_loss(error, torch.zeros_like(error), reduction="none")
+    )
+    torch.testing.assert_close(
+        squared(error), 0.5 * torch.nn.functional.mse_loss(error, 0 * error, reduction="none")
+    )
+
+
+def test_delta_q_does_not_depend_on_the_scale_of_q_and_is_relative_to_the_state_used() -> None:
+    used, true = torch.tensor([[1.0, -4.0], [-3.0, -2.0]]), torch.tensor([[4.0, 0.0], [-3.0, -2.0]])
+    torch.testing.assert_close(delta_q(used, true), torch.tensor([5.0, 0.0]))
+    torch.testing.assert_close(delta_q(7 * used, 7 * true), delta_q(used, true))
+    torch.testing.assert_close(delta_q(true, used), torch.tensor([1.25, 0.0]))

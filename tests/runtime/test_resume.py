@@ -27,6 +27,7 @@ CASES: dict[str, dict[str, Any]] = {
         "replay__selector": "rank", "replay__newest": 1, "replay__long_term": 0.25, "replay__remover": "soft",
         "replay__beta_steps": 400, "learner__batch": 8,
     },
+    "refreshed": {"replay__initial_state": "refreshed", "replay__ratio": 12.0, "run__probe_items": 9},
     "pong": {key.replace(".", "__"): value for key, value in PONG.items()},
 }  # fmt: skip
 
@@ -52,6 +53,9 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(case: str, tmp_pat
     assert lines(resumed) == lines(tmp_path / "whole")
     assert differences(state(resumed), state(tmp_path / "whole")) == []
     assert state(resumed)["learner"]["updates"] > half["learner"]["updates"] + 3
+    if case == "refreshed":
+        measured = [line["env_steps"] for line in lines(resumed) if "delta_q/first" in line]
+        assert min(measured) < half["actor"]["steps"] < max(measured)
 
 
 PARTS = [
@@ -59,7 +63,7 @@ PARTS = [
     "learner/optimiser", "learner/updates", "limiter/inserted", "limiter/trained", "meter", "recent",
     "counters/saves", "counters/vector_steps", "counters/next_log", "counters/next_save",
     "replay/storage", "replay/selector/values", "replay/selector/max_priority",
-    "replay/items", "replay/items/core", "replay/steps_written",
+    "replay/items", "replay/items/core", "replay/steps_written", "ages", "probe",
 ]  # fmt: skip
 
 

@@ -1,0 +1,43 @@
+"""Laws of ages: they are counted from each item's own beginning, and never for another item in its place."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from r2d2.runtime.ages import Ages
+
+
+def test_age_and_lag_are_those_of_a_plain_dictionary() -> None:
+    """Over items that come, are replaced and are drawn with repetition, saved and loaded on the way."""
+    rng = np.random.default_rng(0)
+    capacity, ages = 10, Ages(10)
+    generation = np.zeros(capacity, np.int64)
+    inserted: dict[int, tuple[int, int]] = {}
+    updates = acted = 0
+    for turn in range(200):
+        places = rng.choice(capacity, 2, replace=False)
+        generation[places] += 1
+        ids = generation[places] * capacity + places
+        ages.insert(ids, updates=updates, actor_updates=acted)
+        inserted |= dict.fromkeys(ids.tolist(), (updates, acted))
+        if turn == 100:
+            ages, before = Ages(capacity), ages
+            ages.load_state_dict(before.state_dict())
+        updates += int(rng.integers(3))
+        if turn % 7 == 0:
+            acted = updates
+        drawn = rng.choice(ids, 4)
+        found = ages.of(drawn, updates)
+        assert found["age/mean"] == np.mean([updates - inserted[i][0] for i in drawn.tolist()])
+        assert found["lag/mean"] == np.mean([updates - inserted[i][1] for i in drawn.tolist()])
+        assert found["lag/mean"] >= found["age/mean"]
+
+
+def test_an_item_whose_place_was_taken_is_left_out() -> None:
+    ages = Ages(4)
+    ages.insert(np.array([1, 2]), updates=10, actor_updates=8)
+    ages.insert(np.array([1 + 4]), updates=30, actor_updates=28)
+    assert ages.of(np.array([1, 2]), 40) == {"age/mean": 30.0, "lag/mean": 32.0}
+    assert math.isnan(ages.of(np.array([1]), 40)["age/mean"])
