@@ -171,10 +171,10 @@ def q_of(
 def test_the_probe_keeps_every_so_many_th_item_the_newest_of_them() -> None:
     setup = Setup()
     network = setup.network(0)
-    every, probe = (probed(setup, network, items=n, stride=s)[1] for n, s in ((1000, 1), (7, 5)))
+    every, probe = (probed(setup, network, items=n, stride=s)[1] for n, s in ((1000, 1), (10, 5)))
     ids = every.ids[every.ids >= 0]
-    assert len(ids) > 2 * 35
-    assert sorted(probe.ids) == sorted(ids[::5][-7:])
+    assert len(ids) > 60
+    assert sorted(probe.ids) == sorted(ids[::5][-10:])
     assert every.offered == probe.offered == len(ids)
 
 
