@@ -29,7 +29,9 @@ def test_an_ablation_changes_the_fields_it_names(base: str, name: str) -> None:
 
 def test_every_ablation_changes_one_of_the_presets() -> None:
     for name in ABLATIONS:
-        assert any(preset(f"{base}+{name}") != PRESETS[base] for base in ("r2d2", "r2d2-small", "memory")), name
+        assert any(preset(f"{base}+{name}") != PRESETS[base] for base in ("r2d2", "r2d2-small", "memory")), (
+            name
+        )
 
 
 def test_changes_are_made_in_turn() -> None:
