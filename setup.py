@@ -24,6 +24,9 @@ setup(
     ],
     extras_require={
         "atari": ATARI,
+        "minigrid": ["minigrid>=3.0"],
+        "popgym": ["popgym[navigation]>=1.0.6"],
+        "vizdoom": ["vizdoom>=1.3"],  # earlier ones call a timeout a termination
         "video": VIDEO,
         "report": ["matplotlib>=3.8"],
         "dev": [

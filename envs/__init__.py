@@ -3,10 +3,27 @@
 Importing the package registers its own tasks with gymnasium.
 """
 
+from typing import Any
+
 import gymnasium as gym
 
-gym.register(
-    id="Recall-v0",
-    entry_point="envs.memory:RecallEnv",
-    vector_entry_point="envs.memory:RecallVectorEnv",
+from envs.memory.cartpole import MaskedCartPole
+from envs.memory.recall import Recall, Repeat
+from envs.memory.task import MakeTask
+from envs.memory.tmaze import TMaze
+
+_TASKS: tuple[tuple[str, MakeTask, dict[str, Any]], ...] = (  # type: ignore[assignment]
+    ("Recall-v0", Recall, {}),
+    ("Copy-v0", Recall, {"length": 8, "delay": 4, "noise": 0.0}),
+    ("Repeat-v0", Repeat, {}),
+    ("TMaze-v0", TMaze, {}),
+    ("MaskedCartPole-v0", MaskedCartPole, {}),
 )
+
+for _id, _task, _defaults in _TASKS:
+    gym.register(
+        id=_id,
+        entry_point="envs.memory.task:TaskEnv",
+        vector_entry_point="envs.memory.task:TaskVectorEnv",
+        kwargs={"task": _task, **_defaults},
+    )

@@ -90,7 +90,7 @@ def atari_protocol(name: str, options: dict[str, Any]) -> AtariProtocol:
         if key not in fields:
             close = get_close_matches(key, fields, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise EnvError(f"options of an Atari game must be among {fields}, got {key!r}{hint}")
+            raise EnvError(f"options of an Atari game must be 'flicker' or among {fields}, got {key!r}{hint}")
     return dataclasses.replace(PROTOCOLS[name], **options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,13 +13,19 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
 from envs.atari import ATARI_57, AtariSingle, AtariVector, atari_protocol
+from envs.extras import Extra, extra_of
+from envs.flicker import flickering
 from envs.gym_vector import GymVector
 from envs.vector import Checked, EnvError, RecordableEnv, StepResult, VectorEnv
 
 ACCEPTED = (
-    "accepted are Atari games ('ALE/Pong-v5'), our own tasks ('Recall-v0') and any registered gymnasium id "
-    "with discrete actions and an array as observation ('CartPole-v1'; 'package:Task-v0' imports the package)"
+    "accepted are Atari games ('ALE/Pong-v5'), our own tasks ('Recall-v0'), MiniGrid, POPGym and ViZDoom ids "
+    "('MiniGrid-MemoryS7-v0') and any registered gymnasium id with discrete actions and an array as "
+    "observation ('CartPole-v1'; 'package:Task-v0' imports the package)"
 )
+
+# How gymnasium calls a task that brings its own vector environment.
+VECTOR: Any = {"vectorization_mode": "vector_entry_point"}
 
 
 def make(
@@ -32,24 +39,25 @@ def make(
 ) -> VectorEnv:
     """Builds num_envs slots of an environment, checked at every step.
 
-    `protocol` ('paper' or 'machado'), `frame_size` (pixels a side) and `threads` (0: ALE chooses) concern
-    Atari alone and are ignored elsewhere. `options` overrides fields of the Atari protocol
+    `protocol` ('paper' or 'machado') and `threads` (0: ALE chooses) concern Atari alone, `frame_size` (pixels
+    a side) Atari and ViZDoom; they are ignored elsewhere. `options` overrides fields of the Atari protocol
     ({'max_frames': 400}), or goes to the environment's constructor ({'delay': 10}; 'max_episode_steps' too).
+    The option 'flicker' is every environment's: the probability that an observation is blanked.
     Raises EnvError, with what would work, for anything that cannot be built.
     """
     _at_least("num_envs", num_envs, 1)
     _at_least("threads", threads, 0)
-    chosen = {} if options is None else options
+    chosen, flicker = _without_flicker(options)
+    env: VectorEnv
     if env_id.startswith("ALE/"):
         rules = atari_protocol(protocol, chosen)
-        return Checked(
-            AtariVector(env_id, num_envs, protocol=rules, frame_size=frame_size, threads=threads, rgb=False)
-        )
-    spec = _registered(env_id)
-    if _is_ours(spec):
-        ours = _constructed(env_id, chosen, num_envs)
-        return Checked(GymVector(ours, env_id, ours.max_episode_steps))
-    return Checked(_sync(spec, env_id, num_envs, chosen))
+        env = AtariVector(env_id, num_envs, protocol=rules, frame_size=frame_size, threads=threads, rgb=False)
+    elif _is_ours(env_id):
+        ours = _constructed(env_id, chosen, lambda: gym.make_vec(env_id, num_envs, **VECTOR, **chosen))
+        env = GymVector(ours, env_id, ours.max_episode_steps)
+    else:
+        env = _sync(env_id, num_envs, chosen, frame_size)
+    return Checked(flickering(env, flicker))
 
 
 def make_single(
@@ -62,15 +70,15 @@ def make_single(
     """Builds one slot that can be filmed with `rgb_frame()`; otherwise it is `make(env_id, 1, ...)`.
 
     With the same seed and actions its observations equal the vector's, bit for bit. On Atari it runs two
-    emulators, so it is half as fast.
+    emulators, so it is half as fast. A film does not flicker.
     """
-    chosen = {} if options is None else options
+    chosen, flicker = _without_flicker(options)
     env: AtariSingle | GymVector
     if env_id.startswith("ALE/"):
         env = AtariSingle(env_id, protocol=atari_protocol(protocol, chosen), frame_size=frame_size)
     else:
-        env = _sync(_registered(env_id), env_id, 1, chosen | {"render_mode": "rgb_array"})
-    return Recordable(env)
+        env = _sync(env_id, 1, chosen | {"render_mode": "rgb_array"}, frame_size)
+    return Recordable(env, flicker)
 
 
 class Recordable:
@@ -78,8 +86,8 @@ class Recordable:
 
     num_envs = 1
 
-    def __init__(self, env: RecordableEnv) -> None:
-        self._checked = Checked(env)
+    def __init__(self, env: RecordableEnv, flicker: float) -> None:
+        self._checked = Checked(flickering(env, flicker))
         self._camera = env
         self.spec = env.spec
 
@@ -136,30 +144,40 @@ def _close_ids(env_id: str) -> list[str]:
     return sorted((key for key in ids if names[key] in close), key=lambda key: close.index(names[key]))[:3]
 
 
-def _is_ours(spec: gym.envs.registration.EnvSpec) -> bool:
-    return str(spec.vector_entry_point).startswith("envs.")
+def _is_ours(env_id: str) -> bool:
+    return extra_of(env_id) is None and str(_registered(env_id).vector_entry_point).startswith("envs.")
 
 
-def _constructed(
-    env_id: str, options: dict[str, Any], num_envs: int | None
-) -> Any:  # gym.Env, or gym.vector.VectorEnv when num_envs is given
-    """Runs the environment's constructor and turns what goes wrong in it into one clear error."""
+def _without_flicker(options: dict[str, Any] | None) -> tuple[dict[str, Any], float]:
+    """Splits the option that concerns every environment from those of one."""
+    chosen = {} if options is None else dict(options)
+    return chosen, chosen.pop("flicker", 0.0)
+
+
+def _constructed(env_id: str, options: dict[str, Any], build: Callable[[], Any]) -> Any:
+    """Builds the environment and turns what goes wrong in its constructor into one clear error."""
     try:
-        if num_envs is None:
-            return gym.make(env_id, disable_env_checker=True, **options)
-        return gym.make_vec(env_id, num_envs, vectorization_mode="vector_entry_point", **options)
+        return build()
+    except EnvError:
+        raise
     except (gym.error.DependencyNotInstalled, ImportError) as error:
         raise EnvError(f"{env_id} needs a package that is not installed: {error}") from error
     except (TypeError, ValueError, gym.error.Error) as error:
         raise EnvError(f"{env_id} cannot be built with options {options}: {error}") from error
 
 
-def _sync(
-    spec: gym.envs.registration.EnvSpec, env_id: str, num_envs: int, options: dict[str, Any]
-) -> GymVector:
+def _sync(env_id: str, num_envs: int, options: dict[str, Any], frame_size: int) -> GymVector:
     """Single environments one after the other in this process; gymnasium seeds slot i with seed + i."""
+    extra = extra_of(env_id)
+    spec = _registered(env_id)
+
+    def one() -> Any:
+        if extra is not None:
+            return extra.build(env_id, options, frame_size)
+        return gym.make(env_id, disable_env_checker=True, **options)
+
     env = SyncVectorEnv(
-        [lambda: _constructed(env_id, options, None)] * num_envs,
+        [lambda: _constructed(env_id, options, one)] * num_envs,
         copy=False,
         autoreset_mode=AutoresetMode.NEXT_STEP,
     )
@@ -169,5 +187,16 @@ def _sync(
         raise EnvError(
             f"{env_id} cannot be filmed: its render modes are {first.metadata.get('render_modes')}"
         )
-    max_steps = options.get("max_episode_steps", spec.max_episode_steps)
-    return GymVector(env, env_id, first.unwrapped.max_episode_steps if _is_ours(spec) else max_steps)
+    return GymVector(env, env_id, _longest(first, spec, extra, options))
+
+
+def _longest(
+    first: Any, spec: gym.envs.registration.EnvSpec, extra: Extra | None, options: dict[str, Any]
+) -> int | None:
+    """The longest episode in steps, as the option, the package, the task or the registry says."""
+    limits = [options.get("max_episode_steps", spec.max_episode_steps)]
+    if extra is not None:
+        limits.append(extra.limit(first))
+    if str(spec.vector_entry_point).startswith("envs."):
+        limits.append(first.unwrapped.max_episode_steps)
+    return min((limit for limit in limits if limit is not None), default=None)

@@ -19,7 +19,7 @@ from experiments.bench import jobs
 from experiments.bench.frames import recording
 from experiments.bench.machine import machine
 from experiments.bench.sizes import TIERS
-from experiments.bench.subjects import RIVALS
+from experiments.bench.subjects import OURS, RIVALS
 from experiments.bench.table import write_csv, write_table
 
 RESULTS = "results.json"
@@ -40,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
         policies = [str(run.resolve()) for run in options.policy]
         for job in jobs.plan(letters, rivals, policies, tier, cache):
             python = options.python.get(job.subject, sys.executable)
-            result = jobs.run(job, python, limit=TIERS[tier].limit)
+            sizes = TIERS[tier]
+            limit = sizes.limit if job.subject == OURS else sizes.rival_limit
+            result = jobs.run(job, python, limit=limit)
             print(f"{job.part:12} {job.subject:9} {Path(job.variant).name:6} {result['status']:7}"
                   f"{result['seconds']:7.1f} s  {result.get('reason', '')}", file=sys.stderr)  # fmt: skip
             report["results"].append(result | {"variant": Path(job.variant).name})

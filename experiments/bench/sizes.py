@@ -34,8 +34,10 @@ class Sizes:
     repeats: int = 40  # timings of a sequence batch
     small_repeats: int = 300  # timings of a transition batch
     seconds: float = 5.0  # of a writer and a reader at once
-    budget: float = 90.0  # seconds after which a subject grows no further
-    limit: float = 1800.0  # seconds after which a job is stopped
+    budget: float = 400.0  # seconds after which our replay grows no further
+    rival_budget: float = 40.0  # and a rival, so that the whole benchmark ends within half an hour
+    limit: float = 600.0  # seconds after which a job of ours is stopped
+    rival_limit: float = 100.0  # and a rival's: it then counts as too slow for that part
     blocks: int = 200  # blocks a game in the codec study
 
     @property

@@ -10,13 +10,14 @@ import json
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from experiments.bench.sizes import TIERS, Sizes
-from experiments.bench.subjects import SUBJECTS
+from experiments.bench.subjects import OURS, SUBJECTS
 from experiments.bench.timing import Measure
 
 Part = Callable[[ModuleType, Sizes, str, Path], dict[str, Measure]]
@@ -41,7 +42,10 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         if reason is not None:
             return {"status": "absent", "reason": reason}
         packages = {name: _version(name) for name in ("numpy", *subject.PACKAGES)}
-        measures = _part(job["part"])(subject, TIERS[job["tier"]], job["variant"], Path(job["cache"]))
+        sizes = TIERS[job["tier"]]
+        if job["subject"] != OURS:
+            sizes = replace(sizes, budget=sizes.rival_budget)
+        measures = _part(job["part"])(subject, sizes, job["variant"], Path(job["cache"]))
     except Exception as error:  # whatever a library does is reported, and the others go on
         traceback.print_exc()
         return {"status": "failed", "reason": f"{type(error).__name__}: {error}".splitlines()[0][:200]}

@@ -139,7 +139,7 @@ def test_observations_belong_to_the_caller() -> None:
         ("Blackjack-v1", {}, "observation space Tuple.*supported are Discrete actions"),
         ("Stub-v0", {"observation_space": Dict(a=Discrete(2))}, "observation space Dict"),
         ("CartPole-v1", {"gravity": 3}, "cannot be built with options.*gravity"),
-        ("Recall-v0", {"delay": -1}, "delay must be in"),
+        ("Recall-v0", {"delay": -1}, r"delay must be a whole number in \[0"),
     ],
 )
 def test_what_cannot_be_built_is_one_error_that_says_what_would_work(

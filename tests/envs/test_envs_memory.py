@@ -11,7 +11,8 @@ from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
 from envs.make import make
-from envs.memory import RecallEnv
+from envs.memory.recall import Recall
+from envs.memory.task import TaskEnv
 
 CUES, DELAY, N = 4, 5, 64
 Policy = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]
@@ -102,7 +103,7 @@ def test_an_episode_has_delay_plus_two_steps(delay: int) -> None:
 
 def test_the_single_environment_plays_the_vectors_episodes() -> None:
     env = make("Recall-v0", 3, options={"delay": 2})
-    single = RecallEnv(delay=2)
+    single = TaskEnv(task=Recall, delay=2)
     first = env.reset(7)
     np.testing.assert_array_equal(first[2], single.reset(seed=9)[0])
     done, ends = False, 0

@@ -1,0 +1,68 @@
+"""Flickering observations: each is blanked with a given probability, so that one alone is not enough.
+
+Hausknecht & Stone 2015 (arXiv 1507.06527) blank Atari frames with probability 0.5.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.vector import EnvError, StepResult, VectorEnv
+
+DRAWN_AHEAD = 256  # steps; ours: one call of each slot's generator pays for so many steps
+STREAM = (
+    0xF11C  # ours: sets the flicker's random numbers apart from the environment's, which have the same seed
+)
+
+
+class Flickering:
+    """An environment whose observations are all zeros with `probability`, each slot and step on its own.
+
+    First and final observations flicker too; rewards and ends do not. Slot i of seed s blinks like slot 0 of
+    seed s + i, whatever the actions are.
+    """
+
+    def __init__(self, env: VectorEnv, probability: float) -> None:
+        self._env = env
+        self._probability = probability
+        self.spec = env.spec
+        self.num_envs = env.num_envs
+        self._rngs: list[np.random.Generator] = []
+        self._blank = np.zeros((DRAWN_AHEAD, env.num_envs), dtype=np.bool_)
+        self._time = 0  # observations since the reset
+
+    def reset(self, seed: int) -> NDArray[Any]:
+        """Restarts every slot and its flicker, slot i from seed + i."""
+        self._rngs = [np.random.default_rng([seed + slot, STREAM]) for slot in range(self.num_envs)]
+        self._time = 0
+        return self._blanked(self._env.reset(seed))
+
+    def step(self, action: NDArray[np.int64]) -> StepResult:
+        """Acts once in every slot."""
+        result = self._env.step(action)
+        return result._replace(observation=self._blanked(result.observation))
+
+    def close(self) -> None:
+        """Closes the environment."""
+        self._env.close()
+
+    def _blanked(self, observation: NDArray[Any]) -> NDArray[Any]:
+        row = self._time % DRAWN_AHEAD
+        if row == 0:
+            for slot, rng in enumerate(self._rngs):
+                self._blank[:, slot] = rng.random(DRAWN_AHEAD) < self._probability
+        self._time += 1
+        hidden = self._blank[row].reshape(-1, *[1] * (observation.ndim - 1))
+        return np.where(hidden, observation.dtype.type(0), observation)
+
+
+def flickering(env: VectorEnv, probability: float) -> VectorEnv:
+    """The environment itself for probability 0; raises EnvError for what is no probability."""
+    if isinstance(probability, bool) or not 0.0 <= probability <= 1.0:
+        raise EnvError(
+            f"flicker must be a probability in [0, 1], got {probability!r}; Hausknecht & Stone 2015 have 0.5"
+        )
+    return env if probability == 0.0 else Flickering(env, probability)

@@ -1,0 +1,1 @@
+"""Tasks that need memory and train in minutes; docs/environments.md compares them."""
