@@ -83,19 +83,15 @@ def minigrid(env_id: str, options: dict[str, Any], frame_size: int) -> AnyEnv:
 
 
 def _missions(env_id: str, space: Any) -> list[str]:
-    """All sentences a task can give; raises EnvError where they are too many to tell apart by number."""
-    choices = getattr(space, "ordered_placeholders", None)
-    combinations = 1 if choices is None else int(np.prod([len(words) for words in choices]))
-    try:
-        missions = [space.mission_func(*words) for words in itertools.product(*(choices or []))]
-    except (TypeError, AttributeError):
-        missions = []
-    if not missions or combinations > MAX_MISSIONS or not all(isinstance(text, str) for text in missions):
+    """All sentences a task can give; raises EnvError where they cannot be listed (BabyAI) or are too many."""
+    choices = space.ordered_placeholders or []
+    listed = type(space) is import_module("minigrid.core.mission").MissionSpace
+    if not listed or np.prod([len(words) for words in choices]) > MAX_MISSIONS:
         raise EnvError(
             f"{env_id} gives its missions in free language, which the agent cannot read; use a task with at "
             f"most {MAX_MISSIONS} missions, such as 'MiniGrid-MemoryS7-v0'"
         )
-    return sorted(set(missions))
+    return sorted({space.mission_func(*words) for words in itertools.product(*choices)})
 
 
 # -- POPGym ------------------------------------------------------------------------------------------------
@@ -181,12 +177,12 @@ def vizdoom(env_id: str, options: dict[str, Any], frame_size: int) -> AnyEnv:
         raise EnvError(f"frame_size must be in [{low}, {high}] pixels, got {frame_size}; the paper has 84")
     colour = check_flag("rgb", options.get("rgb", 1))
     height, width = DOOM_SCREEN
-    settings = {
+    settings: dict[str, Any] = {
         "frame_skip": FRAME_SKIP,
         "screen_resolution": f"RES_{width}X{height}",
         "screen_format": "RGB24" if colour else "GRAY8",
     } | {key: value for key, value in options.items() if key != "rgb"}
-    return DoomFrames(gym.make(env_id, disable_env_checker=True, **settings), frame_size)  # type: ignore[arg-type]
+    return DoomFrames(gym.make(env_id, disable_env_checker=True, **settings), frame_size)
 
 
 def _doom_limit(env: AnyEnv) -> int | None:

@@ -47,9 +47,9 @@ class MaskedCartPole:
 
     Solving it takes the observation of one step before: two of them give the velocities. The best return is
     `steps` (500). Without memory a push can only depend on where cart and pole are, which pumps energy into
-    the swing: the best such policies found last 46 steps, and about 120 if they see their previous action too,
-    a trace of one bit (found by search, not proven). A stack of frames is memory as well: set `network.stack`
-    to 1 to ask the core for it.
+    the swing: the best such policies found last 46 steps, and about 120 if they see their previous action
+    too, a trace of one bit (found by search, not proven). A stack of frames is memory as well: set
+    `network.stack` to 1 to ask the core for it.
     """
 
     def __init__(self, num_envs: int, *, velocities: float = 0, steps: int = 500) -> None:

@@ -17,7 +17,7 @@ from envs.vector import EnvError
 
 
 def played(env: Any, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Observations [steps + 1, N, ...] and (reward, terminated, truncated) [steps, 3, N] of random actions."""
+    """Observations [steps + 1, N, ...] and (reward, terminated, truncated) [steps, 3, N] of random play."""
     rng = np.random.default_rng(0)
     first, rows, marks = env.reset(seed), [], []
     for action in rng.integers(0, env.spec.num_actions, (steps, env.num_envs)):
@@ -83,7 +83,7 @@ def test_minigrid_codes_become_zeros_and_ones() -> None:
     single = gym.make("MiniGrid-MemoryS7-v0")
     seen = env.reset(3)[0]
     raw = single.reset(seed=3)[0]
-    for action in (2, 1, 2, 0, 2):
+    for action in (1, 1, 2, 0, 0):  # none reaches a goal
         parts = np.split(seen, [49 * 11, 49 * 17, 49 * 20])
         for k, part in enumerate(parts[:3]):
             np.testing.assert_array_equal(part.reshape(7, 7, -1).argmax(axis=2), raw["image"][..., k])
