@@ -212,8 +212,8 @@ class Replay:
         places, held = self.items.locate(np.asarray(ids, np.int64))
         if not held.all():
             raise KeyError(f"item {int(ids[~held][0])} was given up: read items while they are held")
-        unknown, ones = np.full(len(places), np.nan), np.ones(len(places), np.float32)
-        return self._read(places, unknown, ones, None, names or list(self.columns)).result()
+        unknown, weight = np.full(len(places), np.nan), np.ones(len(places), np.float32)
+        return self._read(places, unknown, weight, None, names or list(self.columns)).result()
 
     def _read(self, places: Ints, probability: NDArray[np.float64], weight: NDArray[np.float32],
               out: Batch | None, names: list[str]) -> Draw:  # fmt: skip
@@ -226,9 +226,8 @@ class Replay:
         else:
             columns, records = dict(out.columns), out.records
         jobs = storage.read(found.rows, sequencer.context, columns, records)
-        core = self.items.core.take(places, axis=0)
         batch = Batch(
-            columns, core, found.burn_in, found.length, found.lookahead, found.ids,
+            columns, self.items.core.take(places, axis=0), found.burn_in, found.length, found.lookahead, found.ids,
             probability, weight, records,
         )  # fmt: skip
         return Draw(batch, jobs)
