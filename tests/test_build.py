@@ -10,7 +10,7 @@ import pytest
 import torch
 from run_cases import differences, new_run, tiny
 
-from r2d2 import build
+from r2d2 import build, build_replay
 from r2d2.agent.actor import Actor
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.presets import PRESETS
@@ -71,7 +71,7 @@ def test_every_number_of_the_replay_reaches_its_part() -> None:
         replay__steps=700, replay__burn_in=3, replay__unroll=9, replay__n_step=4, replay__period=6,
         replay__alpha=0.7, replay__block=11, network__stack=3,
     )  # fmt: skip
-    made = build.replay(config, (4,), "float32", streams=2, core_size=16)
+    made = build_replay.replay(config, (4,), "float32", streams=2, core_size=16)
     sequencer = made.sequencer
     assert (sequencer.burn_in, sequencer.unroll, sequencer.n_step, sequencer.period) == (3, 9, 4, 6)
     assert sequencer.context == 2
@@ -80,9 +80,9 @@ def test_every_number_of_the_replay_reaches_its_part() -> None:
     assert isinstance(made.selector, Proportional)
     assert made.selector.alpha == 0.7
     assert {column.codec for column in made.columns.values()} == {"raw"}  # vectors are never compressed
-    frames = build.replay(config, (42, 42), "uint8", streams=2, core_size=16)
+    frames = build_replay.replay(config, (42, 42), "uint8", streams=2, core_size=16)
     assert frames.columns["observation"].codec == config.replay.codec == "lz4"
-    uniform = build.replay(tiny(replay__selector="uniform"), (4,), "float32", streams=2, core_size=16)
+    uniform = build_replay.replay(tiny(replay__selector="uniform"), (4,), "float32", streams=2, core_size=16)
     assert isinstance(uniform.selector, Uniform)
 
 
@@ -165,7 +165,7 @@ def test_threads_zero_is_one_for_each_core() -> None:
 
 def made(**changes: Any) -> Replay | Mixture:
     """The replay of a tiny config for vectors and two environments."""
-    return build.replay(tiny(**changes), (4,), "float32", streams=2, core_size=16)
+    return build_replay.replay(tiny(**changes), (4,), "float32", streams=2, core_size=16)
 
 
 @pytest.mark.parametrize("stratified", [False, True])
@@ -220,9 +220,9 @@ def test_a_long_term_replay_makes_a_mixture() -> None:
 
 
 def test_beta_rises_if_asked() -> None:
-    assert build.beta(tiny(replay__beta=0.4), 10**6) == 0.4
+    assert build_replay.beta(tiny(replay__beta=0.4), 10**6) == 0.4
     rising = tiny(replay__beta=0.4, replay__beta_end=0.8, replay__beta_steps=1000)
-    assert [build.beta(rising, steps) for steps in (0, 500, 5000)] == pytest.approx([0.4, 0.6, 0.8])
+    assert [build_replay.beta(rising, steps) for steps in (0, 500, 5000)] == pytest.approx([0.4, 0.6, 0.8])
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_every_kind_of_replay_trains(changes: dict[str, Any], tmp_path: Path) ->
 def test_the_estimate_counts_the_surplus_and_both_replays_of_a_mixture() -> None:
     """Or a run that passes the check at its start would outgrow the memory later."""
     plain, soft, mixed = (
-        build.replay_bytes(tiny(replay__steps=1000, **changes))["reward"]
+        build_replay.replay_bytes(tiny(replay__steps=1000, **changes))["reward"]
         for changes in (
             {},
             {"replay__remover": "soft", "replay__soft_surplus": 0.5},

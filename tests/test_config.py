@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from r2d2.config import RANGES, Config, check_ranges, from_dict, to_dict
+from r2d2.config import Config, from_dict, to_dict
+from r2d2.config_checks import RANGES, check_ranges
 from r2d2.presets import PRESETS
 
 

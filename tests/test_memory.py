@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from run_cases import new_run, tiny
 
-from r2d2 import build, memory
+from r2d2 import build_replay, memory
 from r2d2.memory import check_fits, gigabytes, replay_bytes
 from r2d2.presets import PRESETS
 from r2d2.types import Column, step_columns
@@ -36,13 +36,13 @@ def test_compressed_frames_are_counted_at_a_ratio_that_every_game_reaches(
 
 
 def test_the_estimate_follows_the_preset() -> None:
-    sizes = build.replay_bytes(PRESETS["r2d2"])
+    sizes = build_replay.replay_bytes(PRESETS["r2d2"])
     assert sizes["observation"] == pytest.approx(28_224_000_000 / 15, abs=1)
     assert sizes["core state"] == 409_600_000
-    assert build.replay_bytes(PRESETS["dqn"])["core state"] == 0
+    assert build_replay.replay_bytes(PRESETS["dqn"])["core state"] == 0
     replay = PRESETS["r2d2-small"].replay
     width = PRESETS["r2d2-small"].network.core_width
-    small = build.replay_bytes(PRESETS["r2d2-small"])
+    small = build_replay.replay_bytes(PRESETS["r2d2-small"])
     assert small["core state"] == -(-replay.steps // replay.period) * 2 * width * 4
 
 
@@ -50,7 +50,7 @@ def test_the_estimate_is_near_what_a_full_replay_holds(tmp_path: Path) -> None:
     """Raw vectors: arrays of the estimated size, plus blocks that writers have open."""
     config = tiny(replay__steps=20_000, replay__block=40)
     held = new_run(config, tmp_path).replay.nbytes
-    estimate = sum(build.replay_bytes(config).values())
+    estimate = sum(build_replay.replay_bytes(config).values())
     assert 0.75 * held < estimate < 1.1 * held
 
 

@@ -9,7 +9,8 @@ import pytest
 from run_cases import call, differences, new_run, tiny
 
 from r2d2 import build
-from r2d2.config import check_ranges, to_dict
+from r2d2.config import to_dict
+from r2d2.config_checks import check_ranges
 from r2d2.presets import ABLATIONS, PRESETS, preset
 
 

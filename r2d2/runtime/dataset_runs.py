@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.make import make
-from r2d2 import build, checkpoint
+from r2d2 import build, build_replay, checkpoint
 from r2d2.agent.core_states import CoreStates
-from r2d2.config import Config, check_same_parts, to_dict
+from r2d2.config import Config, to_dict
+from r2d2.config_checks import check_same_parts
 from r2d2.dataset import OPTIONAL, Dataset, Spec, export, fill
 from r2d2.memory import check_fits
 from r2d2.provenance import provenance
@@ -36,7 +37,7 @@ def export_run(
     config, preset = run_folder.read_config(run_dir)
     path = run_folder.checkpoint_of(run_dir, path)
     if not config.replay.folder:  # there the disk is asked when the replay is made
-        check_fits(build.replay_bytes(config))
+        check_fits(build_replay.replay_bytes(config))
     state = checkpoint.load(path)
     check_same_parts(state["config"], config)
     env = config.env
@@ -46,7 +47,7 @@ def export_run(
     environments.close()
     spec = environments.spec
     network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
-    replay = build.replay(
+    replay = build_replay.replay(
         config, spec.observation_shape, spec.observation_dtype, streams=env.count, core_size=network.core_size
     )
     replay.load_state_dict(state.pop("replay"))

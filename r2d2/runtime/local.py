@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 from envs.make import make
-from r2d2 import build, checkpoint
+from r2d2 import build, build_replay, checkpoint
 from r2d2.agent.actor import Episode, initial_priorities
-from r2d2.config import Config, check_same_parts, to_dict
+from r2d2.config import Config, to_dict
+from r2d2.config_checks import check_same_parts
 from r2d2.replay import Draw, MixtureDraw
 from r2d2.runtime.ages import Ages
 from r2d2.runtime.evaluate import film_set, make_greedy, parameter_hash, play, record, summary
@@ -59,7 +60,7 @@ class LocalRun:
         torch.set_num_threads(build.threads(config))
         network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
         self.learner = build.learner(config, network, pixels=self.pixels, device=self.device)
-        self.replay = build.replay(
+        self.replay = build_replay.replay(
             config, spec.observation_shape, spec.observation_dtype, streams=env.count,
             core_size=network.core_size,
         )  # fmt: skip
@@ -160,7 +161,7 @@ class LocalRun:
             self._spare = batch
 
     def _draw(self) -> Draw | MixtureDraw:
-        beta = build.beta(self.config, self.actor.steps)
+        beta = build_replay.beta(self.config, self.actor.steps)
         draw = self.replay.draw(self.config.learner.batch, self.rng, beta=beta, out=self._spare)
         self._spare = None  # its arrays are being filled
         if not self.config.run.prefetch:

@@ -22,9 +22,10 @@ from typing import Any
 
 from envs.make import make
 from envs.vector import VectorEnv
-from r2d2 import build, checkpoint
+from r2d2 import build, build_replay, checkpoint
 from r2d2.agent.networks import QNetwork
-from r2d2.config import Config, check_ranges, check_same_parts, from_dict, to_dict
+from r2d2.config import Config, from_dict, to_dict
+from r2d2.config_checks import check_ranges, check_same_parts
 from r2d2.memory import check_fits, gigabytes, size_table
 from r2d2.provenance import provenance
 from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
@@ -71,7 +72,7 @@ def _begin(run: LocalRun, preset: str, origin: Mapping[str, Any] | None = None) 
 
 def size_report(config: Config) -> int:
     """Print what the replay will take at capacity; returns the exit code: 0 if it fits, 2 if not."""
-    sizes = build.replay_bytes(config)
+    sizes = build_replay.replay_bytes(config)
     print(size_table(sizes, steps=config.replay.steps))
     check_fits(_in_memory(sizes, config))
     return 0
@@ -201,7 +202,7 @@ def read_provenance(run_dir: Path) -> list[dict[str, Any]]:
 
 def _make(config: Config, run_dir: Path, preset: str, tracker: Tracker | None = None) -> LocalRun:
     check_ranges(config)
-    sizes = build.replay_bytes(config)
+    sizes = build_replay.replay_bytes(config)
     check_fits(_in_memory(sizes, config))
     print(f"replay of {config.replay.steps:,} steps: about {gigabytes(sum(sizes.values()))} at capacity")
     if config.run.video_period:

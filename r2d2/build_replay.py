@@ -1,0 +1,152 @@
+"""Config -> replay: storage, selector, remover, mixture, and what they will weigh."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from envs.make import make
+from r2d2 import memory
+from r2d2.build import is_pixels
+from r2d2.config import Config
+from r2d2.replay import (
+    Combined,
+    Fifo,
+    LowestPriority,
+    Mixture,
+    Proportional,
+    RankBased,
+    Recency,
+    Remover,
+    Replay,
+    Reservoir,
+    Selector,
+    Sequencer,
+    SoftFifo,
+    Uniform,
+)
+from r2d2.replay.mixture import batch_shares
+from r2d2.schedules import linear
+from r2d2.types import step_columns
+
+_REMOVING = 100  # child of the run's seed; those of `runtime/local.py` count from 0
+
+
+def replay(
+    config: Config, shape: tuple[int, ...], dtype: str, *, streams: int, core_size: int
+) -> Replay | Mixture:
+    """The replay for `streams` environments."""
+    r = config.replay
+    drawn = batch_shares(config.learner.batch, [1.0 - r.long_term, r.long_term])
+    if r.newest and drawn[0] <= r.newest * streams:
+        raise ValueError(
+            f"replay.newest={r.newest} of each of {streams} environments and one drawn item do not fit in "
+            f"the {drawn[0]} items of a batch: raise learner.batch, or lower env.count or replay.newest"
+        )
+    if r.long_term == 1.0:
+        raise ValueError("replay.long_term must be below 1: for nothing else use --replay.remover reservoir")
+    recent = _replay(config, shape, dtype, streams=streams, core_size=core_size)
+    if r.long_term == 0.0:
+        return recent
+    parts = {"remover": "reservoir", "newest": 0, "folder": r.folder and str(Path(r.folder) / "long_term")}
+    other = replace(config, replay=replace(r, **parts))  # type: ignore[arg-type]
+    long_term = _replay(other, shape, dtype, streams=streams, core_size=core_size)
+    return Mixture([recent, long_term], [1.0 - r.long_term, r.long_term], normalise=r.normalise)
+
+
+def _replay(config: Config, shape: tuple[int, ...], dtype: str, *, streams: int, core_size: int) -> Replay:
+    r = config.replay
+    stack = config.network.stack
+    codec = r.codec if is_pixels(shape, dtype) else "raw"
+    columns = step_columns(shape, dtype, codec=codec, stack=stack)
+    sequencer = Sequencer(
+        streams,
+        burn_in=r.burn_in,
+        unroll=r.unroll,
+        n_step=r.n_step,
+        period=r.period,
+        context=stack - 1,
+        core_size=core_size,
+    )
+    steps = kept_steps(config)
+    # A fourth more items than long episodes make: short ones make more, and `steps` is what binds.
+    capacity = max(-(-steps * 5 // (4 * r.period)), streams * sequencer.items_at_once)
+    chosen = selector(config, capacity, streams)
+    return Replay(
+        columns,
+        streams=streams,
+        sequencer=sequencer,
+        selector=chosen,
+        remover=remover(config, capacity, chosen),
+        capacity=capacity,
+        steps=steps,
+        block=r.block,
+        core_size=core_size,
+        linked=r.initial_state == "refreshed",
+        normalise=r.normalise,
+        folder=Path(r.folder) if r.folder else None,
+    )
+
+
+def kept_steps(config: Config) -> int:
+    """The steps that one replay has room for."""
+    r = config.replay
+    return math.ceil(r.steps * (1.0 + r.soft_surplus)) if r.remover == "soft" else r.steps
+
+
+def selector(config: Config, capacity: int, streams: int) -> Selector:
+    """Which items are drawn."""
+    r = config.replay
+    made: Selector
+    match r.selector:
+        case "uniform":
+            made = Uniform(capacity)
+        case "proportional":
+            made = Proportional(capacity, alpha=r.alpha, stratified=r.stratified)
+        case "rank":
+            made = RankBased(capacity, alpha=r.alpha, stratified=r.stratified)
+        case "recency":
+            made = Recency(capacity, decay=r.decay)
+    return Combined(made, capacity=capacity, streams=streams, newest=r.newest) if r.newest else made
+
+
+def remover(config: Config, capacity: int, selector: Selector) -> Remover:
+    """Which items are given up."""
+    r = config.replay
+    match r.remover:
+        case "fifo":
+            return Fifo(capacity)
+        case "reservoir":
+            seed = np.random.SeedSequence(config.run.seed, spawn_key=(_REMOVING,))
+            return Reservoir(capacity, np.random.default_rng(seed))
+        case "lowest":
+            return LowestPriority(selector)
+        case "soft":
+            return SoftFifo(capacity, min(capacity, -(-r.steps // r.period)))
+
+
+def beta(config: Config, steps: int) -> float:
+    """The exponent of the importance weights after `steps` environment steps."""
+    r = config.replay
+    if r.beta_steps == 0:
+        return r.beta
+    return linear(steps, start=r.beta, end=r.beta_end, steps=r.beta_steps)
+
+
+def replay_bytes(config: Config) -> dict[str, int]:
+    """Estimated bytes of the replay at capacity, by column; nothing is allocated for it."""
+    environments = make(config.env.id, 1, protocol=config.env.protocol, frame_size=config.env.frame_size,
+                        threads=1, options=dict(config.env.options))  # fmt: skip
+    spec = environments.spec
+    environments.close()
+    r = config.replay
+    codec = r.codec if is_pixels(spec.observation_shape, spec.observation_dtype) else "raw"
+    columns = step_columns(spec.observation_shape, spec.observation_dtype, codec=codec, stack=1)
+    steps = kept_steps(config) * (2 if r.long_term else 1)
+    core = {"lstm": 2 * config.network.core_width, "gru": config.network.core_width, "none": 0}
+    return memory.replay_bytes(
+        columns, steps=steps, items=-(-steps // r.period), core_size=core[config.network.core]
+    )
