@@ -9,7 +9,6 @@ a resumed run equals an uninterrupted one that saved at the same steps.
 from __future__ import annotations
 
 import copy
-import sys
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -24,23 +23,17 @@ from r2d2.config import Config, to_dict
 from r2d2.config_checks import check_same_parts
 from r2d2.replay import Draw, MixtureDraw
 from r2d2.runtime.ages import Ages
-from r2d2.runtime.evaluate import film_set, make_greedy, parameter_hash, play, record, summary
+from r2d2.runtime.evaluate import parameter_hash
+from r2d2.runtime.evaluator import Evaluator
 from r2d2.runtime.meter import Meter
 from r2d2.runtime.probe import make_probe
+from r2d2.runtime.seeds import ACTING, ENVIRONMENTS, SAMPLING, child_seed, generator
 from r2d2.tracking import Tracker
 from r2d2.types import Batch
 
 CHECKPOINTS = "checkpoints"  # folder in a run folder
 RECENT_EPISODES = 50  # over which the mean return in the log is taken
 PRIORITY_COLUMNS = ["reward", "terminated", "q_taken", "q_greedy"]
-
-# Children of the run's seed, one for each purpose: they never share a random number.
-_ACTING, _SAMPLING, _ENVIRONMENTS, _EVALUATION = range(4)
-
-
-def child_seed(seed: int, *key: int) -> int:
-    """A seed below 2^30 for one purpose, from the run's seed."""
-    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0] >> 2)
 
 
 class LocalRun:
@@ -68,24 +61,20 @@ class LocalRun:
         self.probe = make_probe(config, core_size=network.core_size, capacity=self.replay.capacity)
         self.limiter = build.limiter(config)
         seed = config.run.seed
-        acting = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_ACTING,)))
         self.actor = build.actor(
-            config, self.environments, copy.deepcopy(network), pixels=self.pixels, rng=acting
+            config, self.environments, copy.deepcopy(network), pixels=self.pixels, rng=generator(seed, ACTING)
         )
-        self.rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_SAMPLING,)))
+        self.rng = generator(seed, SAMPLING)
+        self.evaluator = Evaluator(config, run_dir, tracker, pixels=self.pixels)
         self.saves = 0
-        self.evaluations = 0
         self.vector_steps = 0
         self.actor_updates = 0  # in the actor's weights
         self.recent: deque[Episode] = deque(maxlen=RECENT_EPISODES)
         self.meter = Meter()
         self.next_log = config.run.log_period
         self.next_save = config.run.checkpoint_period
-        self.next_evaluation = config.run.evaluate_period
-        self.best_return = float("-inf")
         self.ended_at = 0  # the `run.steps` at which this run came to its end
         self.stop = False
-        self._filming = config.run.video_period > 0
         self._checkpoint: Path | None = None  # that this run last saved or loaded
         self._drawn: Draw | MixtureDraw | None = None  # the next batch; forgotten at a barrier
         self._spare: Batch | None = None  # a batch whose arrays may be filled again
@@ -103,9 +92,9 @@ class LocalRun:
             self._learn()
             self._refresh_actor()
             self._report(force=ending)
-            if self._evaluation_due(ending):
+            if self.evaluator.due(self.actor.steps, ending=ending and not self.stop):
                 self.evaluate()
-            solved = self._solved()
+            solved = self.evaluator.solved
             if (ending or solved) and not self.stop:
                 self.ended_at = self.config.run.steps
             if save:
@@ -195,58 +184,17 @@ class LocalRun:
             metrics["mean_length"] = float(np.mean([episode.length for episode in self.recent]))
         self.tracker.log(metrics, env_steps=self.actor.steps, updates=self.learner.updates)
 
-    def _evaluation_due(self, ending: bool) -> bool:
-        period = self.config.run.evaluate_period
-        return period > 0 and (self.actor.steps >= self.next_evaluation or (ending and not self.stop))
-
-    def _solved(self) -> bool:
-        goal = self.config.run.stop_return
-        return goal is not None and self.best_return >= goal
-
     def evaluate(self) -> None:
-        """Greedy episodes in environments of their own; nothing of the training is touched."""
-        config = self.config
-        self.next_evaluation = self.actor.steps + config.run.evaluate_period
-        self.evaluations += 1
-        seed = child_seed(config.run.seed, _EVALUATION, self.evaluations)
-        env = config.env
-        environments = make(
-            env.id, config.run.evaluate_episodes, protocol=env.protocol, frame_size=env.frame_size,
-            threads=env.threads, options=dict(env.options),
-        )  # fmt: skip
-        greedy = make_greedy(
-            environments, self.learner.network, stack=config.network.stack, pixels=self.pixels
-        )
-        metrics = summary(play(greedy, seed))
-        environments.close()
-        self.best_return = max(self.best_return, metrics["evaluation/mean_return"])
+        """Greedy episodes of the learner's network; nothing of the training is touched."""
         steps = self.actor.steps
-        self.tracker.log(metrics, env_steps=steps, updates=self.learner.updates)
+        self.evaluator.evaluate(self.learner.network, steps=steps, updates=self.learner.updates)
         self.tracker.log_histogram("priorities", self.replay.priorities(), env_steps=steps)
-        if self._filming and self.evaluations % config.run.video_period == 0:
-            self._film(seed)
-
-    def _film(self, seed: int) -> None:
-        """One greedy episode as a video; what cannot be filmed here is said once and trained on without."""
-        path = self.run_dir / "videos" / f"step-{self.actor.steps}.mp4"
-        try:
-            single = film_set(self.config.env)
-            greedy = make_greedy(
-                single, self.learner.network, stack=self.config.network.stack, pixels=self.pixels
-            )
-            record(greedy, single, seed, path)
-            single.close()
-        except (ValueError, OSError, RuntimeError) as error:
-            self._filming = False
-            print(f"no videos from now on: {error}", file=sys.stderr)
-            return
-        self.tracker.log_video("evaluation/video", path, env_steps=self.actor.steps)
 
     # -- checkpoints -----------------------------------------------------------------------------------
 
     def _reset(self) -> None:
         self._drawn = None
-        self.actor.reset(child_seed(self.config.run.seed, _ENVIRONMENTS, self.saves))
+        self.actor.reset(child_seed(self.config.run.seed, ENVIRONMENTS, self.saves))
 
     def save(self) -> Path:
         """Write a checkpoint; the running episodes must have been cut. Environments restart."""
@@ -260,19 +208,11 @@ class LocalRun:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how the run goes on after a barrier."""
-        return {
+        return {name: getattr(self, name).state_dict() for name in _PARTS} | {
             "config": to_dict(self.config),
-            "learner": self.learner.state_dict(),
-            "actor": self.actor.state_dict(),
             "actor_network": self.actor.network.state_dict(),
-            "replay": self.replay.state_dict(),
-            "limiter": self.limiter.state_dict(),
             "rng": self.rng.bit_generator.state,
-            "meter": self.meter.state_dict(),
-            "ages": self.ages.state_dict(),
-            "probe": self.probe.state_dict(),
             "recent": [list(episode) for episode in self.recent],
-            "tracker": self.tracker.state_dict(),
             "counters": {name: getattr(self, name) for name in _COUNTERS},
             "parameter_hash": parameter_hash(self.learner.network),
         }
@@ -282,7 +222,7 @@ class LocalRun:
         state = checkpoint.load(path)
         check_same_parts(state["config"], self.config)
         self._checkpoint = path
-        for name in ("learner", "actor", "replay", "limiter", "meter", "ages", "probe", "tracker"):
+        for name in _PARTS:
             getattr(self, name).load_state_dict(state[name])
         self.actor.network.load_state_dict(state["actor_network"])
         self.rng.bit_generator.state = state["rng"]
@@ -293,7 +233,5 @@ class LocalRun:
         self._reset()
 
 
-_COUNTERS = (
-    "saves", "evaluations", "vector_steps", "actor_updates", "next_log", "next_save", "next_evaluation",
-    "best_return", "ended_at",
-)  # fmt: skip
+_PARTS = ("learner", "actor", "replay", "limiter", "meter", "ages", "probe", "evaluator", "tracker")
+_COUNTERS = ("saves", "vector_steps", "actor_updates", "next_log", "next_save", "ended_at")

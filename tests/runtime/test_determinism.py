@@ -24,7 +24,7 @@ def test_a_seed_is_a_run_and_evaluations_do_not_change_it(case: dict[str, Any], 
     first = trained(tmp_path / "a", **case)
     assert first["learner"]["updates"] > 5
     watched = trained(tmp_path / "b", **case, run__evaluate_period=45)
-    assert watched["counters"]["evaluations"] >= 3
+    assert watched["evaluator"]["count"] >= 3
     for part in ("learner", "actor", "actor_network", "replay", "limiter", "rng", "meter", "parameter_hash"):
         assert differences(first[part], watched[part], part) == []
     curve = [line for line in lines(tmp_path / "b") if "replay_ratio" in line]

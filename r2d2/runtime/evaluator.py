@@ -1,0 +1,73 @@
+"""Evaluator: greedy episodes every so often, in environments of their own, and now and then a video."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from envs.make import make
+from r2d2.agent.networks import QNetwork
+from r2d2.config import Config
+from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
+from r2d2.runtime.seeds import EVALUATION, child_seed
+from r2d2.tracking import Tracker
+
+
+class Evaluator:
+    """Knows when an evaluation is due and the best return so far; touches nothing of the training."""
+
+    def __init__(self, config: Config, run_dir: Path, tracker: Tracker, *, pixels: bool) -> None:
+        self.config, self.run_dir, self.tracker, self.pixels = config, run_dir, tracker, pixels
+        self.count = 0
+        self.next = config.run.evaluate_period  # environment steps
+        self.best_return = float("-inf")
+        self._filming = config.run.video_period > 0
+
+    def due(self, steps: int, *, ending: bool) -> bool:
+        """Whether to evaluate after so many environment steps; at the end of a run always."""
+        return self.config.run.evaluate_period > 0 and (steps >= self.next or ending)
+
+    @property
+    def solved(self) -> bool:
+        """Whether an evaluation reached `run.stop_return`."""
+        goal = self.config.run.stop_return
+        return goal is not None and self.best_return >= goal
+
+    def evaluate(self, network: QNetwork, *, steps: int, updates: int) -> None:
+        """Greedy episodes of this network, logged."""
+        config, env = self.config, self.config.env
+        self.next = steps + config.run.evaluate_period
+        self.count += 1
+        seed = child_seed(config.run.seed, EVALUATION, self.count)
+        environments = make(
+            env.id, config.run.evaluate_episodes, protocol=env.protocol, frame_size=env.frame_size,
+            threads=env.threads, options=dict(env.options),
+        )  # fmt: skip
+        greedy = make_greedy(environments, network, stack=config.network.stack, pixels=self.pixels)
+        metrics = summary(play(greedy, seed))
+        environments.close()
+        self.best_return = max(self.best_return, metrics["evaluation/mean_return"])
+        self.tracker.log(metrics, env_steps=steps, updates=updates)
+        if self._filming and self.count % config.run.video_period == 0:
+            self._film(network, seed, steps)
+
+    def _film(self, network: QNetwork, seed: int, steps: int) -> None:
+        """One greedy episode as a video; what cannot be filmed here is said once and trained on without."""
+        path = self.run_dir / "videos" / f"step-{steps}.mp4"
+        try:
+            single = film_set(self.config.env)
+            greedy = make_greedy(single, network, stack=self.config.network.stack, pixels=self.pixels)
+            record(greedy, single, seed, path)
+            single.close()
+        except (ValueError, OSError, RuntimeError) as error:
+            self._filming = False
+            print(f"no videos from now on: {error}", file=sys.stderr)
+            return
+        self.tracker.log_video("evaluation/video", path, env_steps=steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count, "next": self.next, "best_return": self.best_return}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.count, self.next, self.best_return = state["count"], state["next"], state["best_return"]
