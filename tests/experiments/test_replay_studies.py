@@ -81,3 +81,16 @@ def test_the_command_writes_what_a_run_in_one_process_gives(tmp_path) -> None:
     page = (out / "README.md").read_text()
     assert main(["--redraw", "--out", str(out)]) == 0
     assert (out / "README.md").read_text() == page
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "turned"),
+    [("method", ("uniform", "combined"), "rooms"), ("limit", ("ends", "bootstraps"), "tight limit")],
+)
+def test_combined_needs_the_newest_item_and_the_bootstrap(
+    column: str, values: tuple[str, str], turned: str
+) -> None:
+    """With two methods swapped, or two meanings of the time limit, the verdict is no."""
+    other = dict(zip(values, reversed(values), strict=True))
+    rows = [row | {column: other[row[column]]} if row["task"] == turned else row for row in quick("combined")]
+    assert not load("combined").verdict(rows).holds
