@@ -7,6 +7,7 @@ from r2d2.replay.lowest_priority import LowestPriority
 from r2d2.replay.mixture import Mixture, MixtureDraw
 from r2d2.replay.rank_based import RankBased
 from r2d2.replay.recency import Recency
+from r2d2.replay.relabelers import Hindsight
 from r2d2.replay.removers import Fifo, Remover
 from r2d2.replay.replay import Replay
 from r2d2.replay.reservoir import Reservoir
@@ -21,6 +22,7 @@ __all__ = [
     "Combined",
     "Draw",
     "Fifo",
+    "Hindsight",
     "Items",
     "LowestPriority",
     "Mixture",

@@ -71,6 +71,20 @@ def check_rows(
             column.check(name, new, streams)  # which says what is wrong, if anything
 
 
+def check_core(core: NDArray[np.float32], shape: tuple[int, int]) -> None:
+    """Raise ValueError if recurrent states are not [K, C]; whether they are finite the sequencer looks at."""
+    if core.shape != shape:
+        raise ValueError(f"core must have shape {shape}, got {core.shape}")
+
+
+def check_draw(n: int, items: int) -> None:
+    """Raise ValueError if n items cannot be drawn from so many."""
+    if n < 1:
+        raise ValueError(f"n must be at least 1 item, got {n}")
+    if items == 0:
+        raise ValueError("the replay holds no finished item yet: write more steps before sampling")
+
+
 def check_priorities(ids: Ints, priorities: NDArray) -> tuple[Ints, NDArray[np.float64]]:
     """Ids and priorities [K] as int64 and float64: as many, finite and not negative."""
     ids = np.asarray(ids, np.int64)

@@ -36,14 +36,17 @@ class Windows(NamedTuple):
 class ItemTable:
     """`capacity` places for items, each with `core_size` floats of recurrent state.
 
-    With `linked`, an item knows the next one of its episode (8 bytes an item more).
+    With `linked`, an item knows the next one of its episode (8 bytes an item more). With `goal_size`, an item
+    may have a goal of so many floats; NaN is the one that its steps were made for.
     """
 
     def __init__(
-        self, capacity: int, core_size: int, *, streams: int, linked: bool = False, folder: Path | None = None
-    ) -> None:
+        self, capacity: int, core_size: int, *, streams: int, linked: bool = False, goal_size: int = 0,
+        folder: Path | None = None,
+    ) -> None:  # fmt: skip
         self.capacity = capacity
         self.core = zeros((capacity, core_size), "float32", folder)
+        self.goal = zeros((capacity, goal_size), "float32", folder)
         self.table = np.zeros(capacity, kernels.ITEM)
         self.table["slot"] = -1  # empty
         self._free = np.arange(capacity, dtype=np.int32)[::-1].copy()
@@ -60,15 +63,21 @@ class ItemTable:
         """The places in use, in no order that matters."""
         return np.flatnonzero(self.table["slot"] >= 0)
 
-    def insert(self, new: Ints, pending: NDArray[np.float32]) -> tuple[Ints, Ints]:
+    def insert(
+        self, new: Ints, pending: NDArray[np.float32], goals: NDArray[np.float32] | None = None
+    ) -> tuple[Ints, Ints]:
         """Put items (rows of the output of `kernels.step`) into free places; returns places and ids [K].
 
-        `pending` [streams, ..., C] has their recurrent states, see `Sequencer.arrays`.
+        `pending` [streams, ..., C] has their recurrent states, see `Sequencer.arrays`; `goals` are [K, G].
         """
         self.free -= len(new)
         places = self._free[self.free : self.free + len(new)].astype(np.int64)
         ids = np.empty(len(new), np.int64)
         kernels.put(places, new, self.table, pending, self.core, ids)
+        if self.goal.size:
+            self.goal[places] = np.nan if goals is None else goals
+        if self.linked:
+            self._next[places] = -1
         return places, ids
 
     def link(self, streams: Ints, numbers: Ints, ids: Ints) -> None:
@@ -79,8 +88,6 @@ class ItemTable:
             if number > 0 and before[0] >= 0 and self.locate(before)[1][0]:
                 self._next[before % self.capacity] = id_
             self._latest[stream] = id_
-            if id_ >= 0:
-                self._next[id_ % self.capacity] = -1
 
     def get(self, places: Ints) -> dict[str, Ints]:
         """slot, offset, context, burn_in, length, lookahead and the sum of the last four, `rows`, each [K]."""
@@ -123,6 +130,11 @@ class ItemTable:
             raise ValueError(f"id {int(ids[unknown])} was never given out by this replay")
         return places, held
 
+    def relabelled(self, ids: Ints) -> NDArray[np.bool_]:
+        """Which of these items [K] have a goal of their own and are still held."""
+        places, held = self.locate(ids)
+        return held & (self.goal.size > 0) & ~np.isnan(self.goal[places]).any(1)
+
     def successors(self, ids: Ints) -> Ints:
         """The ids [K] of the next items of the same episodes; -1 where there is none (any more, or yet)."""
         if not self.linked:
@@ -151,7 +163,7 @@ class ItemTable:
     @property
     def nbytes(self) -> int:
         """Bytes of the index, without the recurrent states."""
-        return sum(array.nbytes for array in (self.table, self._free, self._next, self._latest))
+        return sum(array.nbytes for array in (self.table, self._free, self._next, self._latest, self.goal))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything; recurrent states as blobs under the items' ids, which a checkpoint writes only once."""
@@ -168,6 +180,7 @@ class ItemTable:
             "latest": self._latest.copy(),
             "order": places[order],
             "core": core,
+            "goal": self.goal[places[order]],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -176,6 +189,8 @@ class ItemTable:
         self._next[:], self._latest[:] = state["next"], state["latest"]
         self.free = len(state["free"])
         self._free[: self.free] = state["free"]
+        if self.goal.size:
+            self.goal[state["order"]] = state["goal"]
         if self.linked:
             self.core[state["order"]] = state["core"]
         else:

@@ -160,13 +160,25 @@ def advance(streams, rows, last, core, sizes, cutter, out, low_water):
 
 
 @njit(cache=True, nogil=True)
+def refer(new, block, store):
+    """One reference more to every slot that items (rows of `step`'s `out`) need."""
+    refs, following = store[0], store[1]
+    for k in range(len(new)):
+        slot, left = new[k, 1], new[k, 7] + new[k, 8]
+        while left > 0:
+            refs[slot] += 1
+            slot = following[slot]
+            left -= block
+
+
+@njit(cache=True, nogil=True)
 def step(streams, last, core, block, lead, aligned, store, sizes, cutter, at, full, out):
     """One row of each stream: `append`, `advance`, references for the new items, `unhold`.
 
     Fills `out` [.., 9] with the new items: stream, slot, context, burn_in, length, lookahead, number, offset and
     rows. Returns their number.
     """
-    refs, following, recent = store[0], store[1], store[9]
+    recent = store[9]
     rows = np.empty(len(streams), np.int64)
     low_water = np.empty(len(streams), np.int64)
     append(streams, last, block, lead, aligned, store, at, rows, full)
@@ -176,11 +188,7 @@ def step(streams, last, core, block, lead, aligned, store, sizes, cutter, at, fu
         out[k, 1] = recent[out[k, 0], row // block % recent.shape[1]]
         out[k, 7] = row % block
         out[k, 8] = out[k, 2] + out[k, 3] + out[k, 4] + out[k, 5]
-        slot, left = out[k, 1], out[k, 7] + out[k, 8]
-        while left > 0:
-            refs[slot] += 1
-            slot = following[slot]
-            left -= block
+    refer(out[:count], block, store)
     unhold(streams, low_water, block, store)
     return count
 

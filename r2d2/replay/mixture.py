@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.replay.checks import check_draw
 from r2d2.replay.draw import Draw
 from r2d2.replay.replay import Replay
 from r2d2.replay.weights import Normalise, check_normalise, importance_weights
@@ -148,19 +149,12 @@ class Mixture:
         self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None
     ) -> MixtureDraw:
         """See `Replay.draw`. The items of the first replay come first."""
-        if n < 1:
-            raise ValueError(f"n must be at least 1 item, got {n}")
-        if len(self) == 0:
-            raise ValueError("the replay holds no finished item yet: write more steps before sampling")
+        check_draw(n, len(self))
         counts = batch_shares(
             n, [share if len(r) else 0.0 for r, share in zip(self.replays, self.shares, strict=True)]
         )
-        if out is None:
-            columns, records = self._allocate(n, list(self.columns))
-        elif out.records is None or out.records.shape != (n, self.sequencer.rows):
-            raise ValueError(f"out must be a batch of {n} items that this replay drew before")
-        else:
-            columns, records = dict(out.columns), out.records
+        shape, storage = (n, self.sequencer.rows), self.replays[0].storage
+        columns, records = storage.room(self.columns, shape, self.sequencer.context, out)
         smallest = None
         if self.normalise == "buffer":
             smallest = min(
@@ -181,7 +175,8 @@ class Mixture:
         """See `Replay.get`."""
         ids = np.asarray(ids, np.int64)
         chosen = list(self.columns) if names is None else names
-        columns, _ = self._allocate(len(ids), chosen)
+        shape, storage = (len(ids), self.sequencer.rows), self.replays[0].storage
+        columns, _ = storage.allocate(chosen, shape, self.sequencer.context)
         fields: dict[str, NDArray] = {}
         for j, (where, inner) in enumerate(self._inner(ids)):
             part = self.replays[j].get(inner, chosen)
@@ -213,6 +208,13 @@ class Mixture:
         for replay, (where, inner) in zip(self.replays, self._inner(np.asarray(ids, np.int64)), strict=True):
             held[where] = replay.holds(inner)
         return held
+
+    def relabelled(self, ids: Ints) -> NDArray[np.bool_]:
+        """See `Replay.relabelled`."""
+        copies = np.zeros(len(ids), np.bool_)
+        for replay, (where, inner) in zip(self.replays, self._inner(np.asarray(ids, np.int64)), strict=True):
+            copies[where] = replay.relabelled(inner)
+        return copies
 
     def successors(self, ids: Ints) -> Ints:
         """See `Replay.successors`; of a copy, the copy in the same replay."""
@@ -246,11 +248,6 @@ class Mixture:
             mine = home == j
             parts.append((mine, generation[mine] * replay.capacity + place[mine] - self._first[j]))
         return parts
-
-    def _allocate(self, n: int, names: list[str]) -> tuple[dict[str, NDArray], NDArray]:
-        """New arrays for n items, see `Storage.allocate`."""
-        shape = (n, self.sequencer.rows)
-        return self.replays[0].storage.allocate(names, shape, self.sequencer.context)
 
     def state_dict(self) -> dict[str, Any]:
         return {f"replay_{j}": replay.state_dict() for j, replay in enumerate(self.replays)}

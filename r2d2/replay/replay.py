@@ -15,16 +15,18 @@ It knows nothing of networks, environments or training.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay import kernels
-from r2d2.replay.checks import check_priorities, check_rows, check_sizes, check_streams
+from r2d2.replay import checks
 from r2d2.replay.draw import Draw
 from r2d2.replay.items import ItemTable
+from r2d2.replay.relabelers import Hindsight, check_relabeler
 from r2d2.replay.removers import Remover
 from r2d2.replay.selectors import Selector
 from r2d2.replay.sequencer import Sequencer
@@ -37,7 +39,7 @@ Ints = NDArray[np.int64]
 SPARE = 1.25  # blocks for each one that `steps` needs: those at an episode's ends are not full; ours
 
 _NO_IDS = np.empty(0, np.int64)
-_PARTS = ("storage", "sequencer", "items", "selector", "remover")
+_PARTS = ("storage", "sequencer", "items", "selector", "remover", "relabeler")
 
 
 class Replay:
@@ -46,7 +48,8 @@ class Replay:
     `capacity` is the most items, `steps` the most steps that are kept; whichever is reached first makes the
     remover give up items. `block` is the number of steps stored (and compressed) together. `linked` lets
     `successors` and `refresh` work. With `folder`, an empty one, steps and recurrent states are kept in files
-    there instead of in memory; they are scratch files, a checkpoint is made by `state_dict` as ever.
+    there instead of in memory; they are scratch files, a checkpoint is made by `state_dict` as ever. With a
+    `relabeler` made for the sequencer, the items of an episode get hindsight copies when it ends.
     """
 
     def __init__(
@@ -63,33 +66,38 @@ class Replay:
         core_size: int = 0,
         linked: bool = False,
         normalise: Normalise = "batch",
+        relabeler: Hindsight | None = None,
         folder: Path | None = None,
     ) -> None:
-        check_sizes(columns, sequencer, streams=streams, capacity=capacity, steps=steps, block=block)
+        checks.check_sizes(columns, sequencer, streams=streams, capacity=capacity, steps=steps, block=block)
         check_normalise(normalise, selector)
+        check_relabeler(relabeler, columns, sequencer, capacity)
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         writing = streams * (sequencer.window // block + 3)  # blocks that the writers may hold
+        writing += 0 if relabeler is None else relabeler.blocks(block)
         full = -(-steps // block)
-        compressed = any(column.codec != "raw" for column in columns.values())
-        slots = int(full * (SPARE if compressed else 1)) + writing
+        spare = SPARE if any(column.codec != "raw" for column in columns.values()) else 1
         self.columns = dict(columns)
         self.streams = streams
-        self.sequencer, self.selector, self.remover = sequencer, selector, remover
+        self.sequencer, self.selector, self.remover, self.relabeler = sequencer, selector, remover, relabeler
         self.capacity = capacity
         self.normalise = normalise
         self.storage = Storage(
-            columns, streams=streams, slots=slots, block=block, window=sequencer.window,
+            columns, streams=streams, slots=int(full * spare) + writing, block=block, window=sequencer.window,
             lead=sequencer.burn_in + sequencer.context, folder=folder,
         )  # fmt: skip
-        self.items = ItemTable(capacity, core_size, streams=streams, linked=linked, folder=folder)
+        self.items = ItemTable(
+            capacity, core_size, streams=streams, linked=linked, folder=folder,
+            goal_size=0 if relabeler is None else relabeler.goal_size,
+        )  # fmt: skip
         self._most_rows = (full + writing) * block
         self._all_streams = np.arange(streams)
-        self._new = np.empty(
-            (streams * sequencer.items_at_once, 9), np.int64
-        )  # items of one write, see `kernels.step`
+        # Items of one write, see `kernels.step`.
+        self._new = np.empty((streams * sequencer.items_at_once, 9), np.int64)
         self._no_core = np.zeros((streams, core_size), np.float32)
         self.steps_written = 0
+        self._parts = _PARTS if relabeler is not None else _PARTS[:-1]
         self.late_updates = 0  # priorities that arrived after their item was given up
 
     def __len__(self) -> int:
@@ -103,43 +111,28 @@ class Replay:
         streams: Ints | None = None,
         core: NDArray[np.float32] | None = None,
     ) -> Ints:
-        """Append one row to each stream (or to `streams`, all different); returns the ids of new items [K].
+        """Append one row to each stream (or `streams`, all different); returns the new items' ids [K], copies last.
 
         `values` holds every column [K, ...]. `last` [K] marks rows that hold only the final observation of
         their episode; the stream's next row begins a new one. `core` [K, C] is the recurrent state before
         the row's observation. Nothing is stored when an argument is refused.
         """
-        streams, core = self._check(values, last, streams, core)
-        opened = self._make_room(streams)
-        storage, sequencer = self.storage, self.sequencer
-        at, full = np.empty(len(streams), np.int64), np.empty(len(streams), np.bool_)
-        before = storage.free_blocks
-        count = kernels.step(
-            streams, last, core, storage.block, storage.lead, storage.aligned, storage.arrays, sequencer.sizes,
-            sequencer.arrays, at, full, self._new,
-        )  # fmt: skip
-        storage.write(values, streams, at, full)
-        storage.freed(before - opened)
-        self.steps_written += len(last) - int(np.count_nonzero(last))
-        return self._insert(self._new[:count]) if count else _NO_IDS
-
-    def _check(
-        self,
-        values: Mapping[str, NDArray],
-        last: NDArray[np.bool_],
-        streams: Ints | None,
-        core: NDArray[np.float32] | None,
-    ) -> tuple[Ints, NDArray[np.float32]]:
-        streams = self._all_streams if streams is None else check_streams(streams, self.streams)
-        check_rows(self.columns, values, last, streams)
-        if core is None:
-            core = self._no_core if len(streams) == self.streams else self._no_core[: len(streams)]
-        if core.shape != (len(streams), self.items.core.shape[1]):
-            raise ValueError(
-                f"core must have shape {(len(streams), self.items.core.shape[1])}, got {core.shape}"
-            )
+        streams = self._all_streams if streams is None else checks.check_streams(streams, self.streams)
+        core = self._no_core[: len(streams)] if core is None else core
+        checks.check_rows(self.columns, values, last, streams)
+        checks.check_core(core, (len(streams), self.items.core.shape[1]))
         self.sequencer.check(streams, last, core)
-        return streams, core
+        if self.relabeler is not None:
+            self.relabeler.check(streams)
+        opened, pending = self._make_room(streams), self.sequencer.arrays[2]
+        new = self.storage.append(values, streams, last, core, self.sequencer, opened, self._new)
+        self.steps_written += len(last) - int(np.count_nonzero(last))
+        if self.relabeler is None:
+            return self._insert(new, pending) if len(new) else _NO_IDS
+        ended = self.relabeler.write(values, last, streams, new, self.storage)
+        ids = [self._insert(new, pending) if len(new) else _NO_IDS]
+        ids += [self._insert(copies, self.relabeler.core, goals) for copies, goals in ended]
+        return np.concatenate(ids)
 
     def _make_room(self, streams: Ints) -> int:
         """Give up items until the rows to come have their blocks and the steps kept are few enough; returns how
@@ -157,20 +150,22 @@ class Replay:
                 raise RuntimeError("the replay has no free block and no item to give up: raise `steps`")
             self._remove(self.remover.pop(max(blocks, -(-over // storage.block))))
 
-    def _insert(self, new: Ints) -> Ints:
-        """Take in items (rows of the output of `kernels.step`, which already refer to their steps)."""
+    def _insert(
+        self, new: Ints, pending: NDArray[np.float32], goals: NDArray[np.float32] | None = None
+    ) -> Ints:
+        """Take in items (rows of the output of `kernels.step`, which already refer to their steps) whose recurrent
+        states are in `pending`; copies have `goals` [K, G]."""
         accepted, leaving = self.remover.offer(len(new), self.items.free)
         self._remove(leaving)
         taken = new
         if accepted is not None:
-            before = self.storage.free_blocks
-            kernels.abandon(new[~accepted], self.storage.block, self.storage.arrays)
-            self.storage.freed(before)
+            self.storage.abandon(new[~accepted])
             taken = new[accepted]
-        places, ids = self.items.insert(taken, self.sequencer.arrays[2])
+            goals = None if goals is None else goals[accepted]
+        places, ids = self.items.insert(taken, pending, goals)
         self.selector.insert(places, taken[:, 0])
         self.remover.insert(places)
-        if self.items.linked:
+        if self.items.linked and goals is None:
             chain = np.full(len(new), -1)
             chain[slice(None) if accepted is None else accepted] = ids
             self.items.link(new[:, 0], new[:, 6], chain)
@@ -199,10 +194,7 @@ class Replay:
 
         The draw is complete at once: writes, removals and priorities that come later do not change it.
         """
-        if n < 1:
-            raise ValueError(f"n must be at least 1 item, got {n}")
-        if len(self) == 0:
-            raise ValueError("the replay holds no finished item yet: write more steps before sampling")
+        checks.check_draw(n, len(self))
         places, probability = self.selector.sample(n, rng)
         weight = weights_of(self.selector, probability, beta, self.normalise)
         return self._read(places, probability, weight, out, list(self.columns))
@@ -213,24 +205,27 @@ class Replay:
         if not held.all():
             raise KeyError(f"item {int(ids[~held][0])} was given up: read items while they are held")
         unknown, weight = np.full(len(places), np.nan), np.ones(len(places), np.float32)
-        return self._read(places, unknown, weight, None, names or list(self.columns)).result()
+        chosen = list(self.columns) if names is None else names
+        wanted = (
+            chosen if self.relabeler is None else list(self.columns)
+        )  # rewards are made from observations
+        batch = self._read(places, unknown, weight, None, wanted).result()
+        return replace(batch, columns={name: batch.columns[name] for name in chosen})
 
     def _read(self, places: Ints, probability: NDArray[np.float64], weight: NDArray[np.float32],
               out: Batch | None, names: list[str]) -> Draw:  # fmt: skip
         sequencer, storage = self.sequencer, self.storage
         found = self.items.windows(places, storage, sequencer)
-        if out is None:
-            columns, records = storage.allocate(names, found.rows.shape, sequencer.context)
-        elif out.records is None or out.records.shape != found.rows.shape or out.columns.keys() != set(names):
-            raise ValueError(f"out must be a batch of {len(places)} items that this replay drew before")
-        else:
-            columns, records = dict(out.columns), out.records
+        columns, records = storage.room(names, found.rows.shape, sequencer.context, out)
         jobs = storage.read(found.rows, sequencer.context, columns, records)
         batch = Batch(
             columns, self.items.core.take(places, axis=0), found.burn_in, found.length, found.lookahead, found.ids,
             probability, weight, records,
         )  # fmt: skip
-        return Draw(batch, jobs)
+        if self.relabeler is None:
+            return Draw(batch, jobs)
+        goals = self.items.goal.take(places, axis=0)
+        return Draw(batch, jobs, partial(self.relabeler.rewrite, batch, goals))
 
     def update_priorities(self, ids: Ints, priorities: NDArray, *, initial: bool = False) -> None:
         """Set priorities [K] by id. Items given up since are counted in `late_updates` and ignored.
@@ -248,7 +243,7 @@ class Replay:
     def locate_priorities(self, ids: Ints, priorities: NDArray
                           ) -> tuple[Ints, NDArray[np.bool_], NDArray[np.float64]]:  # fmt: skip
         """What an update of these priorities needs, or the ValueError that it would raise; nothing is changed."""
-        ids, priorities = check_priorities(ids, priorities)
+        ids, priorities = checks.check_priorities(ids, priorities)
         return *self.items.locate(ids), priorities
 
     def priorities(self) -> NDArray[np.float64]:
@@ -258,6 +253,10 @@ class Replay:
     def holds(self, ids: Ints) -> NDArray[np.bool_]:
         """Which of these items [K] have not been given up."""
         return self.items.locate(np.asarray(ids, np.int64))[1]
+
+    def relabelled(self, ids: Ints) -> NDArray[np.bool_]:
+        """Which of these items [K] are hindsight copies that are still held."""
+        return self.items.relabelled(np.asarray(ids, np.int64))
 
     def successors(self, ids: Ints) -> Ints:
         """The ids [K] of the next items of the same episodes; -1 where none is held (needs `linked`)."""
@@ -277,24 +276,25 @@ class Replay:
 
     @property
     def _index_nbytes(self) -> int:
-        return self.items.nbytes + self.selector.nbytes + self.remover.nbytes + self.storage.index_nbytes
+        return (
+            sum(part.nbytes for part in (self.items, self.selector, self.remover)) + self.storage.index_nbytes
+        )
 
     @property
     def step_nbytes(self) -> dict[str, float]:
         """Bytes that a step takes now, by column, with its share of recurrent states and index."""
-        steps = max(1, self.storage.rows)
-        state = len(self) * self.items.core.shape[1] * 4 / steps
+        state = len(self) * self.items.core.shape[1] * 4 / max(1, self.storage.rows)
         share = self._index_nbytes / self._most_rows  # allocated for all the steps that there will be
         return self.storage.row_nbytes | {"core state": state, "index": share}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what this replay will do next."""
-        parts = {name: getattr(self, name).state_dict() for name in _PARTS}
+        parts = {name: getattr(self, name).state_dict() for name in self._parts}
         return {"steps_written": self.steps_written, "late_updates": self.late_updates, **parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state_dict` was taken; the replay must have been built alike."""
         self.steps_written = state["steps_written"]
         self.late_updates = state["late_updates"]
-        for name in _PARTS:
+        for name in self._parts:
             getattr(self, name).load_state_dict(state[name])

@@ -22,7 +22,8 @@ from r2d2.blobs import Blobs, RowBlobs
 from r2d2.replay import kernels
 from r2d2.replay.codecs import CompressedColumn, Job
 from r2d2.replay.rows import RowArrays
-from r2d2.types import Column
+from r2d2.replay.sequencer import Sequencer
+from r2d2.types import Batch, Column
 
 Ints = NDArray[np.int64]
 
@@ -104,6 +105,28 @@ class Storage:
                 for column in self.compressed.values():
                     column.freeze(slots, streams, self.began[streams], self.count[slots].astype(np.int64))
 
+    def append(
+        self, values: Mapping[str, NDArray], streams: Ints, last: NDArray[np.bool_], core: NDArray[np.float32],
+        sequencer: Sequencer, opened: int, out: Ints,
+    ) -> Ints:  # fmt: skip
+        """Store one row of each stream, which opens so many blocks; returns the items that it completes, as
+        `kernels.step` puts them into `out`. They refer to their steps already."""
+        at, full = np.empty(len(streams), np.int64), np.empty(len(streams), np.bool_)
+        before = self.free_blocks
+        count = kernels.step(
+            streams, last, core, self.block, self.lead, self.aligned, self.arrays, sequencer.sizes,
+            sequencer.arrays, at, full, out,
+        )  # fmt: skip
+        self.write(values, streams, at, full)
+        self.freed(before - opened)
+        return out[:count]
+
+    def abandon(self, items: Ints) -> None:
+        """Let go of the steps of items (rows of `append`'s answer) that were not taken in."""
+        before = self.free_blocks
+        kernels.abandon(items, self.block, self.arrays)
+        self.freed(before)
+
     def freed(self, before: int) -> None:
         """Forget the compressed blocks of the slots that became free since there were `before` free ones."""
         if self.compressed and self.free_blocks > before:
@@ -124,6 +147,16 @@ class Storage:
             wanted = (shape[0], shape[1] - context + column.context, *column.shape)
             columns[name] = views[name] if name in views else np.empty(wanted, column.dtype)
         return columns, records
+
+    def room(
+        self, names: Iterable[str], shape: tuple[int, ...], context: int, out: Batch | None
+    ) -> tuple[dict[str, NDArray], NDArray]:
+        """Those of `out` to be filled again, or what `allocate` makes where that is None."""
+        if out is None:
+            return self.allocate(names, shape, context)
+        if out.records is None or out.records.shape != shape or out.columns.keys() != set(names):
+            raise ValueError(f"out must be a batch of {shape[0]} items that this replay drew before")
+        return dict(out.columns), out.records
 
     def read(self, rows: Ints, context: int, columns: Mapping[str, NDArray], records: NDArray) -> list[Job]:
         """Put stored rows [B, context + T] (slot * block + offset) into `columns` [B, column context + T, ...],
