@@ -4,6 +4,8 @@ from setuptools import find_packages, setup
 
 VIDEO = ["imageio[ffmpeg]>=2.34"]
 ATARI = ["ale-py>=0.11"]
+RAY = ["ray>=2.40"]
+SB3 = ["stable-baselines3>=2.7"]  # the first with n-step returns
 
 setup(
     name="r2d2",
@@ -24,14 +26,18 @@ setup(
     ],
     extras_require={
         "atari": ATARI,
+        "cluster": RAY,
         "minigrid": ["minigrid>=3.0"],
         "popgym": ["popgym[navigation]>=1.0.6"],
         "vizdoom": ["vizdoom>=1.3"],  # earlier ones call a timeout a termination
         "video": VIDEO,
         "report": ["matplotlib>=3.8"],
+        "sb3": SB3,
         "dev": [
             *ATARI,
+            *RAY,
             *VIDEO,
+            *SB3,
             "hypothesis>=6.100",
             "import-linter>=2.0",
             "matplotlib>=3.8",

@@ -34,7 +34,13 @@ USAGE = """usage: r2d2 COMMAND ...
 
 `r2d2 COMMAND --help` lists every option."""
 
-SHORT = {"--env": "--env.id", "--seed": "--run.seed", "--steps": "--run.steps", "--track": "--run.track"}
+SHORT = {
+    "--env": "--env.id",
+    "--seed": "--run.seed",
+    "--steps": "--run.steps",
+    "--track": "--run.track",
+    "--runtime": "--run.runtime",
+}
 
 
 class UserError(ValueError):

@@ -168,6 +168,9 @@ class RunConfig:
 
     seed: int = 0
     """Seed of everything."""
+    runtime: Literal["local", "threads", "cluster"] = "local"
+    """Acting and learning in turn, the same numbers every time (`local`); at once, in two `threads`; or in
+    processes on Ray (`cluster`, see `cluster.*`)."""
     steps: int = 10_000_000
     """Environment steps to train for (agent decisions; 4 frames each on Atari)."""
     device: str = "auto"
@@ -199,6 +202,36 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
+class ClusterConfig:
+    """The processes of `run.runtime` cluster; docs/scaling.md says what to set."""
+
+    address: str = ""
+    """host:port of a `ray start` cluster; empty starts one on this machine, bound to loopback."""
+    actors: int = 2
+    """Actor processes; they share the env.count environments."""
+    shards: int = 1
+    """Replay processes; they share the actors and replay.steps."""
+    packet: int = 20
+    """Steps of each environment sent together (ours; Ape-X sends 50 transitions)."""
+    slack: float = 2.0
+    """Batches that learning may be behind before the actors wait (ours)."""
+    inference: Literal["actor", "central"] = "actor"
+    """Each actor has the network, or all send their observations to one process that has it (on a GPU)."""
+    actor_cpus: float = 1.0
+    """CPUs that an actor reserves."""
+    shard_cpus: float = 1.0
+    """CPUs that a replay process reserves."""
+    learner_cpus: float = 1.0
+    """CPUs that the learner reserves."""
+    learner_gpus: float = -1.0
+    """GPUs that the learner reserves; -1 is one if the cluster has one."""
+    inference_gpus: float = 0.0
+    """GPUs that the central inference reserves."""
+    object_store: int = 200_000_000
+    """Bytes of shared memory of a cluster started here (ours: some batches and weights)."""
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole run."""
 
@@ -208,6 +241,7 @@ class Config:
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     actor: ActorConfig = field(default_factory=ActorConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
 
 def to_dict(config: Any) -> dict[str, Any]:

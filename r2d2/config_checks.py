@@ -24,6 +24,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "learner.discount": (0, 1),
     **{f"actor.{name}": (0, 1) for name in ("epsilon_base", "epsilon_end")},
     **{f"actor.{name}": (1, _ANY) for name in ("epsilon_steps", "weights_period")},
+    **{f"cluster.{name}": (1, _ANY) for name in ("actors", "shards", "packet")},
+    **{f"cluster.{name}": (0, _ANY) for name in ("slack", "actor_cpus", "shard_cpus", "learner_cpus")},
+    "cluster.learner_gpus": (-1, _ANY),
+    "cluster.inference_gpus": (0, _ANY),
+    "cluster.object_store": (80_000_000, _ANY),  # Ray's own least
     "run.seed": (0, 2**63 - 1),
     **{f"run.{name}": (0, _ANY) for name in ("threads", "evaluate_period", "video_period", "probe_items")},
     **{
