@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from envs.make import make
 from r2d2 import memory
+from r2d2.agent.actor import initial_priorities as actor_priorities
 from r2d2.build import is_pixels
 from r2d2.config import Config
 from r2d2.replay import (
@@ -32,6 +34,7 @@ from r2d2.replay.mixture import batch_shares
 from r2d2.schedules import linear
 from r2d2.types import step_columns
 
+PRIORITY_COLUMNS = ["reward", "terminated", "q_taken", "q_greedy"]
 _REMOVING = 100  # child of the run's seed; those of `runtime/local.py` count from 0
 
 
@@ -134,6 +137,17 @@ def beta(config: Config, steps: int) -> float:
     if r.beta_steps == 0:
         return r.beta
     return linear(steps, start=r.beta, end=r.beta_end, steps=r.beta_steps)
+
+
+def initial_priorities(
+    config: Config, replay: Replay | Mixture, ids: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Priorities [K] of new items from the Q values recorded with their steps."""
+    r, c = config.replay, config.learner
+    return actor_priorities(
+        replay.get(ids, PRIORITY_COLUMNS), burn_in=r.burn_in, unroll=r.unroll, n_step=r.n_step,
+        discount=c.discount, eta=r.eta, rescaling=c.rescaling, reward_clip=c.reward_clip, priority=r.priority,
+    )  # fmt: skip
 
 
 def replay_bytes(config: Config) -> dict[str, int]:
