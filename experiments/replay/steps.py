@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay import Column, Fifo, Remover, Replay, Selector, Sequencer
+from r2d2.replay import Column, Fifo, Mixture, Remover, Replay, Selector, Sequencer
 
 
 def step_replay(
@@ -37,7 +37,7 @@ def step_replay(
     )
 
 
-def write_bandit(replay: Replay, values: Mapping[str, NDArray]) -> NDArray[np.int64]:
+def write_bandit(replay: Replay | Mixture, values: Mapping[str, NDArray]) -> NDArray[np.int64]:
     """Write an episode of one action to each stream; `values` [streams]; returns the new items' ids."""
     done = np.ones(replay.streams, np.bool_)
     replay.write(values, ~done)

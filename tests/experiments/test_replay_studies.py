@@ -43,6 +43,13 @@ def test_weights_need_their_exponent() -> None:
     assert not load("weights").verdict(rows).holds
 
 
+def test_random_walk_needs_its_lookahead() -> None:
+    """With the errors of n = 4 and n = 32 exchanged, the verdict is no."""
+    other = {1: 1, 4: 32, 32: 4}
+    rows = [row | {"n": other[row["n"]]} for row in quick("random_walk")]
+    assert not load("random_walk").verdict(rows).holds
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_files_of_a_study(name: str, tmp_path) -> None:
     """What the page says comes from the CSV file alone, and says what the rows in memory say."""
@@ -94,3 +101,13 @@ def test_combined_needs_the_newest_item_and_the_bootstrap(
     other = dict(zip(values, reversed(values), strict=True))
     rows = [row | {column: other[row[column]]} if row["task"] == turned else row for row in quick("combined")]
     assert not load("combined").verdict(rows).holds
+
+
+@pytest.mark.parametrize(
+    "swapped", [("fifo", "reservoir"), ("reservoir", "mixture"), ("fifo", "mixture")], ids="-".join
+)
+def test_forgetting_needs_both_halves(swapped: tuple[str, str]) -> None:
+    """With the rows of two replays swapped, the verdict is no."""
+    other = dict(zip(swapped, reversed(swapped), strict=True))
+    rows = [row | {"method": other.get(row["method"], row["method"])} for row in quick("forgetting")]
+    assert not load("forgetting").verdict(rows).holds
