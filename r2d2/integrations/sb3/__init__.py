@@ -1,0 +1,5 @@
+"""Stable-Baselines3 learns from our replay: `DQN(..., replay_buffer_class=ReplayBuffer)`, see docs/sb3.md."""
+
+from r2d2.integrations.sb3.buffer import ReplayBuffer
+
+__all__ = ["ReplayBuffer"]
