@@ -63,18 +63,22 @@ class GoalWorld:
     def achieved(self, stream: int, episode: int, row: int) -> list[float]:
         return [1000.0 * stream + episode, float(row - self.starts[stream, episode])]
 
-    def write(self, *replays: Replay) -> list[NDArray[np.int64]]:
-        """The same row into every replay; returns the ids that each answered."""
-        last, rows = np.zeros(self.streams, np.bool_), []
-        for stream, twin in enumerate(self.twins):
+    def write(self, *replays: Replay, end: bool = False) -> list[NDArray[np.int64]]:
+        """The same row into every replay; returns the ids that each answered. `end`: the last row of every
+        running episode and nothing else."""
+        running = [stream for stream, twin in enumerate(self.twins) if len(twin.rows) > twin.start]
+        streams = np.array(running if end else range(self.streams), np.int64)
+        last, rows = [], []
+        for stream in streams.tolist():
+            twin = self.twins[stream]
             row, start, episode = len(twin.rows), twin.start, self.episode[stream]
             self.starts[stream, episode] = start
             at = row - start
-            last[stream] = at > 0 and (at == LONGEST or self.rng.random() < 0.15)
+            last.append(end or (at > 0 and (at == LONGEST or bool(self.rng.random() < 0.15))))
             observation = [stream, row, NEVER, NEVER, *self.achieved(stream, episode, row)]
             rows.append((observation, at > 0, 50.0 + row - 1 if at else 0.0, 50.0 + row))
-            self.cuts |= {(c.stream, c.trained): c for c in twin.write(row, bool(last[stream]))}
-            if last[stream]:
+            self.cuts |= {(c.stream, c.trained): c for c in twin.write(row, last[-1])}
+            if last[-1]:
                 self.ends[stream, episode] = row
                 self.episode[stream] += 1
         observation, told, before, reward = (np.array(part) for part in zip(*rows, strict=True))
@@ -84,10 +88,10 @@ class GoalWorld:
             "previous_reward": before.astype(np.float32),
             "reward": reward.astype(np.float32),
             "terminated": np.array([row == 1 for row in observation[:, 1] % 7]),
-            "truncated": np.zeros(self.streams, np.bool_),
+            "truncated": np.zeros(len(streams), np.bool_),
         }
-        core = observation[:, :2].astype(np.float32)
-        return [replay.write(values, last, core=core) for replay in replays]
+        core, over = observation[:, :2].astype(np.float32), np.array(last)
+        return [replay.write(values, over, streams=streams, core=core) for replay in replays]
 
     def check(self, batch: Batch, copies: NDArray[np.bool_]) -> None:
         """Every row of every item is what was written, or what it must be for the item's goal."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 from checkpoint_cases import same
+from goal_twin import GoalWorld, columns, hindsight
 from helpers import snapshot
 from numpy.typing import NDArray
 from stream_twin import Cut, Sizes, StreamTwin
@@ -29,6 +30,7 @@ from r2d2.replay import (
     SoftFifo,
     Uniform,
 )
+from r2d2.replay.relabelers import Strategy
 from r2d2.types import Codec
 
 STREAMS, BATCH, CAPACITY, BLOCK = 3, 6, 45, 4
@@ -196,3 +198,42 @@ def test_the_buffer_maximum_works_or_is_refused_at_construction(selector: str, r
             np.testing.assert_allclose(scaled, scaled[0], rtol=1e-5)
             assert batch.weight.max() <= 1.0 + 1e-6
             replay.update_priorities(batch.ids, witness.rng.exponential(size=BATCH))
+
+
+@pytest.mark.parametrize(
+    ("number", "selector", "remover", "cut"),
+    [(i, *names) for i, names in enumerate(itertools.product(SELECTORS, REMOVERS, CUTS))],
+)
+def test_hindsight_works_with_every_pair(number: int, selector: str, remover: str, cut: str) -> None:
+    """Copies are items like all others: nothing leaks, and a restored replay goes on with the same goals.
+    Strategies, codecs and sizes take turns over the pairs."""
+    strategy: Strategy = ("final", "future", "episode", "random")[number % 4 - number // 4 % 4]  # type: ignore[assignment]
+    codec: Codec = ("raw", "lz4", "zstd")[number % 3]  # type: ignore[assignment]
+
+    def make() -> Replay:
+        relabeler = hindsight(CUTS[cut], STREAMS, strategy, 1 if strategy == "final" else 2)
+        chosen = SELECTORS[selector]()
+        return Replay(
+            columns(codec, CUTS[cut].context), streams=STREAMS, sequencer=relabeler.sequencer, selector=chosen,
+            remover=REMOVERS[remover](chosen), capacity=CAPACITY, steps=(TIGHT, AMPLE)[number // 4 % 2],
+            block=BLOCK, core_size=2, relabeler=relabeler,
+        )  # fmt: skip
+
+    replays = [make()]
+    world = GoalWorld(CUTS[cut], STREAMS, strategy, np.random.default_rng(0))
+    for step in range(60):
+        world.write(*replays)
+        assert len(replays[0]) == len(replays[0].selector) <= CAPACITY
+        if len(replays[0]) and step % 3 == 0:
+            batch = sample(replays, step)
+            world.check(batch, replays[0].relabelled(batch.ids))
+            priorities = world.rng.exponential(size=BATCH)
+            for r in replays:
+                r.update_priorities(batch.ids, priorities)
+        if step == 30:
+            replays.append(make())
+            replays[1].load_state_dict(snapshot(replays[0].state_dict()))
+    world.write(*replays, end=True)
+    replays[0].clear()
+    storage = replays[0].storage
+    assert storage.slots - storage.free_blocks <= STREAMS, "more than the block that each stream fills"
