@@ -10,6 +10,7 @@ with the same random numbers. Each observation is stored once, images compressed
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
         seed: int | None = None,
     ) -> None:
         buffers.BaseBuffer.__init__(self, buffer_size, observation_space, action_space, device, n_envs=n_envs)
-        check_arguments(buffer_size, n_envs, optimize_memory_usage, n_steps, gamma, selector, alpha)
+        check_arguments(buffer_size, n_envs, optimize_memory_usage, n_steps, gamma, selector, alpha, codec)
         self.buffer_size = buffer_size // n_envs
         self.optimize_memory_usage = False
         self.handle_timeout_termination = handle_timeout_termination
@@ -72,7 +73,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
         self.block = block
         self.learner: Learner | None = None
         self.columns = observation_columns(observation_space, codec) | {
-            "action": Column((self.action_dim,), str(self._maybe_cast_dtype(action_space.dtype))),
+            "action": Column((self.action_dim,), str(np.dtype(self._maybe_cast_dtype(action_space.dtype)))),
             "reward": Column(),
         }
         self._observations = list(observation_columns(observation_space, codec))
@@ -134,11 +135,14 @@ class ReplayBuffer(buffers.ReplayBuffer):
     def _as_column(self, name: str, values: Any) -> NDArray:
         """Values as a copy [N, ...] in their column's dtype."""
         column = self.columns[name]
-        return np.array(values).reshape(self.n_envs, *column.shape).astype(column.dtype, copy=False)
+        given, shape = np.array(values), (self.n_envs, *column.shape)
+        if given.size != math.prod(shape):
+            raise ValueError(f"{name.rstrip('/')} must have shape {shape}, got {given.shape}")
+        return given.reshape(shape).astype(column.dtype, copy=False)
 
     # -- drawing -------------------------------------------------------------------------------------------
 
-    def sample(self, batch_size: int, env: VecNormalize | None = None) -> Samples:
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> Samples:  # type: ignore[override]
         """`batch_size` transitions, normalised by `env`."""
         drawn = self._draw(batch_size)
         found = self._read(drawn)
@@ -170,12 +174,16 @@ class ReplayBuffer(buffers.ReplayBuffer):
         weight = weights_of(selector, probability, self.learner.beta, "batch")
         return Drawn(where // self.n_envs, where % self.n_envs, weight)
 
-    def _get_samples(self, batch_inds: NDArray, env: VecNormalize | None = None) -> Samples:
+    def _get_samples(  # type: ignore[override]
+        self, batch_inds: NDArray, env: VecNormalize | None = None
+    ) -> Samples:
         """The transitions in these slots, each of a random environment."""
         return self._samples(self._read(self._of_any_environment(np.asarray(batch_inds))), env)
 
     def _bits(self) -> Any:
-        return np.random.get_bit_generator() if self.bits is None else self.bits
+        if self.bits is None:
+            return np.random.get_bit_generator()  # type: ignore[attr-defined]
+        return self.bits
 
     def _generator(self) -> np.random.Generator:
         return np.random.Generator(self._bits())
@@ -227,7 +235,9 @@ class ReplayBuffer(buffers.ReplayBuffer):
     def _observation(self, columns: dict[str, NDArray], env: VecNormalize | None) -> Any:
         """Columns [B, ...] as SB3's networks take them."""
         if not isinstance(self.observation_space, spaces.Dict):
-            return self.to_torch(self._normalize_obs(columns[column_of("")], env))
+            single = self._normalize_obs(columns[column_of("")], env)
+            assert not isinstance(single, dict)
+            return self.to_torch(single)
         named = {key: columns[column_of(key)] for key in self.observation_space.spaces}
         normal = self._normalize_obs(named, env)
         assert isinstance(normal, dict)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from r2d2.replay import Proportional, RankBased, Selector, Uniform
+from r2d2.types import Codec
 
 Selection = Literal["uniform", "proportional", "rank"]
 
@@ -20,8 +21,9 @@ def make_selector(selection: Selection, capacity: int, alpha: float | None) -> S
     return (Proportional if selection == "proportional" else RankBased)(capacity, alpha=alpha)
 
 
-def check_arguments(buffer_size: int, n_envs: int, optimize: bool, n_steps: int, gamma: float | None, selector: str,
-           alpha: float | None) -> None:  # fmt: skip
+def check_arguments(buffer_size: int, n_envs: int, optimize: bool, n_steps: int, gamma: float | None,
+                    selector: str, alpha: float | None, codec: str) -> None:  # fmt: skip
+    """Raise ValueError for the first argument of a buffer that makes no sense."""
     if buffer_size < LEAST * n_envs:
         raise ValueError(
             f"buffer_size must be at least {LEAST * n_envs} ({LEAST} for each of {n_envs} environments), "
@@ -47,3 +49,5 @@ def check_arguments(buffer_size: int, n_envs: int, optimize: bool, n_steps: int,
         raise ValueError(
             f'alpha={alpha} needs selector="proportional" or "rank": uniform draws have no priority'
         )
+    if codec not in get_args(Codec):
+        raise ValueError(f"codec must be one of {', '.join(get_args(Codec))}, got {codec!r}")
