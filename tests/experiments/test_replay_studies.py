@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from functools import cache
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.replay import evidence
+from experiments.replay import deadly_triad, evidence
 from experiments.replay.__main__ import main
 from experiments.replay.study import STUDIES, Row, load
 
@@ -48,6 +49,27 @@ def test_random_walk_needs_its_lookahead() -> None:
     other = {1: 1, 4: 32, 32: 4}
     rows = [row | {"n": other[row["n"]]} for row in quick("random_walk")]
     assert not load("random_walk").verdict(rows).holds
+
+
+def test_deadly_triad_needs_its_sides() -> None:
+    """With the growth below and above each threshold exchanged, the verdict is no."""
+    rows = quick("deadly_triad")
+    grown = {(row["seed"], row["method"], row["rate"] > 0): row["grown"] for row in rows}
+    exchanged = [row | {"grown": grown[row["seed"], row["method"], row["rate"] < 0]} for row in rows]
+    assert not load("deadly_triad").verdict(exchanged).holds
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("uniform", "rank, alpha 0.7"), ("proportional, alpha 1", "uniform"), ("rank, alpha 0.7", "uniform")],
+)
+def test_deadly_triad_needs_each_selector(name: str, other: str, monkeypatch) -> None:
+    """With one selector in the place of another, the verdict is no."""
+    other_make = deadly_triad.METHODS[other].make
+    monkeypatch.setitem(
+        deadly_triad.METHODS, name, dataclasses.replace(deadly_triad.METHODS[name], make=other_make)
+    )
+    assert not deadly_triad.verdict(deadly_triad.STUDY.quick()).holds
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -111,3 +133,18 @@ def test_forgetting_needs_both_halves(swapped: tuple[str, str]) -> None:
     other = dict(zip(swapped, reversed(swapped), strict=True))
     rows = [row | {"method": other.get(row["method"], row["method"])} for row in quick("forgetting")]
     assert not load("forgetting").verdict(rows).holds
+
+
+@pytest.mark.parametrize(
+    "swapped", [("uniform", "recency"), ("uniform", "cleared"), ("recency", "cleared")], ids="-".join
+)
+def test_a_changing_task_needs_the_old_items_gone(swapped: tuple[str, str]) -> None:
+    """With what two replays did swapped, the verdict is no; a method that has many mean ages gives the last."""
+    found = {(r["method"], r["seed"], r["updates"]): r for r in quick("changing_task")}
+    other = dict(zip(swapped, reversed(swapped), strict=True))
+    rows = [
+        row | {name: found[other[row["method"]], row["seed"], row["updates"]][name] for name in ("regret", "drawn")}
+        if row["method"] in other else row
+        for row in quick("changing_task")
+    ]  # fmt: skip
+    assert not load("changing_task").verdict(rows).holds
