@@ -1,5 +1,6 @@
 """Stable-Baselines3 learns from our replay: `DQN(..., replay_buffer_class=ReplayBuffer)`, see docs/sb3.md."""
 
 from r2d2.integrations.sb3.buffer import ReplayBuffer
+from r2d2.integrations.sb3.priorities import PrioritisedLoss
 
-__all__ = ["ReplayBuffer"]
+__all__ = ["PrioritisedLoss", "ReplayBuffer"]
