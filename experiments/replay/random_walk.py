@@ -123,9 +123,10 @@ def learn(replay: Replay, ids: Ints, alphas: Floats, gamma: float = 1.0) -> tupl
     error = np.zeros(value.shape[:2])
     for some in np.array_split(ids, len(ids) // CHUNK + 1):
         batch = replay.get(some)
-        walkers, positions, reward, terminated = (batch.columns[name].T for name in COLUMNS)
-        reward, discount = torch.from_numpy(np.float64(reward)), torch.from_numpy(gamma * ~terminated)
-        end, zero = torch.from_numpy(batch.lookahead), torch.zeros_like(reward)
+        walkers, positions, rewards, terminated = (batch.columns[name].T for name in COLUMNS)
+        reward = torch.from_numpy(rewards.astype(np.float64))  # [1 + n, K]
+        discount, end = torch.from_numpy(gamma * ~terminated), torch.from_numpy(batch.lookahead)
+        zero = torch.zeros_like(reward)
         # A target is affine in its bootstrap value, the only part that depends on what was learned before.
         total = n_step_targets(reward, discount, zero, end, n)[0]
         factor = n_step_targets(zero, discount, zero + 1.0, end, n)[0]
@@ -166,8 +167,9 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     axes[0].set_xlabel("alpha")
     axes[0].set_ylabel("RMS error, first 10 episodes")
     axes[0].set_title(f"{STATES} states", loc="left", fontsize=10)
-    axes[0].legend(fontsize=8, frameon=False, ncol=2, loc="upper right")
+    axes[1].legend(*axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, ncol=2, loc="lower right")
     axes[1].set_xscale("log", base=2)
+    axes[1].set_xticks(lookaheads, [str(n) for n in lookaheads])
     axes[1].set_xlabel("n")
     axes[1].set_title("each n at its best alpha", loc="left", fontsize=10)
 
