@@ -137,7 +137,7 @@ def execute(
     bytes that a file may have."""
     for descriptor, name in enumerate(files, 1):
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), descriptor)
-    act, save = LocalRun._act, LocalRun.save
+    act, save = LocalRun.act, LocalRun.save
 
     def act_and_die(run: LocalRun, *, cut: bool) -> None:
         act(run, cut=cut)
@@ -149,7 +149,7 @@ def execute(
         return save(run)
 
     if "kill_after" in conditions:
-        LocalRun._act = act_and_die  # type: ignore[method-assign, assignment]
+        LocalRun.act = act_and_die  # type: ignore[method-assign, assignment]
     if "slow_save" in conditions:
         LocalRun.save = save_slowly  # type: ignore[method-assign, assignment]
     if "file_limit" in conditions:

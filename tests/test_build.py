@@ -44,7 +44,7 @@ def two_updates(config: Config, folder: Path) -> None:
     run = new_run(config, folder)
     before = {name: value.clone() for name, value in run.learner.network.state_dict().items()}
     for _ in range(400):
-        run._act(cut=False)
+        run.act(cut=False)
         run._learn()
         run._refresh_actor()
         if run.learner.updates >= 2:

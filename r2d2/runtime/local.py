@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import copy
 from collections import deque
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import torch
 
 from envs.make import make
 from r2d2 import build, build_replay, checkpoint
-from r2d2.agent.actor import Episode, initial_priorities
+from r2d2.agent.actor import Episode
 from r2d2.config import Config, to_dict
 from r2d2.config_checks import check_same_parts
 from r2d2.replay import Draw, MixtureDraw
@@ -29,11 +31,10 @@ from r2d2.runtime.meter import Meter
 from r2d2.runtime.probe import make_probe
 from r2d2.runtime.seeds import ACTING, ENVIRONMENTS, SAMPLING, child_seed, generator
 from r2d2.tracking import Tracker
-from r2d2.types import Batch
+from r2d2.types import Batch, Rows
 
 CHECKPOINTS = "checkpoints"  # folder in a run folder
 RECENT_EPISODES = 50  # over which the mean return in the log is taken
-PRIORITY_COLUMNS = ["reward", "terminated", "q_taken", "q_greedy"]
 
 
 class LocalRun:
@@ -66,6 +67,7 @@ class LocalRun:
         )
         self.rng = generator(seed, SAMPLING)
         self.evaluator = Evaluator(config, run_dir, tracker, pixels=self.pixels)
+        self.turns: AbstractContextManager[None] = nullcontext()  # held around what acting and learning share
         self.saves = 0
         self.vector_steps = 0
         self.actor_updates = 0  # in the actor's weights
@@ -88,10 +90,10 @@ class LocalRun:
             steps = self.actor.steps + self.environments.num_envs
             ending = self.stop or steps + self.environments.num_envs > self.config.run.steps
             save = ending or steps >= self.next_save
-            self._act(cut=save)
+            self.act(cut=save)
             self._learn()
             self._refresh_actor()
-            self._report(force=ending)
+            self.report(force=ending)
             if self.evaluator.due(self.actor.steps, ending=ending and not self.stop):
                 self.evaluate()
             solved = self.evaluator.solved
@@ -102,7 +104,7 @@ class LocalRun:
             if ending or solved:
                 break
         if not save:
-            self._act(cut=True)
+            self.act(cut=True)
             self.save()
 
     @property
@@ -110,8 +112,16 @@ class LocalRun:
         """Whether it came to its end: `run.steps` made, to within two steps of the vector, or solved."""
         return max(self.ended_at, self.actor.steps) >= self.config.run.steps
 
-    def _act(self, *, cut: bool) -> None:
-        for rows in self.actor.step(cut=cut):
+    def act(self, *, cut: bool) -> None:
+        """One step of every environment into the replay; `cut` truncates the running episodes, and `save` must
+        follow."""
+        rows = self.actor.step(cut=cut)
+        with self.turns:
+            self._put(rows)
+        self.actor.epsilon = build.epsilon(self.config, self.environments.num_envs, self.actor.steps)
+
+    def _put(self, new: list[Rows]) -> None:
+        for rows in new:
             ids = self.replay.write(rows.values, rows.last, streams=rows.streams, core=rows.core)
             self.limiter.insert(int(np.count_nonzero(~rows.last)))
             if len(ids):
@@ -125,29 +135,37 @@ class LocalRun:
 
     def initial_priorities(self, ids: Any) -> Any:
         """Priorities [K] of new items from the Q values recorded with their steps."""
-        r, c = self.config.replay, self.config.learner
-        return initial_priorities(
-            self.replay.get(ids, PRIORITY_COLUMNS), burn_in=r.burn_in, unroll=r.unroll, n_step=r.n_step,
-            discount=c.discount, eta=r.eta, rescaling=c.rescaling, reward_clip=c.reward_clip,
-            priority=r.priority,
-        )  # fmt: skip
+        return build_replay.initial_priorities(self.config, self.replay, ids)
 
     def _learn(self) -> None:
-        """As many updates as are due. The next batch is drawn, and decodes, while the learner works on this
-        one: so its priorities are one update old, whether it is prefetched or not."""
-        r, batch_size = self.config.replay, self.config.learner.batch
-        while len(self.replay) and self.limiter.can_sample(batch_size * r.unroll):
-            batch = (self._drawn or self._draw()).result()
+        """As many updates as are due."""
+        while self.update_due:
+            self.learn()
+
+    @property
+    def update_due(self) -> bool:
+        """Whether the replay ratio asks for another update."""
+        steps = self.config.learner.batch * self.config.replay.unroll
+        return len(self.replay) > 0 and self.limiter.can_sample(steps)
+
+    def learn(self) -> None:
+        """One update. The next batch is drawn, and decodes, while the learner works on this one: so its
+        priorities are one update old, whether it is prefetched or not."""
+        with self.turns:
+            draw = self._drawn or self._draw()
+        batch = draw.result()
+        with self.turns:
             self._drawn = self._draw()
             ages = self.ages.of(batch.ids, self.learner.updates)
-            update = self.learner.update(batch)
+        update = self.learner.update(batch)
+        with self.turns:
             self.replay.update_priorities(batch.ids, update.priorities)
             if update.refreshed is not None:  # states before the items that follow those of the batch
                 after = self.replay.successors(batch.ids)
                 self.replay.refresh(after[after >= 0], update.refreshed[after >= 0])
             self.limiter.sample(batch.steps)
             self.meter.add(update.metrics | ages)
-            self._spare = batch
+        self._spare = batch
 
     def _draw(self) -> Draw | MixtureDraw:
         beta = build_replay.beta(self.config, self.actor.steps)
@@ -159,15 +177,24 @@ class LocalRun:
 
     def _refresh_actor(self) -> None:
         if self.vector_steps % self.config.actor.weights_period == 0:
-            self.actor.network.load_state_dict(self.learner.network.state_dict())
-            self.actor_updates = self.learner.updates
-        self.actor.epsilon = build.epsilon(self.config, self.environments.num_envs, self.actor.steps)
+            self.refresh_actor(self.learner.network.state_dict(), self.learner.updates)
+
+    def refresh_actor(self, weights: Mapping[str, Any], updates: int) -> None:
+        """Act with the learner's weights as they were after so many updates."""
+        self.actor.network.load_state_dict(weights)
+        self.actor_updates = updates
 
     # -- reports ---------------------------------------------------------------------------------------
 
-    def _report(self, *, force: bool) -> None:
+    def report(self, *, force: bool) -> None:
+        """Log what came since the last report, if one is due or forced."""
         if self.actor.steps < self.next_log and not force:
             return
+        with self.turns:
+            metrics = self._measures()
+        self.tracker.log(metrics, env_steps=self.actor.steps, updates=self.learner.updates)
+
+    def _measures(self) -> dict[str, float]:
         self.next_log = self.actor.steps + self.config.run.log_period
         metrics = self.meter.take() | {
             "replay_fill": min(1.0, self.replay.steps_written / self.config.replay.steps),
@@ -182,13 +209,15 @@ class LocalRun:
         if self.recent:
             metrics["mean_return"] = float(np.mean([episode.total for episode in self.recent]))
             metrics["mean_length"] = float(np.mean([episode.length for episode in self.recent]))
-        self.tracker.log(metrics, env_steps=self.actor.steps, updates=self.learner.updates)
+        return metrics
 
     def evaluate(self) -> None:
         """Greedy episodes of the learner's network; nothing of the training is touched."""
         steps = self.actor.steps
         self.evaluator.evaluate(self.learner.network, steps=steps, updates=self.learner.updates)
-        self.tracker.log_histogram("priorities", self.replay.priorities(), env_steps=steps)
+        with self.turns:
+            priorities = self.replay.priorities()
+        self.tracker.log_histogram("priorities", priorities, env_steps=steps)
 
     # -- checkpoints -----------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from r2d2.config import Config, from_dict, to_dict
 from r2d2.config_checks import check_ranges, check_same_parts
 from r2d2.memory import check_fits, gigabytes, size_table
 from r2d2.provenance import provenance
+from r2d2.runtime import threads
 from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
 from r2d2.runtime.local import CHECKPOINTS, LocalRun
 from r2d2.runtime.short_memory import memory_line, play_with_memory
@@ -227,7 +228,7 @@ def _train(run: LocalRun) -> int:
     code = 1
     try:
         with _signals(run):
-            run.train()
+            threads.train(run) if run.config.run.runtime == "threads" else run.train()
         code = STOPPED if run.stop else 0
     finally:
         run.tracker.close(code if code == 1 else 0)

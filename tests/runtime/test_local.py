@@ -36,10 +36,10 @@ def test_nothing_is_learned_before_min_steps(tmp_path: Path) -> None:
     run = new_run(tiny(replay__min_steps=100), tmp_path)
     while run.actor.steps < 100:
         assert run.learner.updates == 0
-        run._act(cut=False)
+        run.act(cut=False)
         run._learn()
     while run.learner.updates == 0:
-        run._act(cut=False)
+        run.act(cut=False)
         run._learn()
     assert 100 < run.actor.steps < 130
 
@@ -54,7 +54,7 @@ def test_the_actor_has_the_learners_weights_after_a_refresh_and_older_ones_until
         before, updates = run.learner.network.state_dict(), run.learner.updates
         before = {name: value.clone() for name, value in before.items()}
         acting = {name: value.clone() for name, value in run.actor.network.state_dict().items()}
-        run._act(cut=False)
+        run.act(cut=False)
         run._learn()
         run._refresh_actor()
         now = dict(run.actor.network.state_dict())
