@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, SupportsFloat
 
 from envs.make import make
 from r2d2.agent.networks import QNetwork
 from r2d2.config import Config
 from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
 from r2d2.runtime.seeds import EVALUATION, child_seed
-from r2d2.tracking import Tracker
+
+
+class Log(Protocol):
+    """What an evaluation is logged to: a `Tracker`, or what hands it on to one."""
+
+    def log(self, metrics: Mapping[str, SupportsFloat], *, env_steps: int, updates: int) -> None: ...
+    def log_video(self, name: str, path: Path, env_steps: int) -> None: ...
 
 
 class Evaluator:
     """Knows when an evaluation is due and the best return so far; touches nothing of the training."""
 
-    def __init__(self, config: Config, run_dir: Path, tracker: Tracker, *, pixels: bool) -> None:
+    def __init__(self, config: Config, run_dir: Path, tracker: Log, *, pixels: bool) -> None:
         self.config, self.run_dir, self.tracker, self.pixels = config, run_dir, tracker, pixels
         self.count = 0
         self.next = config.run.evaluate_period  # environment steps
