@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from envs.goals import BitFlipping
 from envs.memory.cartpole import MaskedCartPole
 from envs.memory.recall import Recall, Repeat
 from envs.memory.task import MakeTask
@@ -20,10 +21,19 @@ _TASKS: tuple[tuple[str, MakeTask, dict[str, Any]], ...] = (  # type: ignore[ass
     ("MaskedCartPole-v0", MaskedCartPole, {}),
 )
 
-for _id, _task, _defaults in _TASKS:
-    gym.register(
-        id=_id,
-        entry_point="envs.memory.task:TaskEnv",
-        vector_entry_point="envs.memory.task:TaskVectorEnv",
-        kwargs={"task": _task, **_defaults},
-    )
+_GOAL_TASKS: tuple[tuple[str, MakeTask, dict[str, Any]], ...] = (  # type: ignore[assignment]
+    ("BitFlipping-v0", BitFlipping, {}),
+    ("BlindBitFlipping-v0", BitFlipping, {"blind": 1}),
+)
+
+for _tasks, _single, _vector in (
+    (_TASKS, "envs.memory.task:TaskEnv", "envs.memory.task:TaskVectorEnv"),
+    (_GOAL_TASKS, "envs.goals:GoalEnv", "envs.goals:GoalVectorEnv"),
+):
+    for _id, _task, _defaults in _tasks:
+        gym.register(
+            id=_id,
+            entry_point=_single,
+            vector_entry_point=_vector,
+            kwargs={"task": _task, **_defaults},
+        )

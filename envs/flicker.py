@@ -65,4 +65,8 @@ def flickering(env: VectorEnv, probability: float) -> VectorEnv:
         raise EnvError(
             f"flicker must be a probability in [0, 1], got {probability!r}; Hausknecht & Stone 2015 have 0.5"
         )
+    if probability and env.spec.goals is not None:
+        raise EnvError(
+            f"{env.spec.id} has goals, which flicker would blank with the rest: leave the option out"
+        )
     return env if probability == 0.0 else Flickering(env, probability)

@@ -9,10 +9,12 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from envs.goals import KEYS, goals_of, is_goal_space
 from envs.vector import EnvError, EnvSpec, StepResult
 
 SUPPORTED = (
-    "supported are Discrete actions with a Box of at least one axis, or a Discrete, as observation; "
+    "supported are Discrete actions with a Box of at least one axis, a Discrete, or a goal environment's Dict "
+    "of vectors (observation, desired_goal, achieved_goal) as observation; "
     "gymnasium.wrappers.FlattenObservation turns a Dict into a Box, DiscretizeAction turns Box actions into "
     "Discrete ones: register the wrapped environment under an id of its own"
 )
@@ -22,7 +24,8 @@ class GymVector:
     """A gymnasium vector environment under our interface.
 
     uint8 observations stay uint8, all other numbers become float32, a Discrete observation becomes a one-hot
-    float32 vector. Actions always count from 0, also where the environment's own start elsewhere.
+    float32 vector; a goal environment's dict becomes one float32 vector, in the order of `goals.KEYS`.
+    Actions always count from 0, also where the environment's own start elsewhere.
     `env` must restart slots on the next step (NEXT_STEP) and seed slot i with seed + i: the caller vouches.
     """
 
@@ -31,7 +34,12 @@ class GymVector:
         if not isinstance(actions, Discrete):
             raise EnvError(f"{env_id} has the action space {actions}; {SUPPORTED}")
         shape: tuple[int, ...]
-        if isinstance(space, Discrete):
+        goals = None
+        if is_goal_space(space):
+            sizes = [gym.spaces.flatdim(space[key]) for key in KEYS]
+            goals = goals_of(_computing(env), sizes[1])
+            shape, dtype = (sum(sizes),), "float32"
+        elif isinstance(space, Discrete):
             shape, dtype = (int(space.n),), "float32"
             self._first_symbol = int(space.start)
         elif isinstance(space, Box) and len(space.shape) >= 1:
@@ -48,6 +56,7 @@ class GymVector:
             observation_dtype=dtype,
             num_actions=int(actions.n),
             max_episode_steps=max_steps,
+            goals=goals,
         )
 
     def reset(self, seed: int) -> NDArray[Any]:
@@ -80,10 +89,17 @@ class GymVector:
         """Closes the environments."""
         self._env.close()
 
-    def _converted(self, observation: NDArray[Any]) -> NDArray[Any]:
+    def _converted(self, observation: Any) -> NDArray[Any]:
         """A fresh array in the spec's dtype: gymnasium writes to its own again."""
+        if self.spec.goals is not None:
+            return np.concatenate([observation[key] for key in KEYS], 1, dtype=np.float32)
         if self._one_hot:
             symbol = np.asarray(observation, dtype=np.int64) - self._first_symbol  # [N]
             hot: NDArray[np.bool_] = symbol[:, None] == np.arange(self.spec.observation_shape[0])
             return hot.astype(np.float32)
         return np.array(observation, dtype=self.spec.observation_dtype)
+
+
+def _computing(env: Any) -> Any:
+    """What computes a vector's rewards: itself, or the first of its environments."""
+    return env if hasattr(env, "compute_reward") else env.envs[0].unwrapped

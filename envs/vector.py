@@ -9,6 +9,7 @@ core state there.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +22,21 @@ MAX_SEED = 2**31 - 1
 
 class EnvError(ValueError):
     """An environment that cannot be built as asked; the message lists what would work."""
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What hindsight must know of a goal environment.
+
+    The last 2 * `size` numbers of a flat observation are the desired and the achieved goal, in this order.
+    `outcome` maps achieved and desired goals [K, size] to the rewards [K] for arriving there and to whether
+    that ends the episode [K].
+    """
+
+    size: int
+    outcome: Callable[
+        [NDArray[np.float32], NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.bool_]]
+    ]
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,7 @@ class EnvSpec:
     observation_dtype: str
     num_actions: int
     max_episode_steps: int | None
+    goals: Goals | None = None  # of a goal environment
 
 
 class StepResult(NamedTuple):

@@ -106,11 +106,12 @@ class TaskEnv(gym.Env[NDArray[np.float32], np.int64]):
 
     def __init__(self, *, task: MakeTask, render_mode: str | None = None, **options: Any) -> None:
         self._env = TaskVectorEnv(1, task=task, **options)
+        self.task = self._env.task
         self.max_episode_steps = self._env.max_episode_steps
         self.observation_space = self._env.single_observation_space
         self.action_space = self._env.single_action_space
         self.render_mode = render_mode
-        self._shown = np.zeros(self._env.task.space.shape, dtype=np.float32)
+        self._shown = np.zeros(self.task.space.shape, dtype=np.float32)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -128,7 +129,7 @@ class TaskEnv(gym.Env[NDArray[np.float32], np.int64]):
 
     def render(self) -> NDArray[np.uint8]:
         """The observation as a row of grey squares, its space's lowest value black, [16, 16 * size, 3]."""
-        space = self._env.task.space
+        space = self.task.space
         low, high = np.maximum(space.low, -UNBOUNDED), np.minimum(space.high, UNBOUNDED)
         share = np.clip((self._shown - low) / (high - low), 0.0, 1.0)
         grey = np.kron(share.reshape(1, -1) * 255, np.ones((16, 16))).astype(np.uint8)
