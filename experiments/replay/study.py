@@ -20,7 +20,16 @@ Tier = Literal["quick", "full"]
 Row = dict[str, Any]  # one line of the CSV file: text and numbers
 
 # The modules of this package that hold a study, in the order of the summary page.
-STUDIES = ("cliffwalk", "weights", "combined", "random_walk", "forgetting", "changing_task", "deadly_triad")
+STUDIES = (
+    "cliffwalk",
+    "weights",
+    "combined",
+    "random_walk",
+    "forgetting",
+    "changing_task",
+    "deadly_triad",
+    "apex_priorities",
+)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,20 @@ def test_deadly_triad_needs_each_selector(name: str, other: str, monkeypatch) ->
     assert not deadly_triad.verdict(deadly_triad.STUDY.quick()).holds
 
 
+@pytest.mark.parametrize(
+    ("name", "other"), [("actor", "maximum"), ("actor", "uniform"), ("maximum", "actor")]
+)
+def test_apex_priorities_need_the_actors(name: str, other: str) -> None:
+    """With what one method measured in the place of another, the verdict is no."""
+    rows = [dict(row) for row in quick("apex_priorities")]
+    found = {(r["seed"], r["left"], r["inserts"], r["method"]): r for r in rows}
+    for row in rows:
+        if row["method"] == name:
+            measured = found[row["seed"], row["left"], row["inserts"], other]
+            row |= {key: measured[key] for key in ("share", "age", "age_over_uniform")}
+    assert not load("apex_priorities").verdict(rows).holds
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_files_of_a_study(name: str, tmp_path) -> None:
     """What the page says comes from the CSV file alone, and says what the rows in memory say."""
