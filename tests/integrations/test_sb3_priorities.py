@@ -116,9 +116,7 @@ def test_one_training_step_is_that_of_the_weighted_loss(name: str, n_steps: int)
     assert (critic(model.policy) - critic(unweighted)).abs().max() > 1e-5
     places = callback.ids % model.replay_buffer.replay.capacity
     got = model.replay_buffer.replay.selector.values(places)
-    last = {
-        place: error for place, error in zip(places.tolist(), errors.tolist(), strict=True)
-    }  # drawn twice
+    last = dict(zip(places.tolist(), errors.tolist(), strict=True))  # of an item that was drawn twice
     np.testing.assert_allclose(got, [(last[place] + 1e-6) ** 0.6 for place in places.tolist()], rtol=1e-4)
     callback.on_training_end()
 

@@ -1,6 +1,7 @@
 """Stable-Baselines3 learns from our replay: `DQN(..., replay_buffer_class=ReplayBuffer)`, see docs/sb3.md."""
 
 from r2d2.integrations.sb3.buffer import ReplayBuffer
+from r2d2.integrations.sb3.hindsight import HindsightReplayBuffer
 from r2d2.integrations.sb3.priorities import PrioritisedLoss
 
-__all__ = ["PrioritisedLoss", "ReplayBuffer"]
+__all__ = ["HindsightReplayBuffer", "PrioritisedLoss", "ReplayBuffer"]

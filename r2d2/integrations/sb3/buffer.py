@@ -24,7 +24,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from r2d2.integrations.sb3.selection import Selection, check_arguments, make_selector
 from r2d2.integrations.sb3.steps import Steps, column_of, observation_columns, parts_of
 from r2d2.integrations.sb3.transitions import Drawn, Learner, Samples, Transitions, n_step_return
-from r2d2.replay import Replay
+from r2d2.replay import Replay, Selector
 from r2d2.replay.weights import weights_of
 from r2d2.types import Codec, Column
 
@@ -81,9 +81,11 @@ class ReplayBuffer(buffers.ReplayBuffer):
         self.reset()
 
     def _make_steps(self) -> Steps:
-        capacity = self.buffer_size * self.n_envs
-        selector = make_selector(self.selector, capacity, self.alpha)
+        selector = self._make_selector()
         return Steps(self.columns, selector, streams=self.n_envs, each=self.buffer_size, block=self.block)
+
+    def _make_selector(self) -> Selector:
+        return make_selector(self.selector, self.buffer_size * self.n_envs, self.alpha)
 
     def reset(self) -> None:
         """Forget everything."""

@@ -1,0 +1,61 @@
+"""Admitted: a selector that draws only from the items that were let in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2d2.replay import Selector
+
+Ints = NDArray[np.int64]
+
+
+class Admitted:
+    """`rest` over the items that `admit` let in; a new item waits outside, and gets its priority when it comes in.
+
+    For hindsight, which draws transitions of finished episodes only.
+    """
+
+    def __init__(self, rest: Selector, capacity: int) -> None:
+        self.rest = rest
+        self._inside = np.zeros(capacity, np.bool_)
+
+    def __len__(self) -> int:
+        return len(self.rest)
+
+    @property
+    def nbytes(self) -> int:
+        return self.rest.nbytes + self._inside.nbytes
+
+    def insert(self, places: Ints, streams: Ints) -> None:
+        """They wait."""
+
+    def admit(self, places: Ints) -> None:
+        """Let these items [K] in; none of them may be inside."""
+        self._inside[places] = True
+        self.rest.insert(places, np.zeros_like(places))
+
+    def remove(self, places: Ints) -> None:
+        """Also of items that wait; those that left before are not told of twice."""
+        inside = places[self._inside[places]]
+        self._inside[inside] = False
+        self.rest.remove(inside)
+
+    def update(self, places: Ints, priorities: NDArray[np.float64]) -> None:
+        inside = self._inside[places]
+        self.rest.update(places[inside], priorities[inside])
+
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[Ints, NDArray[np.float64]]:
+        return self.rest.sample(n, rng)
+
+    def values(self, places: Ints) -> NDArray[np.float64]:
+        return np.where(self._inside[places], self.rest.values(places), 0.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rest": self.rest.state_dict(), "inside": self._inside.copy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rest.load_state_dict(state["rest"])
+        self._inside[:] = state["inside"]
