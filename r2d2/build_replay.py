@@ -35,6 +35,7 @@ from r2d2.schedules import linear
 from r2d2.types import step_columns
 
 PRIORITY_COLUMNS = ["reward", "terminated", "q_taken", "q_greedy"]
+_STAGES = 100  # of alpha on its way; ours: it is never more than a hundredth of it behind
 _REMOVING = 100  # child of the run's seed; those of `runtime/local.py` count from 0
 
 
@@ -103,12 +104,19 @@ def kept_steps(config: Config) -> int:
 def selector(config: Config, capacity: int, streams: int) -> Selector:
     """Which items are drawn."""
     r = config.replay
+    if r.alpha_steps and r.selector not in ("proportional", "rank"):
+        raise ValueError(
+            f"replay.alpha_steps={r.alpha_steps} needs replay.selector proportional or rank, whose alpha it "
+            f"changes, got {r.selector}: leave it 0"
+        )
     made: Selector
     match r.selector:
         case "uniform":
             made = Uniform(capacity)
         case "proportional":
-            made = Proportional(capacity, alpha=r.alpha, stratified=r.stratified)
+            made = Proportional(
+                capacity, alpha=r.alpha, stratified=r.stratified, changing_alpha=r.alpha_steps > 0
+            )
         case "rank":
             made = RankBased(capacity, alpha=r.alpha, stratified=r.stratified)
         case "recency":
@@ -129,6 +137,26 @@ def remover(config: Config, capacity: int, selector: Selector) -> Remover:
             return LowestPriority(selector)
         case "soft":
             return SoftFifo(capacity, min(capacity, -(-r.steps // r.period)))
+
+
+def alpha(config: Config, steps: int) -> float:
+    """The exponent of the priorities after `steps` environment steps, in stages: each one costs a look at every
+    item (a tenth of a second for a million), so it is not changed with every draw, as beta is."""
+    r = config.replay
+    if r.alpha_steps == 0:
+        return r.alpha
+    stage = steps * _STAGES // r.alpha_steps
+    return linear(stage, start=r.alpha, end=r.alpha_end, steps=_STAGES)
+
+
+def set_alpha(config: Config, replay: Replay | Mixture, steps: int) -> None:
+    """Let what draws from the replay have the alpha of `steps` environment steps."""
+    if config.replay.alpha_steps == 0:
+        return
+    for part in replay.replays if isinstance(replay, Mixture) else [replay]:
+        drawing = part.selector.rest if isinstance(part.selector, Combined) else part.selector
+        assert isinstance(drawing, Proportional | RankBased)  # `selector` has refused the others
+        drawing.set_alpha(alpha(config, steps))
 
 
 def beta(config: Config, steps: int) -> float:

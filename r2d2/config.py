@@ -80,6 +80,10 @@ class ReplayConfig:
     """Which items are drawn: by priority, by its rank, all alike, or the newer the likelier."""
     alpha: float = 0.9
     """Exponent of the priorities or ranks."""
+    alpha_end: float = 0.0
+    """What alpha goes to, if alpha_steps is not 0 (0 is uniform)."""
+    alpha_steps: int = 0
+    """Environment steps over which alpha changes, in a hundred stages; 0 is never (the paper keeps it)."""
     stratified: bool = True
     """Draw one item from each of as many ranges of equal probability as the batch has items."""
     decay: float = 1e-4

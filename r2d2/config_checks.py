@@ -15,8 +15,11 @@ RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("env.threads", "actor.epsilon_power"), (0, _ANY)),
     **{f"network.{name}": (1, _ANY) for name in ("stack", "features", "core_width", "hidden")},
     **{f"replay.{name}": (1, _ANY) for name in ("steps", "block", "min_steps")},
-    **{f"replay.{name}": (0, 1) for name in ("alpha", "beta", "beta_end", "eta", "long_term")},
-    **{f"replay.{name}": (0, _ANY) for name in ("decay", "newest", "beta_steps", "soft_surplus")},
+    **{f"replay.{name}": (0, 1) for name in ("alpha", "alpha_end", "beta", "beta_end", "eta", "long_term")},
+    **{
+        f"replay.{name}": (0, _ANY)
+        for name in ("decay", "newest", "alpha_steps", "beta_steps", "soft_surplus")
+    },
     **{f"learner.{name}": (1, _ANY) for name in ("batch", "target_period")},
     **{
         f"learner.{name}": (0, _ANY) for name in ("learning_rate", "adam_epsilon", "clip_norm", "reward_clip")
@@ -49,6 +52,12 @@ def check_ranges(config: Config) -> None:
 def check_same_parts(saved: Mapping[str, Any], config: Config) -> None:
     """Refuse to load a state whose parts were built otherwise; how it is trained further may change."""
     now = to_dict(config)
+    before = saved["run"].get("runtime", "local")
+    if (before == "cluster") != (config.run.runtime == "cluster"):
+        raise ValueError(
+            f"run.runtime is {config.run.runtime} in config.json but {before} in the checkpoint: only local and "
+            "threads go on with each other's, put it back"
+        )
     for section in ("env", "network", "replay"):
         for name, value in now[section].items():
             before = saved[section].get(name, value)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.replay.selectors import check_alpha
 from r2d2.replay.strata import strata
 
 Ints = NDArray[np.int64]
@@ -34,11 +35,9 @@ class RankBased:
     ) -> None:
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1, got {capacity}")
-        if not 0.0 <= alpha <= 1.0:
-            raise ValueError(f"alpha must be in [0, 1] (0 is uniform, 1 is 1 / rank), got {alpha}")
         if not 0.0 <= refresh <= 1.0:
             raise ValueError(f"refresh must be in [0, 1] changes an item (0 is every draw), got {refresh}")
-        self.alpha, self.stratified, self.refresh = alpha, stratified, refresh
+        self.stratified, self.refresh = stratified, refresh
         self.max_priority = 1.0  # of all updates so far; what a new item starts with
         self._seen = False
         self._priority = np.zeros(capacity)
@@ -48,7 +47,8 @@ class RankBased:
         self._at = np.full(capacity, -1, np.int64)  # place -> its index in _order
         self._start = self._end = 0
         self._changes = 0  # since the last sort
-        self._mass = np.cumsum(np.arange(1, capacity + 1) ** -alpha)  # of ranks 1..r
+        self._mass = np.empty(capacity)  # of ranks 1..r
+        self._raise(alpha)
 
     def __len__(self) -> int:
         return self._end - self._start
@@ -85,6 +85,15 @@ class RankBased:
         self._seen = True
         self._priority[places] = priorities
         self._changes += len(places)
+
+    def set_alpha(self, alpha: float) -> None:
+        """From now on draw with another alpha; no rank changes. Takes a pass over `capacity` where it differs."""
+        if alpha != self.alpha:
+            self._raise(alpha)
+
+    def _raise(self, alpha: float) -> None:
+        self.alpha = check_alpha(alpha, "is 1 / rank")
+        np.cumsum(np.arange(1, len(self._mass) + 1) ** -self.alpha, out=self._mass)
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Ints, Values]:
         if self._changes > self.refresh * len(self):
@@ -125,6 +134,7 @@ class RankBased:
             "max_priority": self.max_priority,
             "seen": self._seen,
             "changes": self._changes,
+            "alpha": self.alpha,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -134,3 +144,4 @@ class RankBased:
         self.max_priority = state["max_priority"]
         self._seen = state["seen"]
         self._changes = state["changes"]
+        self.set_alpha(state.get("alpha", self.alpha))  # absent from checkpoints of when it could not change

@@ -108,6 +108,16 @@ class LocalRun:
             self.save()
 
     @property
+    def env_steps(self) -> int:
+        """Environment steps so far."""
+        return self.actor.steps
+
+    @property
+    def updates(self) -> int:
+        """Updates so far."""
+        return self.learner.updates
+
+    @property
     def finished(self) -> bool:
         """Whether it came to its end: `run.steps` made, to within two steps of the vector, or solved."""
         return max(self.ended_at, self.actor.steps) >= self.config.run.steps
@@ -168,6 +178,7 @@ class LocalRun:
         self._spare = batch
 
     def _draw(self) -> Draw | MixtureDraw:
+        build_replay.set_alpha(self.config, self.replay, self.actor.steps)
         beta = build_replay.beta(self.config, self.actor.steps)
         draw = self.replay.draw(self.config.learner.batch, self.rng, beta=beta, out=self._spare)
         self._spare = None  # its arrays are being filled
