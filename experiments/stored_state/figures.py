@@ -1,0 +1,129 @@
+"""The two figures: scores with Delta-Q, and the memory test. Means over seeds with 95 % intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from experiments.stored_state.cells import CONTROL, UNROLL
+from experiments.stored_state.rows import FIRST, LAST, SCORE, Row, chosen, has, over_seeds
+
+COLOURS = {"zero": "#c0392b", "stored": "#2471a3", "refreshed": "#1e8449", CONTROL: "#555555"}
+STYLES = ("-", "--", ":", "-.")  # by burn-in
+Curves = dict[tuple[str, int], list[Row]]
+
+
+def draw(curve: Sequence[Row], score: Sequence[Row], memoryless: float, path: Path) -> None:
+    """Scores against burn-in for each delay, and below them curves and Delta-Q of the longest delay.
+
+    On a task without delays (a game) there is only the lower row.
+    """
+    delays = sorted({row["delay"] for row in score})
+    games = delays == [0]
+    rows = 1 if games else 2
+    figure, axes = plt.subplots(rows, 3, figsize=(13.5, 4.0 * rows), constrained_layout=True, squeeze=False)
+    if not games:
+        for axis, delay in zip(axes[0], delays, strict=False):
+            _against_burn_in(axis, chosen(score, delay=delay), delay, memoryless)
+        for axis in axes[0][len(delays) :]:
+            axis.set_axis_off()
+    last = axes[-1]
+    own = chosen(curve, delay=delays[-1])
+    _over_time(last[0], own, SCORE, control=not games)
+    last[0].set(
+        title="Return while learning" + ("" if games else f", delay {delays[-1]}"), ylabel="greedy return"
+    )
+    for axis, name, where in ((last[1], FIRST, "first"), (last[2], LAST, "last")):
+        _over_time(axis, own, name, control=False)
+        axis.set(title=f"Delta-Q at the {where} trained step", ylabel="Delta-Q", yscale="log")
+    last[0].legend(fontsize=7)
+    _finish(figure, axes, path)
+
+
+def _against_burn_in(axis: Axes, score: Sequence[Row], delay: int, memoryless: float) -> None:
+    for number, strategy in enumerate(name for name in COLOURS if name != CONTROL):
+        own = chosen(score, strategy=strategy)
+        lengths = sorted({row["burn_in"] for row in own})
+        if not lengths:
+            continue
+        found = np.array([over_seeds(chosen(own, burn_in=length), "score") for length in lengths])  # [L, 3]
+        at = np.array(lengths) + 0.25 * (number - 1)  # beside each other, or they hide each other
+        error = np.abs(found[:, 1:].T - found[:, 0])
+        axis.errorbar(at, found[:, 0], error, color=COLOURS[strategy], marker="o", capsize=3, label=strategy)
+    control = chosen(score, strategy=CONTROL)
+    if control:
+        mean = over_seeds(control, "score").mean
+        axis.axhline(mean, color=COLOURS[CONTROL], ls="--", lw=1, label="whole episodes, zero state")
+    axis.axhline(memoryless, color="black", ls=":", lw=1, label="best without memory")
+    where = "inside the window" if delay + 2 <= UNROLL else "outside the window"
+    title = f"Delay {delay}: cue {'just ' if delay + 2 == UNROLL + 1 else ''}{where}"
+    axis.set(title=title, xlabel="burn-in (steps)", ylabel="score (greedy return)", ylim=(-1.1, 1.1))
+    axis.legend(fontsize=7, loc="lower right")
+
+
+def _over_time(axis: Axes, curve: Sequence[Row], name: str, *, control: bool) -> None:
+    lengths = sorted({row["burn_in"] for row in curve})
+    for strategy, colour in COLOURS.items():
+        if strategy == CONTROL and not control:
+            continue
+        for style, length in zip(STYLES, lengths, strict=False):
+            own = [row for row in chosen(curve, strategy=strategy, burn_in=length) if has(row, name)]
+            if not own or (name != SCORE and not any(row[name] > 0 for row in own)):
+                continue  # nothing to see: a stored state without burn-in is the actor's own
+            points = _common(own)
+            found = np.array([over_seeds(chosen(own, env_steps=point), name) for point in points])
+            label = "whole episodes" if strategy == CONTROL else f"{strategy}, burn-in {length}"
+            axis.plot(points, found[:, 0], style, color=colour, lw=1.3, label=label)
+            axis.fill_between(points, found[:, 1], found[:, 2], color=colour, alpha=0.10, lw=0)
+    axis.set_xlabel("environment steps")
+
+
+def _common(rows: Sequence[Row]) -> list[int]:
+    """The moments that all seeds have."""
+    seeds = {row["seed"] for row in rows}
+    steps = [row["env_steps"] for row in rows]
+    return sorted(point for point in set(steps) if steps.count(point) == len(seeds))
+
+
+def draw_memory(rows: Sequence[Row], path: Path) -> None:
+    """Figure 5's memory test of the longest delay: what a policy does with its last k observations only."""
+    delay = max(row["delay"] for row in rows)
+    own = chosen(rows, delay=delay)
+    whole = max(row["history"] for row in own) + 1  # where the unlimited memory is drawn
+    figure, axes = plt.subplots(1, 3, figsize=(13.5, 4.0), constrained_layout=True)
+    panels = (
+        ("score", "Return with a short memory", "greedy return"),
+        ("max_q_difference", "Difference of max Q", "|max Q short - max Q whole| / max Q"),
+        ("equal_actions", "Share of equal greedy actions", "share of steps"),
+    )
+    lengths = sorted({row["burn_in"] for row in own})
+    for axis, (name, title, label) in zip(axes, panels, strict=True):
+        for strategy, colour in COLOURS.items():
+            for style, length in zip(STYLES, lengths, strict=False):
+                mine = chosen(own, strategy=strategy, burn_in=length)
+                if not mine:
+                    continue
+                ks = sorted({row["history"] for row in mine}, key=lambda k: k or whole)
+                found = np.array([over_seeds(chosen(mine, history=k), name) for k in ks])
+                at = [k or whole for k in ks]
+                axis.plot(at, found[:, 0], style, color=colour, marker=".", lw=1.3,
+                          label=f"{strategy}, burn-in {length}")  # fmt: skip
+        axis.set(title=f"{title}, delay {delay}", xlabel=f"last k observations ({whole}: all)", ylabel=label)
+    axes[0].legend(fontsize=6)
+    _finish(figure, axes[None], path)
+
+
+def _finish(figure: Any, axes: Any, path: Path) -> None:
+    for axis in axes.flat:
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=100, metadata={"Software": None})
+    plt.close(figure)

@@ -1,0 +1,114 @@
+"""The page that states what was found; every sentence is computed from the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.intervals import Interval
+from experiments.stored_state.cells import CONTROL, STRATEGIES
+from experiments.stored_state.rows import FIRST, LAST, SOLVED, Row, chosen, over_seeds
+
+HEAD = """# Stored state against burn-in
+
+Made by `{command}`; do not edit. Kapturowski et al. (2019, section 3) ask how the recurrent state of a replayed
+sequence should begin: at zero, as the actor stored it, or after a burn-in. Here the same question on {task}.
+Scores are means of the last fifth of a run's greedy evaluations; intervals are 95 % bootstrap intervals over
+{seeds} seeds (with five they hold the truth about 85 % of the time). A run with a score
+of {solved} or more has solved the task. Delta-Q is |Q(state in training) - Q(state the actor had)| over |max Q|, mean of the second half of a run.
+"""
+
+
+def page(score: Sequence[Row], run: dict[str, Any]) -> str:
+    """`run`: command, task, minutes of one core."""
+    seeds = len({row["seed"] for row in score})
+    parts = [HEAD.format(command=run["command"], task=run["task"], seeds=seeds, solved=SOLVED)]
+    parts.append("![Scores and Delta-Q](figure.png)\n")
+    for delay in sorted({row["delay"] for row in score}):
+        own = chosen(score, delay=delay)
+        parts.append(f"## Delay {delay}\n" if delay else "## Results\n")
+        parts.append(table(own))
+        if delay:
+            parts.append("\n".join(f"- {sentence}" for sentence in findings(own, delay)) + "\n")
+    if run.get("memory"):
+        parts.append(
+            "## The memory test\n\nPlayed with the last k observations only (the paper's figure 5).\n"
+        )
+        parts.append("![Memory test](memory.png)\n")
+    parts.append(
+        f"Files: `curves.csv`, `scores.csv`, `memory.csv`. {run['minutes']:.0f} minutes of one core.\n"
+    )
+    return "\n".join(parts)
+
+
+def table(score: Sequence[Row]) -> str:
+    """One line for each strategy and burn-in."""
+    lines = [
+        "| state | burn-in | score | solved | Delta-Q first | Delta-Q last |",
+        "|---|---|---|---|---|---|",
+    ]
+    for strategy in (*STRATEGIES, CONTROL):
+        for burn_in in sorted({row["burn_in"] for row in chosen(score, strategy=strategy)}):
+            own = chosen(score, strategy=strategy, burn_in=burn_in)
+            name = "whole episodes, zero" if strategy == CONTROL else strategy
+            lines.append(
+                f"| {name} | {burn_in} | {_text(over_seeds(own, 'score'))} | {_solved(own)} of {len(own)} | "
+                f"{_delta(own, FIRST)} | {_delta(own, LAST)} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def findings(score: Sequence[Row], delay: int) -> list[str]:
+    """Sentences about one delay."""
+    found = []
+    for strategy in STRATEGIES:
+        lengths = sorted({row["burn_in"] for row in chosen(score, strategy=strategy)})
+        own = {n: chosen(score, strategy=strategy, burn_in=n) for n in lengths}
+        always = [str(n) for n in lengths if _solved(own[n]) == len(own[n])]
+        never = [str(n) for n in lengths if _solved(own[n]) == 0]
+        some = [
+            f"{n} ({_solved(own[n])} of {len(own[n])})" for n in lengths if str(n) not in (*always, *never)
+        ]
+        parts = [
+            f"{verb} with burn-in {', '.join(names)}"
+            for verb, names in (("solves every seed", always), ("some seeds", some), ("no seed", never))
+            if names
+        ]
+        found.append(f"`{strategy}` {'; '.join(parts)}.")
+    control = chosen(score, strategy=CONTROL)
+    if control:
+        found.append(
+            f"The control, whole episodes from zero, solves {_solved(control)} of {len(control)} seeds"
+            + (
+                ": the task can be learned, so what fails above fails for its window."
+                if _solved(control)
+                else "."
+            )
+        )
+    short = [n for n in {row["burn_in"] for row in score} if n <= delay]
+    for burn_in in sorted(short):
+        pair = [chosen(score, strategy=s, burn_in=burn_in) for s in ("zero", "stored")]
+        if all(pair):
+            zero, stored = (over_seeds(rows, "score") for rows in pair)
+            apart = stored.low > zero.high
+            better = "is better than zero state" if apart else "does not differ clearly from zero state"
+            found.append(
+                f"With burn-in {burn_in}, which does not reach the cue, stored state {better}: "
+                f"{_text(stored)} against {_text(zero)}."
+            )
+    return found
+
+
+def _solved(score: Sequence[Row]) -> int:
+    return sum(row["score"] >= SOLVED for row in score)
+
+
+def _delta(score: Sequence[Row], name: str) -> str:
+    values = [row[name] for row in score]
+    return "" if any(value != value for value in values) else _text(over_seeds(score, name), 3)
+
+
+def _text(found: Interval, digits: int = 2) -> str:
+    if found.low != found.low:  # one seed
+        return f"{found.mean:.{digits}f}"
+    return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"

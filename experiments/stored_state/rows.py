@@ -1,0 +1,79 @@
+"""What comes out of the runs, as three small tables: curves, scores and the memory test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.intervals import Interval, interval
+from experiments.study import Job, gather
+
+Row = dict[str, Any]
+
+SCORE, FIRST, LAST = "evaluation/mean_return", "delta_q/first", "delta_q/last"
+METRICS = (SCORE, FIRST, LAST, "delta_q/first_median", "delta_q/last_median", "age/mean", "lag/mean")
+FINAL = 0.2  # share of a run's evaluations, the last ones, whose mean is its score; ours
+SOLVED = 0.9  # of the best return, 1; ours
+
+
+def curves(jobs: Iterable[Job]) -> list[Row]:
+    """Every logged moment of the finished runs."""
+    return gather(jobs, METRICS)
+
+
+def scores(curve: Sequence[Row]) -> list[Row]:
+    """One row a run: its score, and its mean Delta-Q over the second half of the run."""
+    rows = []
+    for key in dict.fromkeys((r["strategy"], r["burn_in"], r["delay"], r["seed"]) for r in curve):
+        own = [r for r in curve if (r["strategy"], r["burn_in"], r["delay"], r["seed"]) == key]
+        returns = [r[SCORE] for r in own if has(r, SCORE)]
+        half = own[-1]["env_steps"] / 2
+        row: Row = dict(zip(("strategy", "burn_in", "delay", "seed"), key, strict=True))
+        row["score"] = float(np.mean(returns[-max(1, round(FINAL * len(returns))) :]))
+        for name in (FIRST, LAST):
+            late = [r[name] for r in own if has(r, name) and r["env_steps"] >= half]
+            row[name] = float(np.mean(late)) if late else float("nan")
+        rows.append(row)
+    return rows
+
+
+def memory(jobs: Iterable[Job]) -> list[Row]:
+    """The memory test of each finished run, one row a history; the whole episode is history 0."""
+    rows = []
+    for job in jobs:
+        for file in sorted((job.run_dir / "evaluations").glob("*-memory-*.json")) if job.finished else ():
+            for test in json.loads(file.read_text())["memory"]:
+                row: Row = dict(job.cell.labels) | {"seed": job.seed, "history": test["history"] or 0}
+                row["score"] = test["mean_return"]
+                row["max_q_difference"] = test["max_q_difference"] / max(abs(test["max_q"]), 1e-8)
+                row["equal_actions"] = test["equal_actions"]
+                rows.append(row)
+    return rows
+
+
+def has(row: Row, name: str) -> bool:
+    """Whether the row was logged with that number (a CSV file has empty text where it was not)."""
+    return row.get(name) not in (None, "")
+
+
+def chosen(rows: Iterable[Row], **wanted: Any) -> list[Row]:
+    """The rows whose columns have these values."""
+    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+def over_seeds(rows: Sequence[Row], column: str) -> Interval:
+    """Mean and 95 % interval of a column; one row a seed."""
+    if len({row["seed"] for row in rows}) != len(rows):
+        raise ValueError(f"there must be one row a seed, got {len(rows)} rows of fewer seeds")
+    return interval([row[column] for row in rows])
+
+
+def load(folder: Path, name: str) -> list[Row]:
+    """A table as it was written."""
+    from experiments.replay.evidence import read_rows
+
+    return read_rows(folder / name)
