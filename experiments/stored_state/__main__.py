@@ -19,8 +19,6 @@ from experiments.study import Cell, core_minutes, execute, plan, write_csv
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 FIRST_SEED = 10  # the ones before were used to tune
-EPISODES = 64  # of the memory test
-TEST_SEED = 1_000_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
     jobs = plan(_cells(options), seeds, options.runs)
-    after = None if options.env else test_memory
+    after = None if options.env else rows.memory_test
     code = execute(jobs, workers=options.workers, after=after)
     if code == 0:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -55,15 +53,6 @@ def report(folder: Path) -> None:
     if memory:
         figures.draw_memory(memory, folder / "memory.png")
     (folder / "README.md").write_text(page(score, run | {"memory": bool(memory)}))
-
-
-def test_memory(run_dir: Path) -> None:
-    """The memory test of a run on Recall."""
-    from r2d2.runtime import run_folder
-
-    config, _ = run_folder.read_config(run_dir)
-    histories = list(cells.histories(int(config.env.options["delay"])))
-    run_folder.memory_test(run_dir, None, histories=histories, episodes=EPISODES, seed=TEST_SEED)
 
 
 def _cells(options: argparse.Namespace) -> list[Cell]:

@@ -13,9 +13,10 @@ HEAD = """# Stored state against burn-in
 
 Made by `{command}`; do not edit. Kapturowski et al. (2019, section 3) ask how the recurrent state of a replayed
 sequence should begin: at zero, as the actor stored it, or after a burn-in. Here the same question on {task}.
-Scores are means of the last fifth of a run's greedy evaluations; intervals are 95 % bootstrap intervals over
-{seeds} seeds (with five they hold the truth about 85 % of the time). A run with a score
-of {solved} or more has solved the task. Delta-Q is |Q(state in training) - Q(state the actor had)| over |max Q|, mean of the second half of a run.
+Scores are means of the last fifth of a run's greedy evaluations. Intervals are 95 % bootstrap intervals over
+{seeds} seeds (with five they hold the truth about 85 % of the time). A run with a score of {solved} or more has
+solved the task. Delta-Q is |Q(state in training) - Q(state the actor had)| over |max Q|, mean of the second
+half of a run.
 """
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from experiments.intervals import Interval, interval
+from experiments.stored_state.cells import histories
 from experiments.study import Job, gather
 
 Row = dict[str, Any]
@@ -17,6 +18,8 @@ Row = dict[str, Any]
 SCORE, FIRST, LAST = "evaluation/mean_return", "delta_q/first", "delta_q/last"
 METRICS = (SCORE, FIRST, LAST, "delta_q/first_median", "delta_q/last_median", "age/mean", "lag/mean")
 FINAL = 0.2  # share of a run's evaluations, the last ones, whose mean is its score; ours
+EPISODES = 64  # of the memory test
+TEST_SEED = 1_000_000
 SOLVED = 0.9  # of the best return, 1; ours
 
 
@@ -39,6 +42,15 @@ def scores(curve: Sequence[Row]) -> list[Row]:
             row[name] = float(np.mean(late)) if late else float("nan")
         rows.append(row)
     return rows
+
+
+def memory_test(run_dir: Path) -> None:
+    """Make the memory test of a run on Recall."""
+    from r2d2.runtime import run_folder
+
+    config, _ = run_folder.read_config(run_dir)
+    tested = list(histories(int(config.env.options["delay"])))
+    run_folder.memory_test(run_dir, None, histories=tested, episodes=EPISODES, seed=TEST_SEED)
 
 
 def memory(jobs: Iterable[Job]) -> list[Row]:
