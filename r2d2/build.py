@@ -8,11 +8,14 @@ import os
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
+from envs.vector import Goals
 from r2d2.agent.actor import Actor, Environments
 from r2d2.agent.exploration import epsilon_ladder
 from r2d2.agent.learner import Learner
 from r2d2.agent.networks import QNetwork
+from r2d2.agent.seen import Seen
 from r2d2.config import Config
 from r2d2.replay import RateLimiter
 from r2d2.schedules import linear
@@ -38,17 +41,23 @@ def is_pixels(shape: tuple[int, ...], dtype: str) -> bool:
     return dtype == "uint8" and len(shape) in (2, 3)
 
 
-def network(config: Config, shape: tuple[int, ...], dtype: str, actions: int) -> QNetwork:
-    """The Q network for observations of one step; its initial weights depend on `run.seed` alone."""
+def network(
+    config: Config, shape: tuple[int, ...], dtype: str, actions: int, goals: Goals | None = None
+) -> QNetwork:
+    """The Q network for observations of one step; its initial weights depend on `run.seed` alone.
+
+    Of a goal environment's observations it does not see what was achieved.
+    """
     net = config.network
+    hidden = 0 if goals is None else goals.size
     if is_pixels(shape, dtype):
         channels = net.stack * (shape[2] if len(shape) == 3 else 1)
         inputs: tuple[int, ...] = (channels, shape[0], shape[1])
     else:
-        inputs = (math.prod(shape) * net.stack,)
+        inputs = ((math.prod(shape) - hidden) * net.stack,)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.run.seed)
-        return QNetwork(
+        made = QNetwork(
             inputs,
             actions,
             torso=net.torso,
@@ -60,6 +69,9 @@ def network(config: Config, shape: tuple[int, ...], dtype: str, actions: int) ->
             dueling=net.dueling,
             forget_bias=net.forget_bias,
         )
+    if hidden:
+        made.torso = nn.Sequential(Seen(net.stack, hidden), *made.torso)
+    return made
 
 
 def check_initial_state(config: Config, longest: int | None) -> None:
@@ -103,10 +115,21 @@ def learner(config: Config, net: QNetwork, *, pixels: bool, device: torch.device
         priority=r.priority,
         rescaling=c.rescaling,
         reward_clip=c.reward_clip,
+        target_bounds=target_bounds(config),
         double=c.double,
         precision=torch.bfloat16 if c.precision == "bfloat16" else torch.float32,
         device=device,
     )
+
+
+def target_bounds(config: Config) -> tuple[float, float]:
+    """What targets are clipped to: with `learner.target_clip` to the returns that rewards of -1 and 0 can have."""
+    c = config.learner
+    if not c.target_clip:
+        return -math.inf, math.inf
+    if c.discount == 1.0:
+        raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")
+    return -1.0 / (1.0 - c.discount), 0.0
 
 
 def limiter(config: Config) -> RateLimiter:

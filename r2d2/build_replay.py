@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.make import make
+from envs.vector import Goals
 from r2d2 import memory
 from r2d2.agent.actor import initial_priorities as actor_priorities
 from r2d2.build import is_pixels
@@ -17,6 +18,7 @@ from r2d2.config import Config
 from r2d2.replay import (
     Combined,
     Fifo,
+    Hindsight,
     LowestPriority,
     Mixture,
     Proportional,
@@ -36,13 +38,14 @@ from r2d2.types import step_columns
 
 PRIORITY_COLUMNS = ["reward", "terminated", "q_taken", "q_greedy"]
 _STAGES = 100  # of alpha on its way; ours: it is never more than a hundredth of it behind
-_REMOVING = 100  # child of the run's seed; those of `runtime/local.py` count from 0
+_REMOVING, _RELABELLING = 100, 101  # children of the run's seed; those of `runtime/local.py` count from 0
 
 
 def replay(
-    config: Config, shape: tuple[int, ...], dtype: str, *, streams: int, core_size: int
-) -> Replay | Mixture:
-    """The replay for `streams` environments."""
+    config: Config, shape: tuple[int, ...], dtype: str, *, streams: int, core_size: int,
+    goals: Goals | None = None, longest: int | None = None,
+) -> Replay | Mixture:  # fmt: skip
+    """The replay for `streams` environments, whose episodes have at most `longest` steps."""
     r = config.replay
     drawn = batch_shares(config.learner.batch, [1.0 - r.long_term, r.long_term])
     if r.newest and drawn[0] <= r.newest * streams:
@@ -52,32 +55,61 @@ def replay(
         )
     if r.long_term == 1.0:
         raise ValueError("replay.long_term must be below 1: for nothing else use --replay.remover reservoir")
-    recent = _replay(config, shape, dtype, streams=streams, core_size=core_size)
+    sequencers = [_sequencer(config, streams, core_size) for _ in range(1 if r.long_term == 0.0 else 2)]
+    relabelers = [relabeler(config, part, goals, longest, i) for i, part in enumerate(sequencers)]
+    recent = _replay(config, shape, dtype, sequencers[0], relabelers[0])
     if r.long_term == 0.0:
         return recent
     parts = {"remover": "reservoir", "newest": 0, "folder": r.folder and str(Path(r.folder) / "long_term")}
     other = replace(config, replay=replace(r, **parts))  # type: ignore[arg-type]
-    long_term = _replay(other, shape, dtype, streams=streams, core_size=core_size)
+    long_term = _replay(other, shape, dtype, sequencers[1], relabelers[1])
     return Mixture([recent, long_term], [1.0 - r.long_term, r.long_term], normalise=r.normalise)
 
 
-def _replay(config: Config, shape: tuple[int, ...], dtype: str, *, streams: int, core_size: int) -> Replay:
+def _sequencer(config: Config, streams: int, core_size: int) -> Sequencer:
     r = config.replay
-    stack = config.network.stack
-    codec = r.codec if is_pixels(shape, dtype) else "raw"
-    columns = step_columns(shape, dtype, codec=codec, stack=stack)
-    sequencer = Sequencer(
+    return Sequencer(
         streams,
         burn_in=r.burn_in,
         unroll=r.unroll,
         n_step=r.n_step,
         period=r.period,
-        context=stack - 1,
+        context=config.network.stack - 1,
         core_size=core_size,
     )
+
+
+def relabeler(
+    config: Config, sequencer: Sequencer, goals: Goals | None, longest: int | None, number: int = 0
+) -> Hindsight | None:
+    """Hindsight for items of this sequencer; `number` is that of the replay in a mixture."""
+    r = config.replay
+    if r.hindsight == "none":
+        return None
+    if goals is None or longest is None:
+        raise ValueError(
+            f"replay.hindsight={r.hindsight} needs an environment with goals and a longest episode, which "
+            f"{config.env.id} is not: try --env BitFlipping-v0, or --replay.hindsight none"
+        )
+    seed = np.random.SeedSequence(config.run.seed, spawn_key=(_RELABELLING + number,))
+    return Hindsight(
+        sequencer, goal_size=goals.size, longest=longest, outcome=goals.outcome, rng=np.random.default_rng(seed),
+        strategy=r.hindsight, copies=r.copies,
+    )  # fmt: skip
+
+
+def _replay(
+    config: Config, shape: tuple[int, ...], dtype: str, sequencer: Sequencer, relabeler: Hindsight | None
+) -> Replay:
+    r = config.replay
+    streams, core_size = sequencer.streams, sequencer.core_size
+    stack = config.network.stack
+    codec = r.codec if is_pixels(shape, dtype) else "raw"
+    columns = step_columns(shape, dtype, codec=codec, stack=stack)
     steps = kept_steps(config)
     # A fourth more items than long episodes make: short ones make more, and `steps` is what binds.
-    capacity = max(-(-steps * 5 // (4 * r.period)), streams * sequencer.items_at_once)
+    capacity = versions(config) * max(-(-steps * 5 // (4 * r.period)), streams * sequencer.items_at_once)
+    capacity = max(capacity, 0 if relabeler is None else relabeler.at_once)
     chosen = selector(config, capacity, streams)
     return Replay(
         columns,
@@ -91,8 +123,14 @@ def _replay(config: Config, shape: tuple[int, ...], dtype: str, *, streams: int,
         core_size=core_size,
         linked=r.initial_state == "refreshed",
         normalise=r.normalise,
+        relabeler=relabeler,
         folder=Path(r.folder) if r.folder else None,
     )
+
+
+def versions(config: Config) -> int:
+    """Items for each stretch of steps: the one that was played, and its hindsight copies."""
+    return 1 if config.replay.hindsight == "none" else 1 + config.replay.copies
 
 
 def kept_steps(config: Config) -> int:
@@ -136,7 +174,7 @@ def remover(config: Config, capacity: int, selector: Selector) -> Remover:
         case "lowest":
             return LowestPriority(selector)
         case "soft":
-            return SoftFifo(capacity, min(capacity, -(-r.steps // r.period)))
+            return SoftFifo(capacity, min(capacity, versions(config) * -(-r.steps // r.period)))
 
 
 def alpha(config: Config, steps: int) -> float:
@@ -178,6 +216,17 @@ def initial_priorities(
     )  # fmt: skip
 
 
+def rate(config: Config, replay: Replay | Mixture, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give new items their first priorities; returns those that are no hindsight copies.
+
+    An actor's Q values are those of the goal that it pursued, so copies keep the highest priority seen so far.
+    """
+    own = ids[~replay.relabelled(ids)]
+    if len(own):
+        replay.update_priorities(own, initial_priorities(config, replay, own), initial=True)
+    return own
+
+
 def replay_bytes(config: Config) -> dict[str, int]:
     """Estimated bytes of the replay at capacity, by column; nothing is allocated for it."""
     environments = make(config.env.id, 1, protocol=config.env.protocol, frame_size=config.env.frame_size,
@@ -189,6 +238,5 @@ def replay_bytes(config: Config) -> dict[str, int]:
     columns = step_columns(spec.observation_shape, spec.observation_dtype, codec=codec, stack=1)
     steps = kept_steps(config) * (2 if r.long_term else 1)
     core = {"lstm": 2 * config.network.core_width, "gru": config.network.core_width, "none": 0}
-    return memory.replay_bytes(
-        columns, steps=steps, items=-(-steps // r.period), core_size=core[config.network.core]
-    )
+    items = versions(config) * -(-steps // r.period)
+    return memory.replay_bytes(columns, steps=steps, items=items, core_size=core[config.network.core])

@@ -112,6 +112,11 @@ class ReplayConfig:
     """Trained steps per environment step (the paper's own statement of its replay ratio)."""
     min_steps: int = 50_000
     """Environment steps before learning starts (ours; the paper gives none)."""
+    hindsight: Literal["none", "final", "future", "episode", "random"] = "none"
+    """Goal environments: items get copies with goals that were achieved in the end, after the step, at any time
+    of the episode, or in any episode so far (HER, section 4.5)."""
+    copies: int = 4
+    """Hindsight: copies of each item (the paper's k); 1 with `final`."""
     codec: Literal["raw", "lz4", "zstd"] = "lz4"
     """How pixels are kept; vectors are always raw."""
     block: int = 40
@@ -142,6 +147,8 @@ class LearnerConfig:
     """Learn h(Q), the paper's value rescaling."""
     reward_clip: float = 0.0
     """Clip rewards to [-x, x] for the learner only; 0 is off."""
+    target_clip: bool = False
+    """Clip targets to [-1 / (1 - discount), 0], for tasks with rewards of -1 and 0 (HER, appendix A)."""
     loss: Literal["squared", "huber"] = "squared"
     """Loss of a TD error: half its square, or Huber's, which is linear beyond 1."""
     precision: Literal["float32", "bfloat16"] = "float32"

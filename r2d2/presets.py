@@ -89,6 +89,29 @@ MEMORY = Config(
     ),
 )  # fmt: skip
 
+# Hindsight replay on bit flipping (Andrychowicz et al. 2017, section 4.1 and appendix A): discount 0.98, epsilon
+# 0.2, Adam 1e-3, batch 128, clipped targets, 4 copies with goals of the future, 40 updates for 16 episodes of 15
+# steps. Ours: three hidden layers of 256 units instead of one, and a target network that is copied every 100
+# updates instead of one that follows slowly (0.05 after every 40).
+HER = Config(
+    env=EnvConfig(id="BitFlipping-v0", count=16),
+    network=NetworkConfig(
+        stack=1, features=256, core="none", hidden=256, previous_inputs=False, dueling=False
+    ),
+    replay=ReplayConfig(
+        steps=100_000, burn_in=0, unroll=1, n_step=1, period=1, selector="uniform", beta=0.0, ratio=20.0,
+        min_steps=1000, hindsight="future",
+    ),
+    learner=LearnerConfig(
+        batch=128, discount=0.98, learning_rate=1e-3, adam_epsilon=1e-8, target_period=100, double=False,
+        rescaling=False, target_clip=True,
+    ),
+    actor=ActorConfig(epsilon_base=0.2, epsilon_power=0.0, weights_period=1),
+    run=RunConfig(
+        steps=50_000, threads=1, log_period=5000, evaluate_period=5000, evaluate_episodes=64, video_period=0
+    ),
+)  # fmt: skip
+
 PRESETS: dict[str, Config] = {
     "r2d2": R2D2,
     "r2d2-small": R2D2_SMALL,
@@ -98,6 +121,7 @@ PRESETS: dict[str, Config] = {
     "per": PER,
     "per-rank": PER_RANK,
     "apex": APEX,
+    "her": HER,
 }
 
 # Changes to a preset, as `r2d2-small+gru`; the R2D2 paper's ablations (sections 3 and 5, appendix) and ours.

@@ -8,6 +8,7 @@ follow in one fused recurrent call each.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -61,7 +62,8 @@ class Learner:
     """Owns the online and the target network and the optimiser.
 
     `stack` is the frame stack, `burn_in`, `unroll`, `n_step` and `period` are the layout of the batches.
-    `rescaling` False trains on plain Q values (DQN's presets, with clipped rewards).
+    `rescaling` False trains on plain Q values (DQN's presets, with clipped rewards); `target_bounds` are those of
+    n-step returns before rescaling.
 
     `initial_state` is what an item's recurrent state begins as: the actor's, `stored` with the item; `zero`;
     `refreshed`, that is stored and then replaced by the learner's own whenever the item before it is trained
@@ -90,6 +92,7 @@ class Learner:
         priority: PriorityName = "mixed",
         rescaling: bool = True,
         reward_clip: float = 0.0,
+        target_bounds: tuple[float, float] = (-math.inf, math.inf),
         double: bool = True,
         precision: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
@@ -107,6 +110,7 @@ class Learner:
         self.initial_state = initial_state
         self.loss, self.priority = LOSSES[loss], PRIORITIES[priority]
         self.rescaling, self.reward_clip, self.double = rescaling, reward_clip, double
+        self.target_bounds = target_bounds
         self.precision = precision
         self.updates = 0
 
@@ -154,7 +158,7 @@ class Learner:
             best = (q if self.double else q_target).argmax(-1, keepdim=True)
             value = q_target.gather(-1, best).squeeze(-1)
             value = unrescale(value) if self.rescaling else value
-            target = n_step_targets(reward, discount, value, end, self.n_step)
+            target = n_step_targets(reward, discount, value, end, self.n_step).clamp(*self.target_bounds)
             target = rescale(target) if self.rescaling else target
         return Errors(q_taken - target, q_taken, mask, refreshed)
 

@@ -132,8 +132,10 @@ class ItemTable:
 
     def relabelled(self, ids: Ints) -> NDArray[np.bool_]:
         """Which of these items [K] have a goal of their own and are still held."""
+        if self.goal.size == 0:
+            return np.zeros(len(ids), np.bool_)
         places, held = self.locate(ids)
-        return held & (self.goal.size > 0) & ~np.isnan(self.goal[places]).any(1)
+        return held & ~np.isnan(self.goal[places]).any(1)
 
     def successors(self, ids: Ints) -> Ints:
         """The ids [K] of the next items of the same episodes; -1 where there is none (any more, or yet)."""

@@ -98,13 +98,12 @@ class Hindsight:
             raise ValueError(
                 f"copies must be 1 with strategy final, which has one goal an episode, got {copies}"
             )
-        episode_row, _, pending = sequencer.arrays
-        streams, most = len(episode_row), -(-longest // sequencer.period)
+        streams, most = sequencer.streams, -(-longest // sequencer.period)
         self.sequencer, self.outcome, self.rng = sequencer, outcome, rng
         self.strategy, self.copies = strategy, copies
         self.goal_size, self.longest = goal_size, longest
         self.core = np.zeros(
-            (streams, most, pending.shape[2]), np.float32
+            (streams, most, sequencer.core_size), np.float32
         )  # by stream and number of the item
         self._items = np.zeros((streams, most, 9), np.int64)  # as `Storage.append` returns them
         self._count = np.zeros(streams, np.int64)  # items of each running episode

@@ -52,7 +52,7 @@ class Sequencer:
                 f"period must be in [1, unroll={unroll}] so that no action is skipped, got {period}"
             )
         self.burn_in, self.unroll, self.n_step, self.period = burn_in, unroll, n_step, period
-        self.context = context
+        self.context, self.streams, self.core_size = context, streams, core_size
         self.items_at_once = (
             burn_in + unroll + n_step
         ) // period + 2  # per stream: under construction at most

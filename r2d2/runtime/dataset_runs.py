@@ -46,10 +46,13 @@ def export_run(
     )
     environments.close()
     spec = environments.spec
-    network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
-    replay = build_replay.replay(
-        config, spec.observation_shape, spec.observation_dtype, streams=env.count, core_size=network.core_size
+    network = build.network(
+        config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
     )
+    replay = build_replay.replay(
+        config, spec.observation_shape, spec.observation_dtype, streams=env.count, core_size=network.core_size,
+        goals=spec.goals, longest=spec.max_episode_steps,
+    )  # fmt: skip
     replay.load_state_dict(state.pop("replay"))
     source = {
         "run": run_dir.resolve().name,
@@ -93,7 +96,7 @@ def import_run(
         def rate(ids: NDArray[np.int64]) -> None:
             run.ages.insert(ids, updates=0, actor_updates=0)
             if rates and len(ids):
-                run.replay.update_priorities(ids, run.initial_priorities(ids), initial=True)
+                build_replay.rate(config, run.replay, ids)
 
         states = None
         if (

@@ -52,11 +52,13 @@ class LocalRun:
         self.device = build.device(config)
         self.pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
         torch.set_num_threads(build.threads(config))
-        network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
+        network = build.network(
+            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
+        )
         self.learner = build.learner(config, network, pixels=self.pixels, device=self.device)
         self.replay = build_replay.replay(
             config, spec.observation_shape, spec.observation_dtype, streams=env.count,
-            core_size=network.core_size,
+            core_size=network.core_size, goals=spec.goals, longest=spec.max_episode_steps,
         )  # fmt: skip
         self.ages = Ages(self.replay.capacity)
         self.probe = make_probe(config, core_size=network.core_size, capacity=self.replay.capacity)
@@ -136,16 +138,12 @@ class LocalRun:
             self.limiter.insert(int(np.count_nonzero(~rows.last)))
             if len(ids):
                 self.ages.insert(ids, updates=self.learner.updates, actor_updates=self.actor_updates)
-                self.replay.update_priorities(ids, self.initial_priorities(ids), initial=True)
+                ids = build_replay.rate(self.config, self.replay, ids)
             self.probe.write(rows, ids)
         self.vector_steps += 1
         self.recent.extend(self.actor.episodes)
         self.meter.count("episodes", len(self.actor.episodes))
         self.actor.episodes.clear()
-
-    def initial_priorities(self, ids: Any) -> Any:
-        """Priorities [K] of new items from the Q values recorded with their steps."""
-        return build_replay.initial_priorities(self.config, self.replay, ids)
 
     def _learn(self) -> None:
         """As many updates as are due."""

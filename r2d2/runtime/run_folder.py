@@ -175,7 +175,9 @@ def _trained(config: Config, state: Mapping[str, Any], episodes: int) -> tuple[V
         options=dict(env.options),
     )
     spec = environments.spec
-    network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
+    network = build.network(
+        config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
+    )
     network.load_state_dict(state["learner"]["network"])
     network.to(build.device(config))
     return environments, network, build.is_pixels(spec.observation_shape, spec.observation_dtype)

@@ -70,7 +70,9 @@ class ActorRole:
         )  # fmt: skip
         spec = self.environments.spec
         pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
-        own = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
+        own = build.network(
+            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
+        )
         self.remote = network is not None
         self.epoch = secrets.randbits(62)
         first = fresh and index == 0

@@ -39,7 +39,7 @@ class EvaluatorRole:
         spec = environments.spec
         environments.close()
         self.network = build.network(
-            config, spec.observation_shape, spec.observation_dtype, spec.num_actions
+            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
         ).to(build.device(config))
         self.recorder = Recorder()
         pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)

@@ -63,7 +63,9 @@ class LearnerRole:
                             options=dict(env.options))  # fmt: skip
         spec = environments.spec
         environments.close()
-        network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
+        network = build.network(
+            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
+        )
         pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
         self.learner = build.learner(config, network, pixels=pixels, device=build.device(config))
         self.limiter = ClusterLimiter(config, shards)

@@ -50,10 +50,13 @@ class ShardRole:
                             options=dict(env.options))  # fmt: skip
         spec = environments.spec
         environments.close()
-        network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
+        network = build.network(
+            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
+        )
         self.replay = build_replay.replay(
             self.layout.shard_config(shard), spec.observation_shape, spec.observation_dtype,
-            streams=self.layout.streams(shard), core_size=network.core_size,
+            streams=self.layout.streams(shard), core_size=network.core_size, goals=spec.goals,
+            longest=spec.max_episode_steps,
         )  # fmt: skip
         self.ages = Ages(self.replay.capacity)
         self.rng = generator(config.run.seed, SAMPLING, shard)
@@ -118,8 +121,7 @@ class ShardRole:
         ids = self.replay.write(rows.values, rows.last, streams=streams, core=rows.core)
         if len(ids):
             self.ages.insert(ids, updates=max(self.updates, actor_updates), actor_updates=actor_updates)
-            priorities = build_replay.initial_priorities(self.config, self.replay, ids)
-            self.replay.update_priorities(ids, priorities, initial=True)
+            build_replay.rate(self.config, self.replay, ids)
 
     # -- the learner -----------------------------------------------------------------------------------
 
