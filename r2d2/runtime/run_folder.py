@@ -31,6 +31,7 @@ from r2d2.provenance import provenance
 from r2d2.runtime import threads
 from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
 from r2d2.runtime.local import CHECKPOINTS, LocalRun
+from r2d2.runtime.roles.conductor import ClusterRun
 from r2d2.runtime.short_memory import memory_line, play_with_memory
 from r2d2.tracking import Tracker, open_tracker
 
@@ -53,6 +54,8 @@ def start_filled(
     behind when anything fails.
     """
     run = _make(config, run_dir, preset, Tracker(run_dir))
+    if isinstance(run, ClusterRun):
+        raise ValueError("a dataset fills a run in one process: use --run.runtime local or threads")
     origin = fill(run)
     try:
         _begin(run, preset, origin)
@@ -64,7 +67,7 @@ def start_filled(
     return path
 
 
-def _begin(run: LocalRun, preset: str, origin: Mapping[str, Any] | None = None) -> None:
+def _begin(run: LocalRun | ClusterRun, preset: str, origin: Mapping[str, Any] | None = None) -> None:
     """Make the folder of a new run."""
     run.run_dir.mkdir(parents=True, exist_ok=True)
     _write_json(run.run_dir / "config.json", {"preset": preset, "config": to_dict(run.config)})
@@ -102,7 +105,7 @@ def resume(run_dir: Path, path: Path | None, *, steps: int | None = None, track:
         return 0
     _write_json(run_dir / "config.json", {"preset": preset, "config": to_dict(config)})
     _write_json(run_dir / "provenance.json", [*read_provenance(run_dir), provenance()])
-    print(f"goes on from {path} at {run.actor.steps:,} environment steps")
+    print(f"goes on from {path} at {run.env_steps:,} environment steps")
     return _train(run)
 
 
@@ -203,7 +206,8 @@ def read_provenance(run_dir: Path) -> list[dict[str, Any]]:
     return history
 
 
-def _make(config: Config, run_dir: Path, preset: str, tracker: Tracker | None = None) -> LocalRun:
+def _make(config: Config, run_dir: Path, preset: str, tracker: Tracker | None = None
+          ) -> LocalRun | ClusterRun:  # fmt: skip
     check_ranges(config)
     sizes = build_replay.replay_bytes(config)
     check_fits(_in_memory(sizes, config))
@@ -222,28 +226,35 @@ def _make(config: Config, run_dir: Path, preset: str, tracker: Tracker | None = 
             tags=(preset, config.env.id, *config.run.tags),
             config=to_dict(config),
         )
-    return LocalRun(config, run_dir, tracker)
+    if config.run.runtime != "cluster":
+        return LocalRun(config, run_dir, tracker)
+    from r2d2.runtime import cluster  # ray is an extra
+
+    return cluster.make(config, run_dir, tracker)
 
 
-def _train(run: LocalRun) -> int:
+def _train(run: LocalRun | ClusterRun) -> int:
     """Train until done or stopped; the tracker is closed whatever happens."""
     code = 1
     try:
         with _signals(run):
-            threads.train(run) if run.config.run.runtime == "threads" else run.train()
+            if isinstance(run, LocalRun) and run.config.run.runtime == "threads":
+                threads.train(run)
+            else:
+                run.train()
         code = STOPPED if run.stop else 0
     finally:
         run.tracker.close(code if code == 1 else 0)
     if run.stop:
         print(f"\nsaved; `r2d2 resume {run.run_dir}` goes on exactly here", file=sys.stderr)
     else:
-        print(f"\ndone: {run.actor.steps:,} steps, {run.learner.updates:,} updates, in {run.run_dir}")
+        print(f"\ndone: {run.env_steps:,} steps, {run.updates:,} updates, in {run.run_dir}")
         print(f"`r2d2 evaluate {run.run_dir} --video` shows what it learned")
     return code
 
 
 @contextmanager
-def _signals(run: LocalRun) -> Iterator[None]:
+def _signals(run: LocalRun | ClusterRun) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM finishes the step and saves; a second one interrupts at once."""
 
     def ask(number: int, _: Any) -> None:

@@ -221,7 +221,7 @@ def test_the_replay_ratio_is_kept_over_all_shards(
             owed = ratio * (inserted - config.replay.min_steps) - fleet.learner.limiter.trained
             assert owed <= slack(config)
             assert fleet.learner.limiter.trained == 0 or owed >= -ratio
-        assert fleet.learner.learner.updates > 5
+        assert fleet.learner.learner.updates > 2
 
 
 # -- local and cluster are the same ------------------------------------------------------------------------

@@ -45,7 +45,8 @@ class Acted(NamedTuple):
 
     steps: int  # environment steps, of all slices
     episodes: list[Episode]
-    waited: float  # seconds that it waited for its shard
+    seconds: float  # that the slice took
+    waited: float  # seconds of them that it waited for its shard
     missing: int  # environment steps that it made but could not hand over, of all slices
     updates: int  # in the weights that it acts with
 
@@ -106,7 +107,8 @@ class ActorRole:
 
     def run(self, seconds: float) -> Acted:
         """Act and send for about so long."""
-        end = time.monotonic() + seconds
+        start = time.monotonic()
+        end = start + seconds
         while (now := time.monotonic()) < end:
             if self._unsent and (len(self._unsent) == MOST_UNSENT or not self._go):
                 self._settle(min(PAUSE, end - now))
@@ -116,11 +118,12 @@ class ActorRole:
                 self._act()
                 continue
             self._waited += time.monotonic() - now
-        return self._acted()
+        return self._acted(start)
 
     def finish(self, seconds: float) -> Acted:
         """End all episodes as truncations and hand over what is left, if that can be done within `seconds`."""
-        end = time.monotonic() + seconds
+        start = time.monotonic()
+        end = start + seconds
         while len(self._unsent) == MOST_UNSENT and time.monotonic() < end:
             self._settle(PAUSE)
         self._act(cut=True)
@@ -128,13 +131,14 @@ class ActorRole:
             self._settle(PAUSE)
         self.epoch = secrets.randbits(62)
         self._reset(self._new_seed())
-        return self._acted()
+        return self._acted(start)
 
-    def _acted(self) -> Acted:
+    def _acted(self, start: float) -> Acted:
         episodes = [Episode(self.slots[e.slot], e.total, e.length) for e in self.actor.episodes]
         self.actor.episodes.clear()
         waited, self._waited = self._waited, 0.0
-        return Acted(self.actor.steps, episodes, waited, self.missing, self.updates)
+        seconds = time.monotonic() - start
+        return Acted(self.actor.steps, episodes, seconds, waited, self.missing, self.updates)
 
     def _act(self, *, cut: bool = False) -> None:
         if self._until_refresh <= 0 and not self.remote:

@@ -158,7 +158,9 @@ class ShardRole:
             "nbytes": self.replay.nbytes,
             "steps_written": self.replay.steps_written,
             "late_updates": self.replay.late_updates + self.stale_feedback,
+            "incarnation": self.incarnation,
             "inserted": self.inserted,
+            "began_with": self.began_with,
             **self.counts,
         }
 

@@ -1,0 +1,287 @@
+"""The cluster runtime: each role of `runtime/roles` in a process of its own, on Ray.
+
+This is the only module that imports ray, and it does no arithmetic of learning. Ray places the processes and
+starts lost ones again, which then go on from what is on the disk: the run folder must be on a file system that
+all machines share.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+# Before ray is imported, which reads them then. A cluster that is started here has one node: this makes it
+# listen on loopback alone, which on Linux it does not otherwise. The two others: no report of use is sent
+# home, and processes keep their priority (Ray lowers it, and acting would come after everything else).
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_worker_niceness", "0")
+
+from r2d2.config import Config
+from r2d2.runtime.local import CHECKPOINTS
+from r2d2.runtime.roles.acting import ActorRole
+from r2d2.runtime.roles.conductor import ClusterRun
+from r2d2.runtime.roles.evaluating import EvaluatorRole
+from r2d2.runtime.roles.layout import Layout
+from r2d2.runtime.roles.learning import LearnerRole
+from r2d2.runtime.roles.messages import Lost, Receipt, Reply, Request
+from r2d2.runtime.roles.shard import ShardRole
+from r2d2.tracking import Tracker
+
+try:
+    import ray
+    from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError
+except ImportError as error:
+    raise ValueError(f"run.runtime cluster needs ray ({error}): pip install 'r2d2[cluster]'") from None
+
+SHARDS = "shards"  # folder in a run folder
+ANSWER = 30.0  # seconds until a small question counts as lost; a lost node is noticed by Ray in 14 (measured)
+
+
+def make(config: Config, run_dir: Path, tracker: Tracker) -> ClusterRun:
+    """A run whose processes start when it trains."""
+    return ClusterRun(
+        config, run_dir, tracker, lambda number, path: RayFleet(config, run_dir.resolve(), number, path)
+    )
+
+
+# -- starting Ray ------------------------------------------------------------------------------------------
+
+
+def connect(config: Config) -> None:
+    """Join the cluster at `cluster.address`, or start one on this machine, bound to loopback."""
+    address = config.cluster.address
+    if ray.is_initialized():
+        return
+    with _handlers_kept():
+        _init(config)
+    if address and os.environ.get("RAY_AUTH_MODE") != "token":
+        print(
+            f"anybody who reaches {address} can run code there: start the cluster with RAY_AUTH_MODE=token "
+            "(`ray get-auth-token --generate`), or keep its ports behind a firewall",
+            file=sys.stderr,
+        )
+
+
+def _init(config: Config) -> None:
+    if config.cluster.address:
+        ray.init(address=config.cluster.address, log_to_driver=False)
+        return
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    ray.init(
+        address="local", num_cpus=max(os.cpu_count() or 1, int(sum(cpus(config)) + 1)),
+        object_store_memory=config.cluster.object_store, include_dashboard=False, log_to_driver=False,
+    )  # fmt: skip
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself, and a run could not be stopped in order any more."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def cpus(config: Config) -> list[float]:
+    """What each process reserves."""
+    c = config.cluster
+    return [c.actor_cpus] * c.actors + [c.shard_cpus] * c.shards + [c.learner_cpus, EVALUATOR_CPUS]
+
+
+EVALUATOR_CPUS = 0.5  # it works now and then; ours
+
+
+def check_resources(config: Config) -> None:
+    """Refuse a cluster in which some process would wait for a place for ever."""
+    there, needed = ray.cluster_resources().get("CPU", 0.0), sum(cpus(config))
+    if needed > there:
+        raise ValueError(
+            f"cluster.actors={config.cluster.actors} and the other processes reserve {needed:g} CPUs, the cluster "
+            f"has {there:g}: lower cluster.actors or cluster.actor_cpus, or add nodes"
+        )
+
+
+# -- processes ---------------------------------------------------------------------------------------------
+
+
+class Host:
+    """One role in a process of its own."""
+
+    def __init__(
+        self, kind: str, config: Config, index: int, run_dir: Path, number: int | None, path: Path | None,
+        shards: list[str],
+    ) -> None:  # fmt: skip
+        """`number` and `path` are those of the checkpoint from which the run went on, if it did; `shards` are the
+        names of the replay processes."""
+        warnings.filterwarnings(
+            "ignore", "The given NumPy array is not writable"
+        )  # Ray's are not, and none is
+        again = ray.get_runtime_context().was_current_actor_reconstructed
+        threads = config.cluster.learner_cpus if kind == "learner" else 1
+        torch.set_num_threads(max(1, int(config.run.threads or threads)))
+        self.role: Any
+        match kind:
+            case "actor":
+                port = ShardPort(ray.get_actor(shards[Layout(config).shard_of(index)]))
+                self.role = ActorRole(config, index, port, fresh=not again and path is None)
+            case "shard":
+                self.role = ShardRole(config, index, shard_root(run_dir, index), None if again else number)
+            case "learner":
+                root = run_dir / CHECKPOINTS
+                self.role = LearnerRole(
+                    config, ShardsPort([*map(ray.get_actor, shards)]), root, None if again else path
+                )
+            case "evaluator":
+                self.role = EvaluatorRole(config, run_dir)
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """A method of the role."""
+        return getattr(self.role, method)(*arguments)
+
+    def pid(self) -> int:
+        """The number of this process."""
+        return os.getpid()
+
+
+def shard_root(run_dir: Path, shard: int) -> Path:
+    """Where a shard's checkpoints are."""
+    return run_dir / SHARDS / f"shard-{shard:03d}"
+
+
+LOST = (RayActorError, ObjectLostError, GetTimeoutError)
+
+
+def get(reference: Any, timeout: float | None = None) -> Any:
+    """What a reference stands for; raises Lost where it is gone with its process."""
+    try:
+        return ray.get(reference, timeout=timeout)
+    except LOST as error:
+        raise Lost(str(error)) from error
+
+
+class ShardPort:
+    """An actor's way to its shard, see `roles.acting`."""
+
+    def __init__(self, shard: Any) -> None:
+        self._shard = shard
+        self._sent: Any = None
+
+    def send(self, wire: dict[str, Any]) -> None:
+        self._sent = self._shard.call.remote("add", wire)
+
+    def receipt(self, timeout: float) -> Receipt | None:
+        if not ray.wait([self._sent], timeout=timeout)[0]:
+            return None
+        receipt: Receipt = get(self._sent)
+        return receipt
+
+    def may_insert(self, steps: int) -> bool:
+        return bool(get(self._shard.call.remote("may_insert", steps), ANSWER))
+
+    def fetch(self, handle: Any) -> dict[str, Any]:
+        weights: dict[str, Any] = get(handle[0], ANSWER)
+        return weights
+
+
+class ShardsPort:
+    """The learner's way to the shards, see `roles.learning`."""
+
+    def __init__(self, shards: list[Any]) -> None:
+        self._shards = shards
+        self._asked: dict[Any, int] = {}
+
+    def send(self, shard: int, request: Request) -> None:
+        self._asked[self._shards[shard].call.remote("exchange", request)] = shard
+
+    def replies(self, timeout: float) -> list[tuple[int, Reply | None]]:
+        if not self._asked:
+            return []
+        ray.wait(list(self._asked), timeout=timeout)
+        ready, _ = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
+        return [(self._asked.pop(reference), _reply(reference)) for reference in ready]
+
+    def publish(self, weights: Mapping[str, Any]) -> Any:
+        return [ray.put(dict(weights))]  # in a list a reference travels as it is
+
+
+def _reply(reference: Any) -> Reply | None:
+    try:
+        reply: Reply = get(reference)
+    except Lost:
+        return None
+    return reply
+
+
+# -- the fleet ---------------------------------------------------------------------------------------------
+
+
+class RayFleet:
+    """All processes of a run, see `roles.conductor`. Ray starts lost ones again, on another node if need be."""
+
+    def __init__(self, config: Config, run_dir: Path, number: int | None, path: Path | None) -> None:
+        self._started = not ray.is_initialized()
+        connect(config)
+        check_resources(config)
+        self._arguments = (config, run_dir, number, path)
+        self._shards = [f"shard-{i}-{secrets.token_hex(4)}" for i in range(config.cluster.shards)]
+        self._pending: set[Any] = set()
+        self.hosts: dict[tuple[str, int], Any] = {}
+        c = config.cluster
+        gpus = c.learner_gpus if c.learner_gpus >= 0 else min(1.0, ray.cluster_resources().get("GPU", 0.0))
+        for i in range(c.shards):
+            self._start("shard", i, c.shard_cpus)
+        self._start("learner", 0, c.learner_cpus, gpus)
+        for i in range(c.actors):
+            self._start("actor", i, c.actor_cpus)
+
+    def _start(self, kind: str, index: int, cpus: float, gpus: float = 0.0) -> None:
+        config, run_dir, number, path = self._arguments
+        options: dict[str, Any] = {
+            "num_cpus": cpus,
+            "num_gpus": gpus,
+            "max_restarts": -1,
+            "max_task_retries": 0,
+        }
+        if kind == "shard":
+            options["name"] = self._shards[index]
+        host = ray.remote(Host).options(**options)
+        self.hosts[kind, index] = host.remote(kind, config, index, run_dir, number, path, self._shards)
+
+    def call(self, kind: str, index: int, method: str, *arguments: Any) -> Any:
+        if (kind, index) not in self.hosts:  # the evaluator, when it is first wanted
+            self._start(kind, index, EVALUATOR_CPUS)
+        ticket = self.hosts[kind, index].call.remote(method, *arguments)
+        self._pending.add(ticket)
+        return ticket
+
+    def wait(self, timeout: float) -> list[tuple[Any, Any]]:
+        pending = list(self._pending)
+        if not pending or not ray.wait(pending, timeout=timeout, fetch_local=False)[0]:
+            return []
+        ready, _ = ray.wait(pending, num_returns=len(pending), timeout=0, fetch_local=False)
+        self._pending.difference_update(ready)
+        return [(ticket, self._result(ticket)) for ticket in ready]
+
+    def _result(self, ticket: Any) -> Any:
+        try:
+            return ray.get(ticket)
+        except LOST as error:
+            if getattr(error, "actor_init_failed", False):
+                raise
+            return Lost(str(error))
+
+    def close(self) -> None:
+        """End all processes, and the cluster if it was started here."""
+        for host in self.hosts.values():
+            ray.kill(host)
+        if self._started:
+            ray.shutdown()
