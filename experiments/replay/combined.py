@@ -168,9 +168,11 @@ def run(tier: Tier, seed: int) -> list[Row]:
 def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     """Steps an episode, and the value of the start under a tight limit, against the buffer."""
     for axis, task, column in zip(axes, ("rooms", "tight limit"), ("steps", "value"), strict=True):
-        for limit in distinct(select(rows, task=task), "limit"):
+        limits = distinct(select(rows, task=task), "limit")
+        for limit in limits:
             for method, colour in METHODS.items():
-                curve(axis, rows, "capacity", column, label=f"{method}, limit {limit}", colour=colour,
+                label = f"{method}, limit {limit}" if len(limits) > 1 else method
+                curve(axis, rows, "capacity", column, label=label, colour=colour,
                       style=STYLES[limit], task=task, limit=limit, method=method)  # fmt: skip
         axis.set_xscale("log")
         axis.set_xlabel("transitions that the buffer has room for")
@@ -178,7 +180,7 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     axes[0].set_ylim(bottom=0)
     axes[0].set_ylabel("steps an episode")
     axes[0].set_title(f"four rooms, first {first['episodes']} episodes", loc="left", fontsize=10)
-    axes[0].legend(fontsize=8, frameon=False)
+    axes[0].legend(fontsize=8, frameon=False, loc="upper left")
     axes[1].axhline(tight["truth"], color="0.5", ls=":", lw=1.2, label="true value")
     axes[1].set_ylabel("value of the start")
     axes[1].set_title(f"tight limit, after {tight['episodes']} episodes", loc="left", fontsize=10)

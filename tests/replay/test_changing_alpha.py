@@ -68,11 +68,15 @@ def test_every_probability_is_that_of_the_formula_after_each_change(
         assert selector.min_probability() == pytest.approx(expected[expected > 0].min(), rel=1e-12)
         twin = changing(kind, capacity, alpha=0.9)
         twin.load_state_dict(selector.state_dict())
-        for one in (selector, twin):
-            one.set_alpha(0.45)
-        again, same = (one.sample(50, np.random.default_rng(1)) for one in (selector, twin))
-        assert again[0].tolist() == same[0].tolist()
-        assert again[1].tolist() == same[1].tolist()
+        live[int(places[0])] = priority = rng.exponential()
+        for change in (None, 0.45):
+            for one in (selector, twin):
+                one.update(places[:1], np.array([priority]))
+                if change is not None:
+                    one.set_alpha(change)
+            again, same = (one.sample(50, np.random.default_rng(1)) for one in (selector, twin))
+            assert again[0].tolist() == same[0].tolist()
+            assert again[1].tolist() == same[1].tolist()
 
 
 @pytest.mark.parametrize("kind", ["proportional", "rank"])
