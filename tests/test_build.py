@@ -225,6 +225,32 @@ def test_beta_rises_if_asked() -> None:
     assert [build_replay.beta(rising, steps) for steps in (0, 500, 5000)] == pytest.approx([0.4, 0.6, 0.8])
 
 
+def test_alpha_goes_in_a_hundred_stages() -> None:
+    """So that all priorities are raised anew a hundred times in a run, not at every draw."""
+    assert build_replay.alpha(tiny(replay__alpha=0.4), 10**6) == 0.4
+    falling = tiny(replay__alpha=0.7, replay__alpha_end=0.2, replay__alpha_steps=1000)
+    found = [build_replay.alpha(falling, steps) for steps in range(2001)]
+    assert [found[steps] for steps in (0, 9, 10, 500, 999, 1000, 2000)] == pytest.approx(
+        [0.7, 0.7, 0.695, 0.45, 0.205, 0.2, 0.2]
+    )
+    assert len(set(found)) == 101
+
+
+@pytest.mark.parametrize("selector", ["proportional", "rank"])
+def test_alpha_reaches_every_selector_of_a_replay(selector: str) -> None:
+    """Inside of `Combined`, and in both parts of a mixture; what has no alpha is refused."""
+    changes = {"replay__selector": selector, "replay__alpha": 0.7, "replay__alpha_steps": 1000}
+    config = tiny(**changes, replay__newest=1, replay__long_term=0.5, learner__batch=8)
+    replay = build_replay.replay(config, (4,), "float32", streams=2, core_size=0)
+    assert isinstance(replay, Mixture)
+    recent, long_term = (part.selector for part in replay.replays)
+    for steps, alpha in ((0, 0.7), (500, 0.35), (5000, 0.0)):
+        build_replay.set_alpha(config, replay, steps)
+        assert [recent.rest.alpha, long_term.alpha] == pytest.approx([alpha, alpha])  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=r"alpha_steps=1000 needs .* got uniform: leave it 0"):
+        build_replay.selector(tiny(**changes | {"replay__selector": "uniform"}), 10, 1)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -174,7 +174,7 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     axes[2].set_ylim(bottom=0.0)
     axes[2].set_xlabel("mean age that the replay is set to, updates")
     axes[2].set_title("regret by memory", loc="left", fontsize=10)
-    axes[2].legend(fontsize=7, frameon=False, handlelength=3.2)
+    axes[2].legend(fontsize=7, frameon=False, handlelength=3.2, loc="upper left", bbox_to_anchor=(0.0, 0.95))
 
 
 def verdict(rows: list[Row]) -> Verdict:

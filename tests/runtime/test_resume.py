@@ -25,9 +25,12 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "mixture": {
         "replay__selector": "rank", "replay__newest": 1, "replay__long_term": 0.25, "replay__remover": "soft",
-        "replay__beta_steps": 400, "learner__batch": 8,
+        "replay__beta_steps": 400, "replay__alpha_steps": 400, "learner__batch": 8,
     },
-    "refreshed": {"replay__initial_state": "refreshed", "replay__ratio": 12.0, "run__probe_items": 9},
+    "refreshed": {
+        "replay__initial_state": "refreshed", "replay__ratio": 12.0, "run__probe_items": 9,
+        "replay__alpha_steps": 400, "replay__alpha_end": 0.2,
+    },
     "pong": {key.replace(".", "__"): value for key, value in PONG.items()},
 }  # fmt: skip
 
