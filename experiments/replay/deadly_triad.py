@@ -113,7 +113,7 @@ FIRST: dict[Tier, tuple[int, ...]] = {"quick": (30,), "full": (12, 20, 30, 40, 4
 SWEPT = 30  # the mixture of which all gammas are tried
 GAMMAS: dict[Tier, tuple[float, ...]] = {
     "quick": (),
-    "full": (0.56, 0.62, 0.68, 0.74, 0.8, 0.86, 0.92, 0.98),
+    "full": (0.56, 0.62, 0.68, 0.72, 0.8, 0.86, 0.92, 0.98),
 }
 UPDATES: dict[Tier, int] = {"quick": 250, "full": 1500}
 

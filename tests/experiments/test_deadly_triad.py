@@ -102,3 +102,11 @@ def test_one_kind_of_transition_alone() -> None:
             growth = grown(method, first, 0.8, 5, np.random.default_rng(0))
             exact = math.log1p(deadly_triad.STEP * update) / deadly_triad.STEP
             assert growth == pytest.approx(exact, abs=1e-9), name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_gamma_is_tried_twice(name: str) -> None:
+    """The gammas beside a threshold differ from those of the sweep, also in the CSV file's six digits."""
+    middle = threshold(METHODS[name], memory(deadly_triad.SWEPT))
+    beside = {f"{middle + sign * deadly_triad.MARGIN:.6g}" for sign in (-1, 1)}
+    assert not beside & {f"{gamma:.6g}" for gamma in deadly_triad.GAMMAS["full"]}
