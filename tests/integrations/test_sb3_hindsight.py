@@ -6,94 +6,28 @@ import pickle
 import warnings
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from numpy.typing import NDArray
 
 pytest.importorskip("stable_baselines3")
 
 from stable_baselines3 import DDPG, DQN, SAC, TD3, HerReplayBuffer
-from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.her.goal_selection_strategy import GoalSelectionStrategy
 
 from r2d2.integrations.sb3 import HindsightReplayBuffer, PrioritisedLoss
 from tests.integrations.sb3_cases import assert_same, assert_same_draws
+from tests.integrations.sb3_goals import Reach, environments, play
 
-SIZE = 2  # of a goal
 STRATEGIES = ("final", "future", "episode", "random")
 ALGORITHMS = {"DDPG": DDPG, "TD3": TD3, "SAC": SAC, "DQN": DQN}
-
-
-class Reach(gym.Env):
-    """A point walks on a plane; every achieved goal occurs once in the life of all environments."""
-
-    count = 0
-
-    def __init__(self, discrete: bool = False, longest: int = 9) -> None:
-        goal = spaces.Box(-np.inf, np.inf, (SIZE,), np.float32)
-        parts = {
-            "observation": spaces.Box(-1, 1, (3,), np.float32),
-            "achieved_goal": goal,
-            "desired_goal": goal,
-        }
-        self.observation_space = spaces.Dict(parts)
-        self.action_space = spaces.Discrete(3) if discrete else spaces.Box(-1, 1, (2,), np.float32)
-        self.longest = longest
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
-        super().reset(seed=seed)
-        self.goal = -self.np_random.random(SIZE).astype(np.float32)
-        self.left = int(self.np_random.integers(1, self.longest + 1))
-        return self._look(), {}
-
-    def step(self, action: Any) -> Any:
-        self.left -= 1
-        look, cut = self._look(), bool(self.np_random.random() < 0.5)
-        reward = float(self.compute_reward(look["achieved_goal"][None], self.goal[None], [{}])[0])
-        return look, reward, self.left == 0 and not cut, self.left == 0 and cut, {"left": self.left}
-
-    def _look(self) -> dict[str, NDArray]:
-        Reach.count += 1
-        achieved = np.array([Reach.count, 0.5], np.float32)
-        return {
-            "observation": self.np_random.random(3).astype(np.float32),
-            "achieved_goal": achieved,
-            "desired_goal": self.goal,
-        }
-
-    def compute_reward(self, achieved: NDArray, desired: NDArray, info: Any) -> NDArray:
-        told = np.array([part.get("left", 0) for part in info])
-        return np.asarray(achieved[:, 0] * 10 + desired[:, 0] + 0.25 * told)
-
-
-def environments(n_envs: int, *, seed: int = 0, **arguments: Any) -> DummyVecEnv:
-    env = DummyVecEnv([lambda: Reach(**arguments) for _ in range(n_envs)])
-    env.seed(seed)
-    return env
 
 
 def buffers(size: int, env: Any, *kinds: Any, **arguments: Any) -> list[Any]:
     shared = size, env.observation_space, env.action_space, env
     return [kind(*shared, device="cpu", n_envs=env.num_envs, **arguments) for kind in kinds]
-
-
-def play(env: Any, steps: int, *targets: Any) -> None:
-    """Random steps into each buffer, as SB3's `_store_transition` hands them over."""
-    look = getattr(env, "look", None) or env.reset()
-    for _ in range(steps):
-        action = np.array([env.action_space.sample() for _ in range(env.num_envs)])
-        after, reward, done, infos = env.step(action)
-        arrived = {key: part.copy() for key, part in after.items()}
-        for i in np.flatnonzero(done):
-            for key in arrived:
-                arrived[key][i] = infos[i]["terminal_observation"][key]
-        for target in targets:
-            target.add(look, arrived, action, reward, done, infos)
-        look = after
-    env.look = look
 
 
 @pytest.mark.parametrize("info", [False, True])
