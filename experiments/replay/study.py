@@ -77,9 +77,9 @@ def load(name: str) -> Study:
 
 
 def run_seed(name: str, tier: Tier, seed: int) -> tuple[list[Row], float]:
-    """One seed's rows and the seconds they took; here because a new process cannot import `__main__`."""
-    started = time.perf_counter()
-    return load(name).run(tier, seed), time.perf_counter() - started
+    """One seed's rows and the seconds of processor time they took; here because a new process cannot import `__main__`."""
+    started = time.process_time()
+    return load(name).run(tier, seed), time.process_time() - started
 
 
 def select(rows: list[Row], **wanted: Any) -> list[Row]:
