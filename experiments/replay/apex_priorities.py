@@ -155,9 +155,11 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
                 axis.plot(list(known), line, "--", color="0.2", lw=0.9)
         for name, ratio in KNOWN.items():
             axis.axvline(ratio * BATCH, color="0.6", lw=0.8, ls=":")
-            axis.annotate(name, (ratio * BATCH, 1.0), (2, -8), xycoords=("data", "axes fraction"),
+            axis.annotate(name, (ratio * BATCH, 0.0), (3, 4), xycoords=("data", "axes fraction"),
                           textcoords="offset points", fontsize=8, color="0.4")  # fmt: skip
+        inserts = sorted(distinct(rows, "inserts"))
         axis.set_xscale("log", base=2)
+        axis.set_xticks(inserts, [str(k) for k in inserts])
         axis.set_ylim(0)
         axis.set_xlabel(f"inserts per update of {BATCH}")
         axis.set_title(title, loc="left", fontsize=10)
