@@ -29,6 +29,7 @@ STUDIES = (
     "changing_task",
     "deadly_triad",
     "apex_priorities",
+    "pendulum",
 )
 
 
