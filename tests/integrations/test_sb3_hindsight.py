@@ -131,6 +131,16 @@ def test_running_episodes_wait_and_overwritten_ones_leave(selector: Any) -> None
         assert len(by_priority.replay.selector) == np.count_nonzero(plain.ep_length)
 
 
+def test_new_goals_go_to_old_and_new_transitions_alike() -> None:
+    """Draws by priority come in the order of their places, and which of them are relabelled must not."""
+    env = environments(1)
+    (buffer,) = buffers(400, env, HindsightReplayBuffer, selector="proportional", n_sampled_goal=1, seed=0)
+    play(env, 400, buffer)
+    buffer.learner = PrioritisedLoss()
+    kept = np.concatenate([buffer._draw(100).slots[:50] for _ in range(100)])
+    assert abs(kept.mean() - 200) < 10  # 115 / sqrt(5000) = 1.6 is the standard error
+
+
 def test_an_episode_longer_than_the_buffer_keeps_its_end() -> None:
     env = environments(1, longest=1)
     (buffer,) = buffers(10, env, HindsightReplayBuffer, goal_selection_strategy="final", seed=0)
