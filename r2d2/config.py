@@ -223,7 +223,8 @@ class ClusterConfig:
     shards: int = 1
     """Replay processes; they share the actors and replay.steps."""
     packet: int = 20
-    """Steps of each environment sent together (ours; Ape-X sends 50 transitions)."""
+    """Steps of each environment sent together, actor.weights_period at most: new weights come with the receipt
+    (ours; Ape-X sends 50 transitions)."""
     slack: float = 2.0
     """Batches that learning may be behind before the actors wait (ours)."""
     inference: Literal["actor", "central"] = "actor"

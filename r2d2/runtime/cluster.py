@@ -1,6 +1,7 @@
 """The cluster runtime: each role of `runtime/roles` in a process of its own, on Ray.
 
-This is the only module that imports ray, and it does no arithmetic of learning. Ray places the processes and
+This is the only module that imports ray (call `ray_environment.prepare` before), and it does no arithmetic of
+learning. Ray places the processes and
 starts lost ones again, which then go on from what is on the disk: the run folder must be on a file system that
 all machines share.
 """
@@ -18,12 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-# Before ray is imported, which reads them then. A cluster that is started here has one node: this makes it
-# listen on loopback alone, which on Linux it does not otherwise. The two others: no report of use is sent
-# home, and processes keep their priority (Ray lowers it, and acting would come after everything else).
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_worker_niceness", "0")
 
 from r2d2.config import Config
 from r2d2.runtime.local import CHECKPOINTS
@@ -75,7 +70,6 @@ def _init(config: Config) -> None:
     if config.cluster.address:
         ray.init(address=config.cluster.address, log_to_driver=False)
         return
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     ray.init(
         address="local", num_cpus=max(os.cpu_count() or 1, int(sum(cpus(config)) + 1)),
         object_store_memory=config.cluster.object_store, include_dashboard=False, log_to_driver=False,

@@ -28,7 +28,7 @@ from r2d2.config import Config, from_dict, to_dict
 from r2d2.config_checks import check_ranges, check_same_parts
 from r2d2.memory import check_fits, gigabytes, size_table
 from r2d2.provenance import provenance
-from r2d2.runtime import threads
+from r2d2.runtime import ray_environment, threads
 from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
 from r2d2.runtime.local import CHECKPOINTS, LocalRun
 from r2d2.runtime.roles.conductor import ClusterRun
@@ -228,6 +228,7 @@ def _make(config: Config, run_dir: Path, preset: str, tracker: Tracker | None = 
         )
     if config.run.runtime != "cluster":
         return LocalRun(config, run_dir, tracker)
+    ray_environment.prepare(config.cluster.address)
     from r2d2.runtime import cluster  # ray is an extra
 
     return cluster.make(config, run_dir, tracker)

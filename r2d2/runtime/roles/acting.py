@@ -64,7 +64,7 @@ class ActorRole:
         """`network` takes the place of the actor's own; with `fresh` False the seeds are new ones."""
         self.config, self.index, self.port = config, index, port
         layout, env = Layout(config), config.env
-        self.slots = layout.slots(index)
+        self.slots, self.packet = layout.slots(index), layout.packet
         self.environments = make(
             env.id, len(self.slots), protocol=env.protocol, frame_size=env.frame_size, threads=env.threads,
             options=dict(env.options),
@@ -145,7 +145,7 @@ class ActorRole:
             self._refresh()
         self._steps.append(Step(self.actor.step(cut=cut), self.updates))
         self._until_refresh -= 1
-        if len(self._steps) == self.config.cluster.packet or cut:
+        if len(self._steps) == self.packet or cut:
             packet = Packet(self.index, self.epoch, self._number, self._steps, cut)
             self._unsent.append((self.encoder.encode(packet), packet.env_steps))
             self._number += 1
@@ -200,6 +200,6 @@ class ActorRole:
 
     def _ask(self) -> None:
         with contextlib.suppress(Lost):
-            self._go = self.port.may_insert(self.config.cluster.packet * len(self.slots))
+            self._go = self.port.may_insert(self.packet * len(self.slots))
         if not self._go:
             time.sleep(PAUSE)

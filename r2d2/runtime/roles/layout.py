@@ -29,6 +29,7 @@ class Layout:
             )
         self.config = config
         self.actors, self.shards = c.actors, c.shards
+        self.packet = min(c.packet, config.actor.weights_period)  # steps of each environment sent together
         self.sizes = batch_shares(count, [1.0] * self.actors)  # environments of each actor
 
     def slots(self, actor: int) -> range:

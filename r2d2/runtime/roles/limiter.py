@@ -12,13 +12,14 @@ from typing import Any
 from r2d2 import build
 from r2d2.config import Config
 from r2d2.replay import RateLimiter
+from r2d2.runtime.roles.layout import Layout
 
 
 def slack(config: Config) -> float:
     """Trained steps that learning may be behind: `cluster.slack` batches, and a packet of every actor, since
     each may be on its way when the others' arrive."""
     c, batch = config.cluster, config.learner.batch * config.replay.unroll
-    packets = c.packet * -(-config.env.count // c.actors) * c.actors
+    packets = Layout(config).packet * -(-config.env.count // c.actors) * c.actors
     return c.slack * batch + batch + config.replay.ratio * packets
 
 
