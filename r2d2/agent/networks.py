@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.profiler import record_function
 
 TorsoName = Literal["nature", "small"]
 CoreName = Literal["lstm", "gru", "none"]
@@ -25,12 +26,17 @@ NATURE: Layers = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
 SMALL: Layers = ((16, 5, 3), (32, 3, 2), (32, 3, 1))
 
 
-def stack_frames(observation: Tensor, stack: int, *, pixels: bool) -> Tensor:
-    """Float network inputs, time-major [T, B, ...], from stored rows [B, stack - 1 + T, ...].
+# Frames that a CPU encodes at once (ours): what convolutions hand on stays in its cache, and no layer asks
+# the system for fresh memory, which costs more than the layer does. A GPU takes all at once.
+CHUNK = 128
 
-    Grey frames [H, W] and colour frames [H, W, C] give [stack * C, H, W] in [0, 1], newest last, in
-    channels-last memory; anything else of D numbers gives [stack * D]. Turning to time-major happens while
-    frames are still bytes, so that slices of time need no further copy.
+
+def stack_frames(observation: Tensor, stack: int, *, pixels: bool) -> Tensor:
+    """Network inputs, time-major [T, B, ...], from stored rows [B, stack - 1 + T, ...].
+
+    Grey frames [H, W] and colour frames [H, W, C] give [stack * C, H, W], newest last, in channels-last memory
+    and still as bytes: a quarter of the memory, and the network scales them. Anything else of D numbers gives
+    floats [stack * D].
     """
     steps = observation.shape[1] - stack + 1
     if pixels and observation.ndim == 4:
@@ -39,7 +45,7 @@ def stack_frames(observation: Tensor, stack: int, *, pixels: bool) -> Tensor:
     observation = torch.cat([observation[k : k + steps] for k in range(stack)], -1)
     if not pixels:
         return observation.float().flatten(2)
-    return observation.float().mul_(1.0 / 255.0).movedim(-1, -3)
+    return observation.movedim(-1, -3)
 
 
 def convolutional_torso(layers: Layers, shape: tuple[int, ...], features: int) -> nn.Sequential:
@@ -47,7 +53,7 @@ def convolutional_torso(layers: Layers, shape: tuple[int, ...], features: int) -
     modules: list[nn.Module] = []
     channels, *size = shape
     for filters, kernel, stride in layers:
-        modules += [nn.Conv2d(channels, filters, kernel, stride), nn.ReLU()]
+        modules += [nn.Conv2d(channels, filters, kernel, stride), nn.ReLU(inplace=True)]
         channels = filters
         size = [(side - kernel) // stride + 1 for side in size]
     if min(size) < 1:
@@ -55,7 +61,7 @@ def convolutional_torso(layers: Layers, shape: tuple[int, ...], features: int) -
             f"frames of {shape[1]} x {shape[2]} are too small for torso {layers}: use larger frames"
         )
     flat = channels * size[0] * size[1]
-    torso = nn.Sequential(*modules, nn.Flatten(), nn.Linear(flat, features), nn.ReLU())
+    torso = nn.Sequential(*modules, nn.Flatten(), nn.Linear(flat, features), nn.ReLU(inplace=True))
     return torso.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -80,11 +86,11 @@ class Dueling(nn.Module):
 class QNetwork(nn.Module):
     """Q values [.., A] from stacked observations, previous actions and rewards, and a core state.
 
-    `observation_shape` is what `stack_frames` makes of one step: (C, H, W) is seen by convolutions, anything
-    else by an MLP. Previous actions are stored as action + 1, 0 where there was none. The core state travels
-    as one flat float tensor [B, C], C = `core_size`: (h, c) of an LSTM, h of a GRU, nothing without a core.
-    `forget_bias` is added to the LSTM's forget gate at the start: above 1, long memories are learnable in
-    minutes.
+    `observation_shape` is what `stack_frames` makes of one step: (C, H, W) is seen by convolutions, as bytes or
+    as floats in [0, 1], anything else by an MLP. Previous actions are stored as action + 1, 0 where there was
+    none. The core state travels as one flat float tensor [B, C], C = `core_size`: (h, c) of an LSTM, h of a
+    GRU, nothing without a core. `forget_bias` is added to the LSTM's forget gate at the start: above 1, long
+    memories are learnable in minutes.
     """
 
     def __init__(
@@ -123,20 +129,38 @@ class QNetwork(nn.Module):
 
     def encode(self, observation: Tensor, previous_action: Tensor, previous_reward: Tensor) -> Tensor:
         """Core inputs [T, B, F] of stacked observations [T, B, ...]; each step on its own, no state."""
-        features = self.torso(observation.flatten(0, 1)).unflatten(0, observation.shape[:2])
-        if not self.previous_inputs:
-            return features
-        one_hot = nn.functional.one_hot(previous_action.long(), self.actions + 1)[..., 1:]
-        return torch.cat([features, one_hot.to(features), previous_reward.to(features).unsqueeze(-1)], -1)
+        with record_function("encode"):
+            features = self._features(observation.flatten(0, 1)).unflatten(0, observation.shape[:2])
+            if not self.previous_inputs:
+                return features
+            one_hot = nn.functional.one_hot(previous_action.long(), self.actions + 1)[..., 1:]
+            return torch.cat([features, one_hot.to(features), previous_reward.to(features).unsqueeze(-1)], -1)
+
+    def _features(self, observation: Tensor) -> Tensor:
+        """The torso's [K, features] of observations [K, ...]."""
+        if observation.ndim != 4:
+            return self.torso(observation)
+        chunk = CHUNK if observation.device.type == "cpu" else max(len(observation), 1)
+        parts = [self.torso(unit_interval(frames)) for frames in observation.split(chunk)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def flatten_core(self) -> None:
+        """Lay the core's weights out as cuDNN wants them; a copy of a network has lost that. Nothing on a CPU."""
+        if self.core is not None:
+            self.core.flatten_parameters()
 
     def unroll(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Core outputs [T, B, W] and the state [B, C] after the last of the inputs [T, B, F]."""
         if self.core is None:
             return inputs, state
-        state = state.to(inputs.device)
+        with record_function("core"):
+            return self._recur(inputs, state.to(inputs.device))
+
+    def _recur(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         # bfloat16 recurrence needs hardware that not every CPU has, and gains little: the core stays float32.
         with torch.autocast(inputs.device.type, enabled=False):
             inputs = inputs.float()
+            assert self.core is not None
             if isinstance(self.core, nn.LSTM):
                 h, c = (part.contiguous().unsqueeze(0) for part in state.chunk(2, -1))
                 out, (h, c) = self.core(inputs, (h, c))
@@ -146,7 +170,8 @@ class QNetwork(nn.Module):
 
     def values(self, outputs: Tensor) -> Tensor:
         """Q values, float32 [.., A], of core outputs [.., W]."""
-        return self.head(outputs).float()
+        with record_function("heads"):
+            return self.head(outputs).float()
 
     def step(
         self, observation: Tensor, previous_action: Tensor, previous_reward: Tensor, state: Tensor
@@ -155,6 +180,11 @@ class QNetwork(nn.Module):
         inputs = self.encode(observation, previous_action, previous_reward)
         outputs, state = self.unroll(inputs, state)
         return self.values(outputs)[0], state
+
+
+def unit_interval(frames: Tensor) -> Tensor:
+    """Bytes as floats in [0, 1], in the memory format they have; floats as they are."""
+    return frames.float().mul_(1.0 / 255.0) if frames.dtype == torch.uint8 else frames
 
 
 def plain_head(inputs: int, hidden: int, actions: int) -> nn.Sequential:

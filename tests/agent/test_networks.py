@@ -8,7 +8,7 @@ import torch
 from helpers import one_input
 from torch import Tensor
 
-from r2d2.agent.networks import CoreName, QNetwork, stack_frames
+from r2d2.agent.networks import CoreName, QNetwork, stack_frames, unit_interval
 
 T, B, A = 6, 3, 4
 
@@ -140,13 +140,14 @@ def test_forget_bias_is_added_to_the_forget_gate() -> None:
 )
 def test_stacks(shape: tuple[int, ...], dtype: str, stack: int) -> None:
     """Row t of the result is made of stored rows t .. t + stack - 1, oldest first; frames become
-    [stack * C, H, W] in [0, 1], everything else a vector of stack * D numbers."""
+    [stack * C, H, W] bytes that the network sees in [0, 1], everything else a vector of stack * D numbers."""
     rng = np.random.default_rng(0)
     stored = (rng.random((2, stack - 1 + T, *shape)) * 255).astype(dtype)
     pixels = dtype == "uint8" and len(shape) > 1
     got = stack_frames(torch.from_numpy(stored), stack, pixels=pixels)
     assert got.shape[:2] == (T, 2)
-    assert got.dtype == torch.float32
+    assert got.dtype == (torch.uint8 if pixels else torch.float32)
+    got = unit_interval(got)
     for t in range(T):
         for b in range(2):
             frames = stored[b, t : t + stack]

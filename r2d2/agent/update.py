@@ -1,0 +1,74 @@
+"""Update: what one update of the learner leaves behind, on its way from the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+METRICS = ("loss", "gradient_norm", "td_error", "q_mean")
+
+
+class Update:
+    """New priorities, metrics and perhaps states of a batch; the first read of any waits for the device.
+
+    `priorities` [B] belong to the batch's ids; `metrics` are floats. `refreshed` [B, C] is, in mode
+    `refreshed`, the recurrent state before the first row of each item's successor (the next item of its
+    episode), as the weights before this update have it; it means nothing for an item that has no successor.
+
+    Reading raises FloatingPointError if the gradient was not finite; the update then changed no parameter, and
+    `undo` was called so that it is not counted.
+    """
+
+    def __init__(
+        self, number: int, values: Tensor, refreshed: Tensor | None, undo: Callable[[], None]
+    ) -> None:
+        """`values` [B + 4] are the priorities, then `METRICS`, float32 on the device."""
+        self.number = number  # of updates so far, this one included
+        self._undo = undo
+        self._event = torch.cuda.Event() if values.is_cuda else None
+        self._values = _to_host(values)
+        self._refreshed = None if refreshed is None else _to_host(refreshed)
+        if self._event is not None:
+            self._event.record()
+
+    @cached_property
+    def priorities(self) -> NDArray[np.float64]:
+        return self._read[: -len(METRICS)].double().numpy()
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        return dict(zip(METRICS, self._read[-len(METRICS) :].tolist(), strict=True))
+
+    @property
+    def refreshed(self) -> NDArray[np.float32] | None:
+        self._read  # noqa: B018 (waits, and raises)
+        return None if self._refreshed is None else self._refreshed.numpy()
+
+    @cached_property
+    def _read(self) -> Tensor:
+        if self._event is not None:
+            self._event.synchronize()
+        if not torch.isfinite(self._values[len(self._values) - len(METRICS) + 1]):
+            self._undo()
+            raise not_finite(self.number)
+        return self._values
+
+
+def not_finite(number: int) -> FloatingPointError:
+    """What to raise when the gradient of update `number` is not finite."""
+    return FloatingPointError(
+        f"update {number}: the gradient is not finite, so no parameter was changed; "
+        "lower learner.learning_rate or use precision float32"
+    )
+
+
+def _to_host(tensor: Tensor) -> Tensor:
+    """A copy that is there once the stream has come to it; the tensor itself if it is on the host."""
+    if not tensor.is_cuda:
+        return tensor.cpu()
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
