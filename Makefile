@@ -1,7 +1,7 @@
 # `make train` and `make test` set up everything themselves; Python >= 3.11 and a package index are all they need.
 #
 #   make train ENV=ALE/Breakout-v5 PRESET=r2d2 SEED=3 ARGS="--run.steps 1000000"
-#   make test | test-slow | check | format | bench | replay-studies | clean
+#   make test | test-slow | check | format | ablation | bench | replay-studies | clean
 #
 # PIP_ARGS is handed to pip, for example to choose a CPU build of torch from an index of your own.
 
@@ -15,7 +15,7 @@ SEED ?= 0
 ARGS ?=
 PIP_ARGS ?=
 
-.PHONY: help install train test test-slow check format bench replay-studies clean
+.PHONY: help install train test test-slow check format ablation bench replay-studies clean
 
 help:
 	@sed -n '1,6s/^# \{0,1\}//p' Makefile
@@ -60,6 +60,11 @@ $(BENCH)/installed: setup.py bench-requirements.txt bench-reverb-requirements.tx
 
 bench: $(BENCH)/installed
 	$(BENCH)/bin/python -m experiments.bench --slow --python reverb=$(BENCH)-reverb/bin/python $(ARGS)
+
+# The study of stored state against burn-in, on Recall, or on another task with ENV=... (and PRESET=...).
+ablation: $(VENV)/installed
+	$(BIN)/python -m experiments.stored_state $(if $(filter command line environment,$(origin ENV)),--env $(ENV)) \
+		$(if $(PRESET),--preset $(PRESET)) $(ARGS)
 
 replay-studies: $(VENV)/installed
 	$(BIN)/python -m experiments.replay $(ARGS)

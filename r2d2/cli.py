@@ -18,6 +18,7 @@ from r2d2.checkpoint import CheckpointError
 from r2d2.config import Config
 from r2d2.dataset_files import DatasetError
 from r2d2.presets import ABLATIONS, PRESETS, preset
+from r2d2.wandb_run import sweep_run
 
 USAGE = """usage: r2d2 COMMAND ...
 
@@ -209,9 +210,11 @@ def known(name: str, names: Iterable[str]) -> str:
 
 
 def default_run_dir(config: Config, preset: str) -> Path:
-    """runs/<task>-<preset>-<seed>-<time>: never the folder of another run."""
+    """runs/<task>-<preset>-<seed>-<time>: never the folder of another run. Agents of a sweep may begin at the same
+    moment, so theirs ends in the id of the sweep's run."""
     task = config.env.id.split("/")[-1].split(":")[-1]
-    return Path("runs") / f"{task}-{preset}-s{config.run.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    when = sweep_run() or time.strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{task}-{preset}-s{config.run.seed}-{when}"
 
 
 if __name__ == "__main__":

@@ -76,6 +76,11 @@ def _logged_in(host: str, environ: Mapping[str, str]) -> bool:
     return False
 
 
+def sweep_run(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The id that an agent of a sweep has given to the run of this process; None outside of sweeps."""
+    return environ.get("WANDB_RUN_ID") if environ.get("WANDB_SWEEP_ID") else None
+
+
 class WandbRun:
     """Sends records to one wandb run, whose id survives a resume.
 
@@ -96,7 +101,7 @@ class WandbRun:
         tags: Sequence[str] = (),
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        self.id = secrets.token_hex(4)
+        self.id = sweep_run() or secrets.token_hex(4)
         self._dir, self._mode, self._say = Path(run_dir), mode, say
         self._about: dict[str, Any] = {"project": project, "name": name, "group": group, "job_type": job_type}
         self._about |= {"tags": list(tags), "config": dict(config or {})}

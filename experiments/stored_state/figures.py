@@ -12,13 +12,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
+from experiments.intervals import band
 from experiments.stored_state.cells import CONTROL, UNROLL
 from experiments.stored_state.rows import FIRST, LAST, SCORE, Row, chosen, has, over_seeds
 
 COLOURS = {"zero": "#c0392b", "stored": "#2471a3", "refreshed": "#1e8449", CONTROL: "#555555"}
 STYLES = ("-", "--", ":", "-.")  # by burn-in
-Curves = dict[tuple[str, int], list[Row]]
 
 
 def draw(curve: Sequence[Row], score: Sequence[Row], memoryless: float, path: Path) -> None:
@@ -78,19 +79,24 @@ def _over_time(axis: Axes, curve: Sequence[Row], name: str, *, control: bool) ->
             own = [row for row in chosen(curve, strategy=strategy, burn_in=length) if has(row, name)]
             if not own or (name != SCORE and not any(row[name] > 0 for row in own)):
                 continue  # nothing to see: a stored state without burn-in is the actor's own
-            points = _common(own)
-            found = np.array([over_seeds(chosen(own, env_steps=point), name) for point in points])
+            points, found = _band(own, name)
             label = "whole episodes" if strategy == CONTROL else f"{strategy}, burn-in {length}"
-            axis.plot(points, found[:, 0], style, color=colour, lw=1.3, label=label)
-            axis.fill_between(points, found[:, 1], found[:, 2], color=colour, alpha=0.10, lw=0)
+            axis.plot(points, found[0], style, color=colour, lw=1.3, label=label)
+            axis.fill_between(points, found[1], found[2], color=colour, alpha=0.10, lw=0)
     axis.set_xlabel("environment steps")
 
 
-def _common(rows: Sequence[Row]) -> list[int]:
-    """The moments that all seeds have."""
-    seeds = {row["seed"] for row in rows}
-    steps = [row["env_steps"] for row in rows]
-    return sorted(point for point in set(steps) if steps.count(point) == len(seeds))
+def _band(rows: Sequence[Row], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Moments [P] and mean, low and high [3, P]; between its own moments, a seed's curve is a straight line."""
+    seeds = sorted({row["seed"] for row in rows})
+    own = [chosen(rows, seed=seed) for seed in seeds]
+    steps = [[row["env_steps"] for row in lines] for lines in own]
+    points = np.array(sorted({at for moments in steps for at in moments}), np.float64)
+    points = points[(points >= max(m[0] for m in steps)) & (points <= min(m[-1] for m in steps))]
+    if len(points) == 0:
+        return points, np.zeros((3, 0))
+    values = [[row[name] for row in lines] for lines in own]
+    return points, band([np.interp(points, m, v) for m, v in zip(steps, values, strict=True)])
 
 
 def draw_memory(rows: Sequence[Row], path: Path) -> None:
