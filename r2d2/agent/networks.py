@@ -110,6 +110,8 @@ class QNetwork(nn.Module):
         super().__init__()
         self.actions = actions
         self.previous_inputs = previous_inputs
+        self._codes: Tensor
+        self.register_buffer("_codes", torch.arange(1, actions + 1), persistent=False)
         if len(observation_shape) == 3:
             layers = NATURE if torso == "nature" else SMALL
             self.torso = convolutional_torso(layers, observation_shape, features)
@@ -133,7 +135,8 @@ class QNetwork(nn.Module):
             features = self._features(observation.flatten(0, 1)).unflatten(0, observation.shape[:2])
             if not self.previous_inputs:
                 return features
-            one_hot = nn.functional.one_hot(previous_action.long(), self.actions + 1)[..., 1:]
+            # Not nn.functional.one_hot: it looks at the numbers, for which a device has to be waited for.
+            one_hot = previous_action.unsqueeze(-1) == self._codes
             return torch.cat([features, one_hot.to(features), previous_reward.to(features).unsqueeze(-1)], -1)
 
     def _features(self, observation: Tensor) -> Tensor:
