@@ -11,6 +11,7 @@ from experiments.bench.frames import Feed
 from experiments.bench.sizes import Sizes
 from r2d2.replay import Column, Fifo, Proportional, Replay, Selector, Sequencer, Uniform
 from r2d2.replay.sum_tree import SumTree
+from r2d2.runtime.turns import Turns
 from r2d2.types import Batch, Codec
 
 PACKAGES = ("numba", "cramjam", "zstandard")
@@ -41,7 +42,7 @@ class OurSequences:
     """Prioritised sequences; one insert is one step of all streams."""
 
     chunk = 1
-    thread_safe = False
+    thread_safe = True  # it takes turns itself, as `runtime/threads.py` does
 
     def __init__(self, sizes: Sizes, codec: Codec, shape: tuple[int, ...], held: int) -> None:
         self.replay = build(sizes, codec, shape, streams=sizes.streams, held=held)
@@ -51,21 +52,26 @@ class OurSequences:
         self._priorities = self._rng.lognormal(size=sizes.batch)
         self._n = sizes.batch
         self._batch: Batch | None = None
+        self._turns = Turns()
 
     def prepare(self, feed: Feed, t: int) -> Any:
         return feed.row(t), feed.last[t % len(feed.last)]
 
     def insert(self, prepared: Any) -> None:
         values, last = prepared
-        self.replay.write(values, last, core=self._core)
+        with self._turns:
+            self.replay.write(values, last, core=self._core)
 
     def sample(self) -> Any:
-        self._batch = self.replay.sample(self._n, self._rng, beta=BETA, out=self._batch)
+        with self._turns:
+            draw = self.replay.draw(self._n, self._rng, beta=BETA, out=self._batch)
+        self._batch = draw.result()
         return self._batch.columns["observation"]
 
     def update(self) -> None:
         assert self._batch is not None
-        self.replay.update_priorities(self._batch.ids, self._priorities)
+        with self._turns:
+            self.replay.update_priorities(self._batch.ids, self._priorities)
 
 
 class OurTransitions:

@@ -1,0 +1,67 @@
+"""Steps per second of each environment with random actions and no network.
+
+    python -m experiments.bench.environments [--envs 64] [--seconds 1] [--out FILE.json] [ID ...]
+
+The environments take turns, so that a noisy moment hits all alike; medians over the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from envs.make import make
+from envs.vector import VectorEnv
+from experiments.bench.machine import machine
+from experiments.bench.timing import Measure
+
+IDS = ("Recall-v0", "Copy-v0", "Repeat-v0", "TMaze-v0", "MaskedCartPole-v0", "BitFlipping-v0", "ALE/Pong-v5")
+ROUNDS = 5
+PREPARED = 256  # steps whose actions are drawn beforehand
+
+
+def steps_per_second(env: VectorEnv, actions: np.ndarray, seconds: float) -> float:
+    """Environment steps of all slots together; `actions` [PREPARED, N] go round."""
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() < start + seconds:
+        env.step(actions[count % len(actions)])
+        count += 1
+    return count * env.num_envs / (time.perf_counter() - start)
+
+
+def main(arguments: list[str] | None = None) -> dict[str, dict[str, float | int | str]]:
+    """Measures, prints, and returns the summaries by id."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("ids", nargs="*", metavar="ID", default=IDS)
+    parser.add_argument("--envs", type=int, default=64, help="slots of the vector (default 64)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each round and environment")
+    parser.add_argument("--out", type=Path, help="also write the figures and the machine to this file")
+    options = parser.parse_args(arguments)
+    rng = np.random.default_rng(0)
+    made = {}
+    for name in options.ids:
+        env = make(name, options.envs)
+        env.reset(0)
+        made[name] = env, rng.integers(env.spec.num_actions, size=(PREPARED, options.envs))
+    samples: dict[str, list[float]] = {name: [] for name in made}
+    for _ in range(ROUNDS):
+        for name, (env, actions) in made.items():
+            samples[name].append(steps_per_second(env, actions, options.seconds / ROUNDS))
+    found = {name: Measure("steps/s", values).summary() for name, values in samples.items()}
+    for name, row in found.items():
+        print(f"{name:20} {row['median']:>12,.0f} steps/s ({row['min']:,.0f} to {row['max']:,.0f})")
+    if options.out is not None:
+        options.out.write_text(
+            json.dumps({"machine": machine(), "envs": options.envs} | found, indent=1) + "\n"
+        )
+    return found
+
+
+if __name__ == "__main__":
+    main()
