@@ -11,10 +11,9 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from r2d2.cli import UserError, known, pick_preset, shorten
+from r2d2.cli import UserError, known, named_preset, pick_preset, shorten
 from r2d2.config import Config, from_dict
 from r2d2.dataset_files import Dataset, open_dataset
-from r2d2.presets import PRESETS
 
 USAGE = """usage: r2d2 replay COMMAND ...
 
@@ -131,9 +130,7 @@ def _default(dataset: Dataset, named: list[str]) -> tuple[str, Config]:
     if not named and "config" in source:
         return str(source["preset"]), from_dict(source["config"])
     preset = named[0] if named else pick_preset()[0]
-    if preset not in PRESETS:
-        raise UserError(f"unknown preset {preset!r}: {known(preset, PRESETS)}")
-    return preset, PRESETS[preset]
+    return preset, named_preset(preset)
 
 
 def describe(dataset: Dataset) -> list[str]:

@@ -109,6 +109,24 @@ def test_what_has_no_room_is_said(data: Path, tmp_path: Path, capsys: Capture) -
     assert "--replay.steps" in output.err
 
 
+@pytest.mark.parametrize("remover", ["fifo", "reservoir"])
+def test_a_reservoir_is_offered_the_old_episodes_too(
+    remover: str, data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """Of a dataset that is larger than the replay; oldest first would give the old ones up anyway."""
+    options = ("--replay.steps", 30, "--replay.burn-in", 0, "--replay.remover", remover)
+    assert call(capsys, "replay", "import", data, tmp_path / "a", *options).code == 0
+    written, steps = state(tmp_path / "a")["replay"]["steps_written"], open_dataset(data).head["steps"]
+    assert written == steps if remover == "reservoir" else written < steps
+
+
+def test_a_preset_may_be_changed_as_for_train(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    output = call(capsys, "replay", "import", data, tmp_path / "a", "memory+gru", "--env", "CartPole-v1",
+                  "--env.count", 2)  # fmt: skip
+    assert output.code == 0, output
+    assert run_folder.read_config(tmp_path / "a")[0].network.core == "gru"
+
+
 def test_demonstrations_and_the_newest_steps(run: Path, data: Path, tmp_path: Path, capsys: Capture) -> None:
     whole = open_dataset(data)
     bar = float(np.median(whole.index["episode_return"]))
