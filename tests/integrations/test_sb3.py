@@ -154,6 +154,18 @@ def test_an_image_is_stored_once_and_compressed() -> None:
     assert ours.replay.storage.rows == 201  # SB3 holds 400 of its observations
 
 
+@pytest.mark.parametrize("space", [BOX, IMAGE], ids=["box", "image"])
+@pytest.mark.parametrize("length", [1, 2, 9])
+def test_only_newer_transitions_drive_old_ones_out(length: int, space: spaces.Space) -> None:
+    """However much room the first and last rows of short episodes take."""
+    script = Script(space, DISCRETE, n_envs=2)
+    ours = ReplayBuffer(400, space, DISCRETE, device="cpu", n_envs=2)
+    for number, (*step, _, infos) in enumerate(script.steps(450)):
+        ours.add(*step, np.full(2, number % length == 0), infos)
+        if number > 200:
+            assert ours.replay.holds(ours.ids.reshape(-1)).all()
+
+
 @pytest.mark.parametrize("selector", ["uniform", "proportional", "rank"])
 @pytest.mark.parametrize("space", [IMAGE, OBSERVATIONS["dict"]], ids=["image", "dict"])
 def test_a_pickled_buffer_goes_on_alike(space: spaces.Space, selector: Any) -> None:
@@ -254,37 +266,6 @@ def test_an_image_policy_trains() -> None:
         models.append(model.learn(48))
     assert models[0].replay_buffer.columns["observation/"].codec == "lz4"
     assert same_parameters(*models)
-
-
-# -- bad arguments -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"optimize_memory_usage": True}, "optimize_memory_usage must be False.*stored once"),
-        ({"n_steps": 0}, "n_steps must be at least 1, got 0"),
-        ({"n_steps": 3}, "gamma must be given with n_steps=3"),
-        ({"gamma": 1.5}, r"gamma must be in \[0, 1\], got 1.5"),
-        ({"selector": "best"}, "selector must be .*got 'best'"),
-        ({"alpha": 0.5}, "alpha=0.5 needs selector="),
-        ({"selector": "rank", "alpha": -1.0}, "alpha must be"),
-        ({"block": 0}, "block must be at least 1"),
-        ({"codec": "zip"}, "codec must be one of"),
-        ({"buffer_size": 7, "n_envs": 2}, "buffer_size must be at least 8 .*got 7"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "-".join(value),
-)
-def test_a_bad_argument_is_named(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        ReplayBuffer(**{"buffer_size": 100, "observation_space": IMAGE, "action_space": DISCRETE} | arguments)
-
-
-def test_observations_of_another_shape_are_refused() -> None:
-    ours = ReplayBuffer(100, BOX, DISCRETE, device="cpu", n_envs=2)
-    wrong = np.zeros((2, 4), np.float32)
-    with pytest.raises(ValueError, match=r"observation must have shape \(2, 3\), got \(2, 4\)"):
-        ours.add(wrong, wrong, np.zeros(2, int), np.zeros(2), np.zeros(2, bool), [{}, {}])
 
 
 def test_draws_by_priority_need_errors() -> None:
