@@ -28,7 +28,7 @@ from r2d2.runtime.roles.evaluating import EvaluatorRole
 from r2d2.runtime.roles.layout import Layout
 from r2d2.runtime.roles.learning import LearnerRole
 from r2d2.runtime.roles.messages import Lost, Receipt, Reply, Request
-from r2d2.runtime.roles.shard import ShardRole
+from r2d2.runtime.roles.shard import ShardRole, shard_root
 from r2d2.tracking import Tracker
 
 try:
@@ -37,7 +37,6 @@ try:
 except ImportError as error:
     raise ValueError(f"run.runtime cluster needs ray ({error}): pip install 'r2d2[cluster]'") from None
 
-SHARDS = "shards"  # folder in a run folder
 ANSWER = 30.0  # seconds until a small question counts as lost; a lost node is noticed by Ray in 14 (measured)
 
 
@@ -128,7 +127,8 @@ class Host:
                 port = ShardPort(ray.get_actor(shards[Layout(config).shard_of(index)]))
                 self.role = ActorRole(config, index, port, fresh=not again and path is None)
             case "shard":
-                self.role = ShardRole(config, index, shard_root(run_dir, index), None if again else number)
+                root = shard_root(run_dir, Layout(config), index)
+                self.role = ShardRole(config, index, root, None if again else number)
             case "learner":
                 root = run_dir / CHECKPOINTS
                 self.role = LearnerRole(
@@ -144,11 +144,6 @@ class Host:
     def pid(self) -> int:
         """The number of this process."""
         return os.getpid()
-
-
-def shard_root(run_dir: Path, shard: int) -> Path:
-    """Where a shard's checkpoints are."""
-    return run_dir / SHARDS / f"shard-{shard:03d}"
 
 
 LOST = (RayActorError, ObjectLostError, GetTimeoutError)

@@ -8,17 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cluster_cases import TASK, listening, ray
 from role_cases import cluster as config_of
 from role_cases import items
 from run_cases import arguments, call, differences, lines, new_run, state, tiny
 
-from r2d2.runtime import ray_environment
-from r2d2.runtime.roles.shard import ShardRole
-
-ray_environment.prepare("")
-cluster = pytest.importorskip("r2d2.runtime.cluster", reason="ray is an extra")
-import ray  # noqa: E402
-from cluster_cases import TASK, listening  # noqa: E402
+from r2d2.runtime import cluster, ray_environment
+from r2d2.runtime.roles.layout import Layout
+from r2d2.runtime.roles.shard import ShardRole, shard_root
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +77,7 @@ def test_local_and_cluster_insert_the_same_items(started: None, tmp_path: Path) 
     ray.get(fleet.call("actor", 0, "finish", 10.0))
     ray.get(fleet.call("shard", 0, "save", 1))
     fleet.close()
-    shard = ShardRole(config, 0, cluster.shard_root(tmp_path, 0))
+    shard = ShardRole(config, 0, shard_root(tmp_path, Layout(config), 0))
     (ids, ours), (_, theirs) = items(shard.replay), items(local.replay)
     same = len(local.replay) - 4 * 4  # the local run cut its episodes at its end
     assert len(ids) > same > 60

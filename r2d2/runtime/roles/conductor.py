@@ -15,11 +15,12 @@ import numpy as np
 from envs.make import make
 from r2d2 import build, checkpoint
 from r2d2.agent.actor import Episode
-from r2d2.config import Config, to_dict
+from r2d2.config import Config, from_dict, to_dict
 from r2d2.config_checks import check_same_parts
 from r2d2.runtime.evaluator import Evaluator
 from r2d2.runtime.local import RECENT_EPISODES
 from r2d2.runtime.roles.acting import Acted
+from r2d2.runtime.roles.carry import carry_checkpoint
 from r2d2.runtime.roles.layout import Layout
 from r2d2.runtime.roles.learning import Progress
 from r2d2.runtime.roles.messages import Lost
@@ -271,6 +272,9 @@ class ClusterRun:
         """Go on where `save` left off; `path` is one checkpoint."""
         state = checkpoint.load(path)
         check_same_parts(state["config"], self.config)
+        before: Config = from_dict(state["config"])
+        if _processes(before) != _processes(self.config):
+            carry_checkpoint(self.config, before, self.run_dir, state["counters"]["saves"])
         for name, value in state["counters"].items():
             setattr(self, name, value)
         self.recent.extend(Episode(*episode) for episode in state["recent"])
@@ -278,6 +282,10 @@ class ClusterRun:
         self.tracker.load_state_dict(state["tracker"])
         self.record.load_state_dict(state["record"])
         self._from = (self.saves, path)
+
+
+def _processes(config: Config) -> tuple[int, int]:
+    return config.cluster.actors, config.cluster.shards
 
 
 _COUNTERS = ("env_steps", "updates", "saves", "next_log", "next_save", "ended_at")

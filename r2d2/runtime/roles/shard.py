@@ -188,6 +188,11 @@ class ShardRole:
             self._write(feed, feed.tail.close())
 
 
+def shard_root(run_dir: Path, layout: Layout, shard: int) -> Path:
+    """Where a shard's checkpoints are: another folder for every number of actors and shards."""
+    return run_dir / "shards" / f"{layout.actors}-to-{layout.shards}" / f"shard-{shard:03d}"
+
+
 def checkpoint_number(root: Path, number: int) -> Path | None:
     """The folder of checkpoint `number`, the latest of that number; None if there is none."""
     found = [root / f"ckpt-{number:08d}{suffix}" for suffix in ("", *(f"-{i}" for i in range(1, 1000)))]
