@@ -78,7 +78,7 @@ def load(name: str) -> Study:
 
 
 def run_seed(name: str, tier: Tier, seed: int) -> tuple[list[Row], float]:
-    """One seed's rows and the seconds of processor time they took; here because a new process cannot import `__main__`."""
+    """One seed's rows and seconds of processor time; here because a new process cannot import `__main__`."""
     started = time.process_time()
     return load(name).run(tier, seed), time.process_time() - started
 
