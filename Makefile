@@ -1,7 +1,7 @@
 # `make train` and `make test` set up everything themselves; Python >= 3.11 and a package index are all they need.
 #
 #   make train ENV=ALE/Breakout-v5 PRESET=r2d2 SEED=3 ARGS="--run.steps 1000000"
-#   make test | test-slow | check | format | ablation | bench | replay-studies | clean
+#   make test | test-slow | check | format | ablation | bench | bench-learner | bench-gpu | replay-studies | clean
 #
 # PIP_ARGS is handed to pip, for example to choose a CPU build of torch from an index of your own.
 
@@ -15,7 +15,7 @@ SEED ?= 0
 ARGS ?=
 PIP_ARGS ?=
 
-.PHONY: help install train test test-slow check format ablation bench replay-studies clean
+.PHONY: help install train test test-slow check format ablation bench bench-learner bench-gpu replay-studies clean
 
 help:
 	@sed -n '1,6s/^# \{0,1\}//p' Makefile
@@ -65,6 +65,13 @@ bench: $(BENCH)/installed
 ablation: $(VENV)/installed
 	$(BIN)/python -m experiments.stored_state $(if $(filter command line environment,$(origin ENV)),--env $(ENV)) \
 		$(if $(PRESET),--preset $(PRESET)) $(ARGS)
+
+# The learner and the actor, beside the same in plain PyTorch; on a GPU also CUDA graphs and bfloat16.
+bench-learner: $(VENV)/installed
+	$(BIN)/python -m experiments.bench.learner $(ARGS)
+
+bench-gpu: $(VENV)/installed
+	$(BIN)/python -m experiments.bench.learner --device cuda $(ARGS)
 
 replay-studies: $(VENV)/installed
 	$(BIN)/python -m experiments.replay $(ARGS)

@@ -36,6 +36,19 @@ def device(config: Config) -> torch.device:
     return chosen
 
 
+def precision(name: str, device: torch.device) -> torch.dtype:
+    """What `learner.precision` or `actor.precision` means on a device."""
+    bfloat16 = has_bfloat16(device) if name == "auto" else name == "bfloat16"
+    return torch.bfloat16 if bfloat16 else torch.float32
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 itself; elsewhere it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def is_pixels(shape: tuple[int, ...], dtype: str) -> bool:
     """Frames are uint8 with two axes, or three with the colours last; everything else is a vector."""
     return dtype == "uint8" and len(shape) in (2, 3)
@@ -117,8 +130,10 @@ def learner(config: Config, net: QNetwork, *, pixels: bool, device: torch.device
         reward_clip=c.reward_clip,
         target_bounds=target_bounds(config),
         double=c.double,
-        precision=torch.bfloat16 if c.precision == "bfloat16" else torch.float32,
+        precision=precision(c.precision, device),
         device=device,
+        accumulate=c.accumulate,
+        graphs=c.graphs,
     )
 
 
@@ -141,6 +156,7 @@ def actor(
     config: Config, environments: Environments, net: QNetwork, *, pixels: bool, rng: np.random.Generator
 ) -> Actor:
     """The actor of the whole vector; `net` is its own copy of the network."""
+    where = next(net.parameters()).device
     made = Actor(
         environments,
         net,
@@ -148,7 +164,8 @@ def actor(
         pixels=pixels,
         rng=rng,
         life_loss=config.env.life_loss,
-        device=next(net.parameters()).device,
+        device=where,
+        precision=precision(config.actor.precision, where),
     )
     made.epsilon = epsilon(config, environments.num_envs, 0)
     return made

@@ -151,8 +151,13 @@ class LearnerConfig:
     """Clip targets to [-1 / (1 - discount), 0], for tasks with rewards of -1 and 0 (HER, appendix A)."""
     loss: Literal["squared", "huber"] = "squared"
     """Loss of a TD error: half its square, or Huber's, which is linear beyond 1."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Precision of torso and heads; the core, losses and parameters stay float32."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Precision of torso and heads; the core, losses and parameters stay float32. `auto`: bfloat16 where the
+    processor computes in it."""
+    accumulate: int = 1
+    """Parts of a batch whose gradients are summed one after the other: less memory, the same update."""
+    graphs: bool = False
+    """CUDA: replay whole updates as one graph. Off until `make bench-gpu` shows a gain on your GPU (ours)."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,8 @@ class ActorConfig:
     """Linear: final epsilon, from 1."""
     epsilon_steps: int = 250_000
     """Linear: environment steps until the final epsilon."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Precision of torso and heads when acting, as in `learner`."""
     weights_period: int = 400
     """Steps of each environment between refreshes of the actor's weights."""
 

@@ -21,7 +21,7 @@ RANGES: dict[str, tuple[float, float]] = {
         for name in ("decay", "newest", "alpha_steps", "beta_steps", "soft_surplus")
     },
     "replay.copies": (1, _ANY),
-    **{f"learner.{name}": (1, _ANY) for name in ("batch", "target_period")},
+    **{f"learner.{name}": (1, _ANY) for name in ("batch", "accumulate", "target_period")},
     **{
         f"learner.{name}": (0, _ANY) for name in ("learning_rate", "adam_epsilon", "clip_norm", "reward_clip")
     },

@@ -70,10 +70,12 @@ class Actor:
         rng: np.random.Generator,
         life_loss: LifeLoss = "none",
         device: torch.device | str = "cpu",
+        precision: torch.dtype = torch.float32,
     ) -> None:
         self.environments = environments
         self.network = network
         self.device = torch.device(device)
+        self.precision = precision
         self.rng = rng
         self.life_loss = life_loss
         self.stack, self.pixels = stack, pixels
@@ -101,9 +103,13 @@ class Actor:
             return torch.from_numpy(array).to(self.device)
 
         observation = stack_frames(tensor(self._frames), self.stack, pixels=self.pixels)  # [1, N, ...]
-        q, core = self.network.step(
-            observation, tensor(self._previous_action)[None], tensor(self._previous_reward)[None], self._core
-        )
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            q, core = self.network.step(
+                observation,
+                tensor(self._previous_action)[None],
+                tensor(self._previous_reward)[None],
+                self._core,
+            )
         return q.cpu().numpy(), core
 
     def step(self, *, cut: bool = False) -> list[Rows]:
