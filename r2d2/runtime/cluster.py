@@ -12,8 +12,9 @@ import os
 import secrets
 import signal
 import sys
+import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ try:
 except ImportError as error:
     raise ValueError(f"run.runtime cluster needs ray ({error}): pip install 'r2d2[cluster]'") from None
 
+PAUSE = 0.1  # seconds between two questions to a process that is starting; ours
 ANSWER = 30.0  # seconds until a small question counts as lost; a lost node is noticed by Ray in 14 (measured)
 
 
@@ -216,21 +218,29 @@ def _reply(reference: Any) -> Reply | None:
 class RayFleet:
     """All processes of a run, see `roles.conductor`. Ray starts lost ones again, on another node if need be."""
 
-    def __init__(self, config: Config, run_dir: Path, number: int | None, path: Path | None) -> None:
+    def __init__(
+        self, config: Config, run_dir: Path, number: int | None, path: Path | None,
+        kinds: Sequence[str] = ("shard", "learner", "actor"),
+    ) -> None:  # fmt: skip
+        """Of a run the processes of all `kinds`, or, to measure them, of some."""
         self._started = not ray.is_initialized()
         connect(config)
-        check_resources(config)
+        if "actor" in kinds:
+            check_resources(config)
         self._arguments = (config, run_dir, number, path)
         self._shards = [f"shard-{i}-{secrets.token_hex(4)}" for i in range(config.cluster.shards)]
         self._pending: set[Any] = set()
         self.hosts: dict[tuple[str, int], Any] = {}
         c = config.cluster
         gpus = c.learner_gpus if c.learner_gpus >= 0 else min(1.0, ray.cluster_resources().get("GPU", 0.0))
-        for i in range(c.shards):
-            self._start("shard", i, c.shard_cpus)
-        self._start("learner", 0, c.learner_cpus, gpus)
-        for i in range(c.actors):
-            self._start("actor", i, c.actor_cpus)
+        places = [
+            *(("shard", i, c.shard_cpus, 0.0) for i in range(c.shards)),
+            ("learner", 0, c.learner_cpus, gpus),
+            *(("actor", i, c.actor_cpus, 0.0) for i in range(c.actors)),
+        ]
+        for kind, index, reserved, gpu in places:
+            if kind in kinds:
+                self._start(kind, index, reserved, gpu)
 
     def _start(self, kind: str, index: int, cpus: float, gpus: float = 0.0) -> None:
         config, run_dir, number, path = self._arguments
@@ -267,6 +277,14 @@ class RayFleet:
             if getattr(error, "actor_init_failed", False):
                 raise
             return Lost(str(error))
+
+    def pid(self, kind: str, index: int) -> int:
+        """The number of a process as it is now, once it is there."""
+        while True:
+            try:
+                return int(get(self.hosts[kind, index].pid.remote(), ANSWER))
+            except Lost:
+                time.sleep(PAUSE)
 
     def close(self) -> None:
         """End all processes, and the cluster if it was started here."""

@@ -69,7 +69,7 @@ def test_local_and_cluster_insert_the_same_items(started: None, tmp_path: Path) 
     local = new_run(tiny(**changes), tmp_path / "local")
     local.train()
     config = config_of(cluster__actors=1, **changes)
-    fleet = cluster.RayFleet(config, tmp_path, None, None)
+    fleet = cluster.RayFleet(config, tmp_path, None, None, kinds=["shard", "actor"])
     for _ in range(60):
         acted = ray.get(fleet.call("actor", 0, "run", 0.2))
         if acted.steps > 500:

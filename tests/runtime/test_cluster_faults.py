@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster_cases import TASK, Events, kill, ray, run_of
+from cluster_cases import TASK, ray, run_of
 from role_cases import cluster as config_of
 from run_cases import lines, state
 
+from experiments.cluster.faults import CASES, Events, kill, one
 from r2d2.runtime import cluster
 
 pytestmark = pytest.mark.slow  # 20 to 60 s each, most of it Ray's
@@ -85,3 +86,12 @@ def test_everything_may_be_killed_at_once(started: None, tmp_path: Path) -> None
     events.check()
     check_log(tmp_path)
     assert run.finished
+
+
+def test_a_lost_machine_is_replaced_and_training_goes_on(tmp_path: Path) -> None:
+    """Two nodes in this machine, one of them killed with all its processes, and another that comes."""
+    assert "node" in CASES
+    found = one("node", tmp_path)
+    assert found["processes_lost"] >= 1
+    assert found["env_steps"] >= 12_000
+    check_log(tmp_path)

@@ -44,6 +44,9 @@ class Fleet(Protocol):
     def wait(self, timeout: float) -> list[tuple[Any, Any]]:
         """Tickets that have come with their results; a result is Lost where the process was."""
 
+    def pid(self, kind: str, index: int) -> int:
+        """The number of a process on its machine."""
+
     def close(self) -> None:
         """End all processes."""
 

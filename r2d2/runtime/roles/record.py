@@ -20,6 +20,7 @@ class Record:
         self.updates_lost = 0  # made after the checkpoint from which a learner went on
         self.steps_lost = 0  # environment steps that shards took in and lost
         self._missing: dict[int, int] = {}  # of each actor's process, steps that it could not hand over
+        self.recovered: dict[tuple[str, int], float] = {}  # seconds that each was away, the last time
         self._down: dict[tuple[str, int], float] = {}  # since when
         self._shards: dict[int, dict[str, Any]] = {}  # what each shard said last
         self._episodes = 0
@@ -34,7 +35,8 @@ class Record:
             self.lost[kind] += 1
             return f"{kind} {index} is lost; it will be started again"
         if not lost and key in self._down:
-            return f"{kind} {index} is back after {now - self._down.pop(key):.1f} s"
+            self.recovered[key] = now - self._down.pop(key)
+            return f"{kind} {index} is back after {self.recovered[key]:.1f} s"
         return None
 
     def acted(self, actor: int, acted: Acted) -> None:

@@ -1,0 +1,292 @@
+"""The cluster runtime measured, and a sizing table computed from what was measured.
+
+    python -m experiments.bench.cluster --out experiments/results/cluster [--preset r2d2-small] [--seconds 20]
+
+    acting     environment steps/s against the number of actor processes, nobody learning; bytes a step sent
+    overhead   the same job in the local runtime and on a cluster, one after the other, with the learner's shares
+    shard      recorded packets replayed as those of 256 actors: what one shard takes in, by itself and through Ray
+    sizing     from these rates: what up to 256 actors bring and need
+
+Absolute figures are those of one machine; what counts are ratios within one run. Writes bench.json and bench.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from experiments.bench.machine import machine
+from experiments.cluster.faults import changed
+from r2d2.config import Config
+from r2d2.presets import PRESETS
+from r2d2.runtime import ray_environment
+from r2d2.runtime.local import LocalRun
+from r2d2.runtime.roles.acting import ActorRole
+from r2d2.runtime.roles.messages import Receipt
+from r2d2.runtime.roles.packet import wire_bytes
+from r2d2.runtime.roles.shard import ShardRole
+from r2d2.tracking import Tracker, read_metrics
+
+PAPER_ACTORS = 256  # with one environment each (Kapturowski et al. 2019)
+SIZES = (1, 4, 16, 64, PAPER_ACTORS)
+COMMON: dict[str, Any] = {
+    "run.runtime": "cluster", "run.track": "none", "run.evaluate_period": 0, "run.video_period": 0,
+    "run.threads": 1, "run.probe_items": 0, "cluster.actor_cpus": 0.25, "cluster.shard_cpus": 0.25,
+    "cluster.learner_cpus": 0.25,
+}  # fmt: skip
+NEVER = 10**12  # steps before learning starts
+Take = Callable[[Config, Path, Iterator[dict[str, Any]]], float]  # a shard takes all packets; seconds
+WINDOW = 16  # packets under way at once in the shard's test; ours
+
+
+# -- acting ------------------------------------------------------------------------------------------------
+
+
+def acting(config: Config, actors: int, seconds: float) -> dict[str, float]:
+    """Steps/s of so many processes that share the environments, after a warm-up."""
+    from r2d2.runtime.cluster import RayFleet
+
+    config = changed(config, {"cluster.actors": actors, "replay.min_steps": NEVER})
+    with TemporaryDirectory() as folder:
+        fleet = RayFleet(config, Path(folder), None, None)
+
+        def every(method: str, *arguments: Any) -> list[Any]:
+            tickets = [fleet.call("actor", i, method, *arguments) for i in range(actors)]
+            results: dict[Any, Any] = {}
+            while len(results) < actors:
+                results |= dict(fleet.wait(1.0))
+            return [results[ticket] for ticket in tickets]
+
+        before = every("run", 2.0)
+        began = time.monotonic()
+        after = every("run", seconds)
+        took = time.monotonic() - began
+        fleet.call("shard", 0, "status")
+        while not (got := fleet.wait(1.0)):
+            pass
+        status = got[0][1]
+        fleet.close()
+    steps = sum(b.steps for b in after) - sum(a.steps for a in before)
+    return {
+        "actors": actors,
+        "steps_per_second": steps / took,
+        "bytes_per_step": status["packet_bytes"] / status["packet_steps"],
+        "waiting_share": sum(b.waited for b in after) / sum(b.seconds for b in after),
+    }
+
+
+# -- overhead ----------------------------------------------------------------------------------------------
+
+
+def job_of(name: str, steps: int) -> Config:
+    """A job on which local and cluster are compared, with one actor."""
+    return changed(PRESETS[name], COMMON | {
+        "run.steps": steps, "run.log_period": max(100, steps // 20), "run.checkpoint_period": 10**9,
+        "cluster.actors": 1, "cluster.packet": 4,
+    })  # fmt: skip
+
+
+def overhead(config: Config) -> list[dict[str, Any]]:
+    """The same job in both runtimes: rates between the first log line with learning and the last one."""
+    from r2d2.runtime import cluster
+
+    rows = []
+    for runtime in ("local", "cluster"):
+        now = changed(config, {"run.runtime": runtime})
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            began = time.monotonic()
+            tracker = Tracker(folder)
+            run: Any = LocalRun if runtime == "local" else cluster.make
+            run(now, folder, tracker).train()
+            tracker.close()
+            rows.append({"runtime": runtime, "seconds": time.monotonic() - began} | _rates(folder))
+    return rows
+
+
+def _rates(folder: Path) -> dict[str, float]:
+    lines = [line for line in read_metrics(folder) if "loss" in line]
+    first, last = lines[0], lines[-1]
+    seconds = last["wall_seconds"] - first["wall_seconds"]
+    shares = {
+        name: sum(line[name] for line in lines if name in line) / len(lines)
+        for name in last
+        if name.endswith("_share") or name == "actor/updates_behind"
+    }
+    return {
+        "steps_per_second": (last["env_steps"] - first["env_steps"]) / seconds,
+        "updates_per_second": (last["updates"] - first["updates"]) / seconds,
+        "replay_ratio": last["replay_ratio"],
+    } | shares
+
+
+# -- a shard -----------------------------------------------------------------------------------------------
+
+
+class Tape:
+    """A shard that keeps what it is sent, for an actor to be recorded with."""
+
+    def __init__(self) -> None:
+        self.packets: list[dict[str, Any]] = []
+
+    def send(self, wire: dict[str, Any]) -> None:
+        self.packets.append(wire)
+
+    def receipt(self, timeout: float) -> Receipt:
+        return Receipt(begin=False, go=True, env_steps=0, weights=None)
+
+    def may_insert(self, steps: int) -> bool:
+        return True
+
+    def fetch(self, handle: Any) -> dict[str, Any]:
+        raise NotImplementedError("no weights are offered")
+
+
+def recorded(config: Config, packets: int) -> list[dict[str, Any]]:
+    """So many packets of one environment that plays by itself."""
+    tape = Tape()
+    role = ActorRole(changed(config, {"env.count": 1, "cluster.actors": 1}), 0, tape)
+    while len(tape.packets) < packets:
+        role.run(0.2)
+    return tape.packets[:packets]
+
+
+def as_actors(tape: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The packets of one actor as those of many, all first ones, all second ones and so on."""
+    for (number, wire), actor in itertools.product(enumerate(tape), range(PAPER_ACTORS)):
+        yield dict(wire) | {"head": (actor, 1, number, False)}
+
+
+def shard(config: Config, packets: int) -> list[dict[str, Any]]:
+    """Packets of 256 actors into one shard: in this process, and through Ray from one that sends without pause."""
+    tape = recorded(config, packets)
+    load = changed(config, {
+        "env.count": PAPER_ACTORS, "cluster.actors": PAPER_ACTORS, "replay.min_steps": NEVER,
+    })  # fmt: skip
+    return [
+        {"how": how} | _rate(tape, load, take)
+        for how, take in (("in one process", _alone), ("through Ray", _ray))
+    ]
+
+
+def _rate(tape: Sequence[Mapping[str, Any]], load: Config, take: Take) -> dict[str, float]:
+    """Rates of everything but the first packet of each actor, at which code is compiled and caches fill."""
+    steps = [int((~wire["last"]).sum()) for wire in tape]
+    with TemporaryDirectory() as folder:
+        seconds = take(load, Path(folder), as_actors(tape))
+    bytes_ = sum(wire_bytes(wire) for wire in tape)
+    return {
+        "packets_per_second": (len(tape) - 1) * PAPER_ACTORS / seconds,
+        "steps_per_second": sum(steps[1:]) * PAPER_ACTORS / seconds,
+        "bytes_per_step": bytes_ / sum(steps),
+    }
+
+
+def _alone(load: Config, folder: Path, packets: Iterator[dict[str, Any]]) -> float:
+    role = ShardRole(load, 0, folder)
+    for wire in itertools.islice(packets, PAPER_ACTORS):
+        role.add(wire)
+    began = time.monotonic()
+    for wire in packets:
+        role.add(wire)
+    return time.monotonic() - began
+
+
+def _ray(load: Config, folder: Path, packets: Iterator[dict[str, Any]]) -> float:
+    from r2d2.runtime.cluster import RayFleet
+
+    fleet = RayFleet(load, folder, None, None, kinds=["shard"])
+    under_way = 0
+
+    def send(some: Iterator[dict[str, Any]]) -> None:
+        nonlocal under_way
+        for wire in some:
+            fleet.call("shard", 0, "add", wire)
+            under_way += 1
+            while under_way >= WINDOW:
+                under_way -= len(fleet.wait(1.0))
+        while under_way:
+            under_way -= len(fleet.wait(1.0))
+
+    send(itertools.islice(packets, PAPER_ACTORS))
+    began = time.monotonic()
+    send(packets)
+    seconds = time.monotonic() - began
+    fleet.close()
+    return seconds
+
+
+# -- sizing ------------------------------------------------------------------------------------------------
+
+
+def sizing(config: Config, report: Mapping[str, Any]) -> list[dict[str, float]]:
+    """What so many actors bring and need, from the measured rates of one actor process, the sender and one shard."""
+    alone = next(row for row in report["acting"] if row["actors"] == 1)
+    taken = min(row["steps_per_second"] for row in report["shard"])
+    trained = config.learner.batch * config.replay.unroll
+    return [
+        {
+            "actors": actors,
+            "steps_per_second": actors * alone["steps_per_second"],
+            "megabytes_per_second": actors * alone["steps_per_second"] * alone["bytes_per_step"] / 1e6,
+            "shards": math.ceil(actors * alone["steps_per_second"] / taken),
+            "updates_per_second": actors * alone["steps_per_second"] * config.replay.ratio / trained,
+        }
+        for actors in SIZES
+    ]
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a Markdown table; numbers with three significant digits."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    shown = [[_shown(row.get(name, "")) for name in names] for row in rows]
+    heads = [name.replace("_", " ") for name in names]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (heads, ["---"] * len(names), *shown))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return str(value)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--preset", default="r2d2-small", choices=sorted(PRESETS))
+    parser.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each number of actors")
+    parser.add_argument(
+        "--steps", type=int, default=30_000, help="of the job in both runtimes (preset memory)"
+    )
+    parser.add_argument("--packets", type=int, default=20, help="that each of the 256 actors sends")
+    options = parser.parse_args()
+    ray_environment.prepare("")
+    from r2d2.runtime.cluster import connect
+
+    config = changed(PRESETS[options.preset], COMMON)
+    connect(changed(config, {"cluster.actors": max(options.actors)}))
+    report: dict[str, Any] = {"machine": machine(), "preset": options.preset}
+    report["acting"] = [acting(config, n, options.seconds) for n in options.actors]
+    report["overhead"] = overhead(job_of("memory", options.steps))
+    report["shard"] = shard(config, options.packets)
+    report["sizing"] = sizing(config, report)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
+    parts = ("acting", "overhead", "shard", "sizing")
+    text = "\n\n".join(f"## {part}\n\n{table(report[part])}" for part in parts)
+    (options.out / "bench.md").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

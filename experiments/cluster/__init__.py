@@ -1,0 +1,1 @@
+"""The cluster runtime measured: who is lost and what that costs, what processes and machines bring."""
