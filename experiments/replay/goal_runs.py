@@ -1,0 +1,72 @@
+"""A run on a goal task without a run folder: act, learn at the replay ratio, and count the goals reached."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from envs.make import make
+from r2d2 import build, build_replay
+from r2d2.config import Config
+from r2d2.runtime.evaluate import make_greedy, play
+
+EPISODES = 256  # of an evaluation; ours: a success rate is then known to within 0.03
+
+
+class GoalRun:
+    """The parts of a config at work; the seed of everything is `run.seed`."""
+
+    def __init__(self, config: Config) -> None:
+        torch.set_num_threads(1)
+        self.config, env, seed = config, config.env, config.run.seed
+        self.environments = make(env.id, env.count, options=dict(env.options))
+        spec = self.environments.spec
+        network = build.network(
+            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
+        )
+        self.learner = build.learner(config, network, pixels=False, device=torch.device("cpu"))
+        self.replay = build_replay.replay(
+            config, spec.observation_shape, spec.observation_dtype, streams=env.count,
+            core_size=network.core_size, goals=spec.goals, longest=spec.max_episode_steps,
+        )  # fmt: skip
+        self.limiter = build.limiter(config)
+        acting, self.rng = (np.random.default_rng([seed, i]) for i in range(2))
+        self.actor = build.actor(config, self.environments, copy.deepcopy(network), pixels=False, rng=acting)
+        self.actor.reset(seed << 10)
+
+    def train(self, updates: int) -> None:
+        """Until so many updates were made in all, with the steps that the replay ratio asks for."""
+        trained = self.config.learner.batch * self.config.replay.unroll
+        while self.learner.updates < updates:
+            for rows in self.actor.step():
+                ids = self.replay.write(rows.values, rows.last, streams=rows.streams, core=rows.core)
+                self.limiter.insert(int(np.count_nonzero(~rows.last)))
+                build_replay.rate(self.config, self.replay, ids)
+            while len(self.replay) and self.limiter.can_sample(trained):
+                batch = self.replay.sample(self.config.learner.batch, self.rng, beta=self.config.replay.beta)
+                self.replay.update_priorities(batch.ids, self.learner.update(batch).priorities)
+                self.limiter.sample(batch.steps)
+            self.actor.network.load_state_dict(self.learner.network.state_dict())
+
+    def success(self) -> float:
+        """Share of greedy episodes that reach their goal: only there a reward is 0 and not -1."""
+        env = self.config.env
+        environments = make(env.id, EPISODES, options=dict(env.options))
+        greedy = make_greedy(
+            environments, self.learner.network, stack=self.config.network.stack, pixels=False
+        )
+        episodes = play(greedy, (self.config.run.seed << 10) + 512)
+        environments.close()
+        return float(np.mean([episode.total > -episode.length for episode in episodes]))
+
+
+def changed(config: Config, **changes: Any) -> Config:
+    """A config with other values, as `replay__copies=2`."""
+    for name, value in changes.items():
+        section, _, key = name.partition("__")
+        config = replace(config, **{section: replace(getattr(config, section), **{key: value})})
+    return config
