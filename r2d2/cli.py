@@ -1,4 +1,4 @@
-"""The command line: `r2d2 train | resume | evaluate | replay`."""
+"""The command line: `r2d2 train | resume | evaluate | replay | bench`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ USAGE = """usage: r2d2 COMMAND ...
       greedy episodes under the training protocol
   replay export | info | import ...
       the replay of a run as a dataset, and a run that begins with one
+  bench learner | actor | train [PRESET]
+      where the time goes on this machine, stage by stage
 
 `r2d2 COMMAND --help` lists every option."""
 
@@ -95,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong use, 130 stopped by a signal."""
     args = list(sys.argv[1:] if arguments is None else arguments)
     commands: dict[str, Callable[[list[str]], int]] = {
-        "train": train, "resume": resume, "evaluate": evaluate, "replay": replay,
+        "train": train, "resume": resume, "evaluate": evaluate, "replay": replay, "bench": bench,
     }  # fmt: skip
     if not args or args[0] in ("-h", "--help"):
         ablations = textwrap.fill(", ".join(ABLATIONS), 90, subsequent_indent=" " * 8, break_on_hyphens=False)
@@ -192,6 +194,13 @@ def replay(args: list[str]) -> int:
     from r2d2 import cli_replay  # it imports this module
 
     return cli_replay.main(args)
+
+
+def bench(args: list[str]) -> int:
+    """`r2d2 bench`."""
+    from r2d2 import cli_bench  # it imports this module
+
+    return cli_bench.main(args)
 
 
 def shorten(args: list[str]) -> list[str]:

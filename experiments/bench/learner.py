@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from envs.make import make
-from experiments.bench.learner_rivals import PlainLearner
+from experiments.bench.learner_rivals import PlainLearner, Recurrence
 from experiments.bench.machine import machine
 from experiments.bench.timing import Measure, in_turns
 from r2d2 import build
@@ -94,10 +94,16 @@ def updates(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object
         config = paper_config(sizes, **changes)
         network = build.network(config, PAPER, "uint8", ACTIONS)
         calls[name] = _late(build.learner(config, network, pixels=True, device=device), batch)
-    for name, recurrence in (("plain PyTorch", "fused"), ("LSTMCell loop", "cell")):
+    recurrences: dict[str, Recurrence] = {"plain PyTorch": "fused", "LSTMCell loop": "cell"}
+    for name, recurrence in recurrences.items():
         rival = PlainLearner(
-            ACTIONS, recurrence, burn_in=sizes.burn_in, unroll=sizes.unroll, n_step=sizes.n_step, device=device
-        )  # type: ignore[arg-type]  # fmt: skip
+            ACTIONS,
+            recurrence,
+            burn_in=sizes.burn_in,
+            unroll=sizes.unroll,
+            n_step=sizes.n_step,
+            device=device,
+        )
         calls[name] = _done(rival.update, batch, device)
     return calls
 

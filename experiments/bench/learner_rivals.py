@@ -18,6 +18,7 @@ from r2d2.agent.networks import NATURE
 from r2d2.types import Batch
 
 State = tuple[Tensor, Tensor]
+Recurrence = Literal["fused", "cell"]
 
 
 class PlainNetwork(nn.Module):
@@ -26,7 +27,7 @@ class PlainNetwork(nn.Module):
     `recurrence`: `fused` is nn.LSTM over whole sequences, `cell` a loop over nn.LSTMCell.
     """
 
-    def __init__(self, actions: int, recurrence: Literal["fused", "cell"]) -> None:
+    def __init__(self, actions: int, recurrence: Recurrence) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = 4
@@ -64,7 +65,7 @@ class PlainLearner:
     def __init__(
         self,
         actions: int,
-        recurrence: Literal["fused", "cell"],
+        recurrence: Recurrence,
         *,
         burn_in: int,
         unroll: int,

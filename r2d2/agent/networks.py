@@ -38,14 +38,13 @@ def stack_frames(observation: Tensor, stack: int, *, pixels: bool) -> Tensor:
     and still as bytes: a quarter of the memory, and the network scales them. Anything else of D numbers gives
     floats [stack * D].
     """
-    steps = observation.shape[1] - stack + 1
-    if pixels and observation.ndim == 4:
-        observation = observation.unsqueeze(-1)
-    observation = observation.transpose(0, 1)
-    observation = torch.cat([observation[k : k + steps] for k in range(stack)], -1)
-    if not pixels:
-        return observation.float().flatten(2)
-    return observation.movedim(-1, -3)
+    with record_function("stack"):
+        steps = observation.shape[1] - stack + 1
+        if pixels and observation.ndim == 4:
+            observation = observation.unsqueeze(-1)
+        observation = observation.transpose(0, 1)
+        observation = torch.cat([observation[k : k + steps] for k in range(stack)], -1)
+        return observation.movedim(-1, -3) if pixels else observation.float().flatten(2)
 
 
 def convolutional_torso(layers: Layers, shape: tuple[int, ...], features: int) -> nn.Sequential:

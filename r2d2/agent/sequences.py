@@ -14,7 +14,6 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.profiler import record_function
 
 from r2d2.agent.device_batch import DeviceBatch
 from r2d2.agent.networks import QNetwork, stack_frames
@@ -68,8 +67,7 @@ class Sequences:
     def _encoder(self, data: DeviceBatch) -> Encoder:
         """Core inputs of the rows [start, stop) of a batch, as one of the networks has them."""
         columns = data.columns
-        with record_function("stack"):
-            observation = stack_frames(columns["observation"], self.stack, pixels=self.pixels)
+        observation = stack_frames(columns["observation"], self.stack, pixels=self.pixels)
         action, reward = columns["previous_action"].T, columns["previous_reward"].T
 
         def inputs(network: QNetwork, start: int, stop: int | None) -> Tensor:
