@@ -147,7 +147,7 @@ def growth(rate: float) -> float:
 
 
 def threshold(method: Method, first: Bools) -> float:
-    """gamma above which w grows; the rate rises with gamma, below 0 at 1/2 and above at 1.
+    """gamma above which w grows: the rate changes its sign once, from below 0 at 1/2 to above it at 1.
 
     >>> round(threshold(METHODS["uniform"], memory(30)), 6)  # 5 / 6
     0.833333

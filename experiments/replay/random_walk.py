@@ -127,11 +127,12 @@ def learn(replay: Replay, ids: Ints, alphas: Floats, gamma: float = 1.0) -> tupl
         reward = torch.from_numpy(rewards.astype(np.float64))  # [1 + n, K]
         discount, end = torch.from_numpy(gamma * ~terminated), torch.from_numpy(batch.lookahead)
         zero = torch.zeros_like(reward)
-        # A target is affine in its bootstrap value, the only part that depends on what was learned before.
+        # A target is affine in its bootstrap value, the only part that depends on what was learned before: a sum of
+        # rewards, a factor, and the position whose value it is.
         total = n_step_targets(reward, discount, zero, end, n)[0]
         factor = n_step_targets(zero, discount, zero + 1.0, end, n)[0]
-        after = positions[batch.lookahead, np.arange(len(some))]
-        _update(value, error, truth(), alphas, walkers[0], positions[0], after,
+        after = n_step_targets(zero, zero + 1.0, torch.from_numpy(positions.astype(np.float64)), end, n)[0]
+        _update(value, error, truth(), alphas, walkers[0], positions[0], after.numpy().astype(np.int64),
                 total.numpy(), factor.numpy(), terminated[0])  # fmt: skip
     return value[:, :, 1:-1], error
 
