@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from r2d2.config_cluster import ClusterConfig
+
 
 @dataclass(frozen=True)
 class EnvConfig:
@@ -176,6 +178,9 @@ class ActorConfig:
     """Linear: environment steps until the final epsilon."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Precision of torso and heads when acting, as in `learner`."""
+    halves: bool = False
+    """Two half vectors in turn: one plays while the network works on the other. The actions are the same; pays
+    where the network has cores or a GPU of its own."""
     weights_period: int = 400
     """Steps of each environment between refreshes of the actor's weights."""
 
@@ -217,37 +222,6 @@ class RunConfig:
     """Weights & Biases group; empty is the environment id."""
     tags: tuple[str, ...] = ()
     """Weights & Biases tags."""
-
-
-@dataclass(frozen=True)
-class ClusterConfig:
-    """The processes of `run.runtime` cluster; docs/scaling.md says what to set."""
-
-    address: str = ""
-    """host:port of a `ray start` cluster; empty starts one on this machine, bound to loopback."""
-    actors: int = 2
-    """Actor processes; they share the env.count environments."""
-    shards: int = 1
-    """Replay processes; they share the actors and replay.steps."""
-    packet: int = 20
-    """Steps of each environment sent together, actor.weights_period at most: new weights come with the receipt
-    (ours; Ape-X sends 50 transitions)."""
-    slack: float = 2.0
-    """Batches that learning may be behind before the actors wait (ours)."""
-    inference: Literal["actor", "central"] = "actor"
-    """Each actor has the network, or all send their observations to one process that has it (on a GPU)."""
-    actor_cpus: float = 1.0
-    """CPUs that an actor reserves."""
-    shard_cpus: float = 1.0
-    """CPUs that a replay process reserves."""
-    learner_cpus: float = 1.0
-    """CPUs that the learner reserves."""
-    learner_gpus: float = -1.0
-    """GPUs that the learner reserves; -1 is one if the cluster has one."""
-    inference_gpus: float = 0.0
-    """GPUs that the central inference reserves."""
-    object_store: int = 200_000_000
-    """Bytes of shared memory of a cluster started here (ours: some batches and weights)."""
 
 
 @dataclass(frozen=True)

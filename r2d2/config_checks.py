@@ -29,7 +29,8 @@ RANGES: dict[str, tuple[float, float]] = {
     **{f"actor.{name}": (0, 1) for name in ("epsilon_base", "epsilon_end")},
     **{f"actor.{name}": (1, _ANY) for name in ("epsilon_steps", "weights_period")},
     **{f"cluster.{name}": (1, _ANY) for name in ("actors", "shards", "packet")},
-    **{f"cluster.{name}": (0, _ANY) for name in ("slack", "actor_cpus", "shard_cpus", "learner_cpus")},
+    "cluster.slack": (0, _ANY),
+    **{f"cluster.{name}_cpus": (0, _ANY) for name in ("actor", "shard", "learner", "inference")},
     "cluster.learner_gpus": (-1, _ANY),
     "cluster.inference_gpus": (0, _ANY),
     "cluster.object_store": (80_000_000, _ANY),  # Ray's own least

@@ -107,7 +107,8 @@ def overhead(config: Config) -> list[dict[str, Any]]:
             run: Any = LocalRun if runtime == "local" else cluster.make
             run(now, folder, tracker).train()
             tracker.close()
-            rows.append({"runtime": runtime, "seconds": time.monotonic() - began} | _rates(folder))
+            seconds = time.monotonic() - began
+            rows.append({"runtime": runtime, "seconds": seconds, **_rates(folder)})
     return rows
 
 
@@ -227,7 +228,7 @@ def _ray(load: Config, folder: Path, packets: Iterator[dict[str, Any]]) -> float
 
 
 def sizing(config: Config, report: Mapping[str, Any]) -> list[dict[str, float]]:
-    """What so many actors bring and need, from the measured rates of one actor process, the sender and one shard."""
+    """What so many actors bring and need, from the measured rates of one actor process and one shard."""
     alone = next(row for row in report["acting"] if row["actors"] == 1)
     taken = min(row["steps_per_second"] for row in report["shard"])
     trained = config.learner.batch * config.replay.unroll

@@ -1,9 +1,8 @@
 """The cluster runtime: each role of `runtime/roles` in a process of its own, on Ray.
 
-This is the only module that imports ray (call `ray_environment.prepare` before), and it does no arithmetic of
-learning. Ray places the processes and
-starts lost ones again, which then go on from what is on the disk: the run folder must be on a file system that
-all machines share.
+With its ports this is the only module that imports ray (call `ray_environment.prepare` before), and it does no
+arithmetic of learning. Ray places the processes and starts lost ones again, which then go on from what is on the
+disk: the run folder must be on a file system that all machines share.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,20 +25,28 @@ from r2d2.runtime.local import CHECKPOINTS
 from r2d2.runtime.roles.acting import ActorRole
 from r2d2.runtime.roles.conductor import ClusterRun
 from r2d2.runtime.roles.evaluating import EvaluatorRole
+from r2d2.runtime.roles.inference import InferenceRole
 from r2d2.runtime.roles.layout import Layout
 from r2d2.runtime.roles.learning import LearnerRole
-from r2d2.runtime.roles.messages import Lost, Receipt, Reply, Request
+from r2d2.runtime.roles.messages import Lost
 from r2d2.runtime.roles.shard import ShardRole, shard_root
 from r2d2.tracking import Tracker
 
 try:
     import ray
-    from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError
 except ImportError as error:
     raise ValueError(f"run.runtime cluster needs ray ({error}): pip install 'r2d2[cluster]'") from None
+from r2d2.runtime.cluster_ports import (
+    ANSWER,
+    LOST,
+    InferencePort,
+    ShardPort,
+    ShardsPort,
+    fetch,
+    get,
+)
 
 PAUSE = 0.1  # seconds between two questions to a process that is starting; ours
-ANSWER = 30.0  # seconds until a small question counts as lost; a lost node is noticed by Ray in 14 (measured)
 
 
 def make(config: Config, run_dir: Path, tracker: Tracker) -> ClusterRun:
@@ -89,7 +96,8 @@ def _handlers_kept() -> Iterator[None]:
 def cpus(config: Config) -> list[float]:
     """What each process reserves."""
     c = config.cluster
-    return [c.actor_cpus] * c.actors + [c.shard_cpus] * c.shards + [c.learner_cpus, EVALUATOR_CPUS]
+    central = [c.inference_cpus] if c.inference == "central" else []
+    return [c.actor_cpus] * c.actors + [c.shard_cpus] * c.shards + central + [c.learner_cpus, EVALUATOR_CPUS]
 
 
 EVALUATOR_CPUS = 0.5  # it works now and then; ours
@@ -113,10 +121,10 @@ class Host:
 
     def __init__(
         self, kind: str, config: Config, index: int, run_dir: Path, number: int | None, path: Path | None,
-        shards: list[str],
+        shards: list[str], inference: str,
     ) -> None:  # fmt: skip
         """`number` and `path` are those of the checkpoint from which the run went on, if it did; `shards` are the
-        names of the replay processes."""
+        names of the replay processes, `inference` that of the central one, if there is one."""
         warnings.filterwarnings(
             "ignore", "The given NumPy array is not writable"
         )  # Ray's are not, and none is
@@ -127,7 +135,12 @@ class Host:
         match kind:
             case "actor":
                 port = ShardPort(ray.get_actor(shards[Layout(config).shard_of(index)]))
-                self.role = ActorRole(config, index, port, fresh=not again and path is None)
+                central = InferencePort(ray.get_actor(inference)) if inference else None
+                self.role = ActorRole(
+                    config, index, port, inference=central, fresh=not again and path is None
+                )
+            case "inference":
+                self.role = InferenceRole(config, fetch)
             case "shard":
                 root = shard_root(run_dir, Layout(config), index)
                 self.role = ShardRole(config, index, root, None if again else number)
@@ -148,70 +161,6 @@ class Host:
         return os.getpid()
 
 
-LOST = (RayActorError, ObjectLostError, GetTimeoutError)
-
-
-def get(reference: Any, timeout: float | None = None) -> Any:
-    """What a reference stands for; raises Lost where it is gone with its process."""
-    try:
-        return ray.get(reference, timeout=timeout)
-    except LOST as error:
-        raise Lost(str(error)) from error
-
-
-class ShardPort:
-    """An actor's way to its shard, see `roles.acting`."""
-
-    def __init__(self, shard: Any) -> None:
-        self._shard = shard
-        self._sent: Any = None
-
-    def send(self, wire: dict[str, Any]) -> None:
-        self._sent = self._shard.call.remote("add", wire)
-
-    def receipt(self, timeout: float) -> Receipt | None:
-        if not ray.wait([self._sent], timeout=timeout)[0]:
-            return None
-        receipt: Receipt = get(self._sent)
-        return receipt
-
-    def may_insert(self, steps: int) -> bool:
-        return bool(get(self._shard.call.remote("may_insert", steps), ANSWER))
-
-    def fetch(self, handle: Any) -> dict[str, Any]:
-        weights: dict[str, Any] = get(handle[0], ANSWER)
-        return weights
-
-
-class ShardsPort:
-    """The learner's way to the shards, see `roles.learning`."""
-
-    def __init__(self, shards: list[Any]) -> None:
-        self._shards = shards
-        self._asked: dict[Any, int] = {}
-
-    def send(self, shard: int, request: Request) -> None:
-        self._asked[self._shards[shard].call.remote("exchange", request)] = shard
-
-    def replies(self, timeout: float) -> list[tuple[int, Reply | None]]:
-        if not self._asked:
-            return []
-        ray.wait(list(self._asked), timeout=timeout)
-        ready, _ = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
-        return [(self._asked.pop(reference), _reply(reference)) for reference in ready]
-
-    def publish(self, weights: Mapping[str, Any]) -> Any:
-        return [ray.put(dict(weights))]  # in a list a reference travels as it is
-
-
-def _reply(reference: Any) -> Reply | None:
-    try:
-        reply: Reply = get(reference)
-    except Lost:
-        return None
-    return reply
-
-
 # -- the fleet ---------------------------------------------------------------------------------------------
 
 
@@ -220,7 +169,7 @@ class RayFleet:
 
     def __init__(
         self, config: Config, run_dir: Path, number: int | None, path: Path | None,
-        kinds: Sequence[str] = ("shard", "learner", "actor"),
+        kinds: Sequence[str] = ("shard", "inference", "learner", "actor"),
     ) -> None:  # fmt: skip
         """Of a run the processes of all `kinds`, or, to measure them, of some."""
         self._started = not ray.is_initialized()
@@ -229,12 +178,14 @@ class RayFleet:
             check_resources(config)
         self._arguments = (config, run_dir, number, path)
         self._shards = [f"shard-{i}-{secrets.token_hex(4)}" for i in range(config.cluster.shards)]
+        self._inference = f"inference-{secrets.token_hex(4)}" if config.cluster.inference == "central" else ""
         self._pending: set[Any] = set()
         self.hosts: dict[tuple[str, int], Any] = {}
         c = config.cluster
         gpus = c.learner_gpus if c.learner_gpus >= 0 else min(1.0, ray.cluster_resources().get("GPU", 0.0))
         places = [
             *(("shard", i, c.shard_cpus, 0.0) for i in range(c.shards)),
+            *(("inference", i, c.inference_cpus, c.inference_gpus) for i in range(self._inference != "")),
             ("learner", 0, c.learner_cpus, gpus),
             *(("actor", i, c.actor_cpus, 0.0) for i in range(c.actors)),
         ]
@@ -252,8 +203,13 @@ class RayFleet:
         }
         if kind == "shard":
             options["name"] = self._shards[index]
-        host = ray.remote(Host).options(**options)
-        self.hosts[kind, index] = host.remote(kind, config, index, run_dir, number, path, self._shards)
+        if kind == "inference":
+            options |= {"name": self._inference, "max_concurrency": config.cluster.actors + 1}
+        self.hosts[kind, index] = (
+            ray.remote(Host)
+            .options(**options)
+            .remote(kind, config, index, run_dir, number, path, self._shards, self._inference)
+        )
 
     def call(self, kind: str, index: int, method: str, *arguments: Any) -> Any:
         if (kind, index) not in self.hosts:  # the evaluator, when it is first wanted

@@ -97,8 +97,15 @@ class InlineFleet:
                 role._settle(0.0)
 
     def learn(self) -> None:
-        """A few turns of the learner."""
-        self.learner.train(0.02)
+        """All updates that are due."""
+        steps = self.config.learner.batch * self.config.replay.unroll
+        limiter = self.learner.limiter
+        for _ in range(1000):
+            self.learner.train(0.02)
+            told = limiter.inserted == sum(shard.inserted for shard in self.shards)
+            if not any(len(s.replay) for s in self.shards) or (told and not limiter.can_sample(steps)):
+                return
+        raise AssertionError("updates are due, but none is made")
 
 
 def items(replay: Replay) -> tuple[Any, dict[str, Any]]:

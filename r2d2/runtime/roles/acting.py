@@ -13,8 +13,8 @@ import torch
 from envs.make import make
 from r2d2 import build
 from r2d2.agent.actor import Episode
-from r2d2.agent.networks import QNetwork
 from r2d2.config import Config
+from r2d2.runtime.roles.inference import InferencePort, RemoteNetwork
 from r2d2.runtime.roles.layout import Layout
 from r2d2.runtime.roles.messages import Lost, Published, Receipt
 from r2d2.runtime.roles.packet import Encoder, Packet, Step
@@ -58,10 +58,10 @@ class ActorRole:
     """
 
     def __init__(
-        self, config: Config, index: int, port: ShardPort, *, network: QNetwork | None = None,
+        self, config: Config, index: int, port: ShardPort, *, inference: InferencePort | None = None,
         fresh: bool = True,
     ) -> None:  # fmt: skip
-        """`network` takes the place of the actor's own; with `fresh` False the seeds are new ones."""
+        """`inference` takes the place of the actor's own network; with `fresh` False the seeds are new ones."""
         self.config, self.index, self.port = config, index, port
         layout, env = Layout(config), config.env
         self.slots, self.packet = layout.slots(index), layout.packet
@@ -74,11 +74,12 @@ class ActorRole:
         own = build.network(
             config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
         )
-        self.remote = network is not None
+        self.remote = None if inference is None else RemoteNetwork(inference, own.core_size)
+        network: Any = own if self.remote is None else self.remote
         self.epoch = secrets.randbits(62)
         first = fresh and index == 0
         rng = generator(config.run.seed, ACTING, *(() if first else (index, 0 if fresh else self.epoch)))
-        self.actor = build.actor(config, self.environments, network or own, pixels=pixels, rng=rng)
+        self.actor = build.actor(config, self.environments, network, pixels=pixels, rng=rng)
         codecs = {"observation": config.replay.codec} if pixels else {}
         self.encoder = Encoder(len(self.slots), config.replay.burn_in, config.replay.period, codecs)
         self.updates = 0  # in the weights
@@ -141,9 +142,12 @@ class ActorRole:
         return Acted(self.actor.steps, episodes, seconds, waited, self.missing, self.updates)
 
     def _act(self, *, cut: bool = False) -> None:
-        if self._until_refresh <= 0 and not self.remote:
+        if self._until_refresh <= 0:
             self._refresh()
-        self._steps.append(Step(self.actor.step(cut=cut), self.updates))
+        rows = self.actor.step(cut=cut)
+        if self.remote is not None:
+            self.updates = self.remote.updates
+        self._steps.append(Step(rows, self.updates))
         self._until_refresh -= 1
         if len(self._steps) == self.packet or cut:
             packet = Packet(self.index, self.epoch, self._number, self._steps, cut)
@@ -158,6 +162,9 @@ class ActorRole:
         if offered is None:
             return
         self._until_refresh = self.config.actor.weights_period
+        if self.remote is not None:
+            self.remote.offered = offered
+            return
         if offered.updates == self.updates:
             return
         try:
@@ -187,8 +194,6 @@ class ActorRole:
 
     def _take(self, receipt: Receipt, steps: int) -> None:
         self._go, self._offered = receipt.go, receipt.weights
-        if self.remote and receipt.weights is not None:
-            self.updates = receipt.weights.updates
         environments = self.config.env.count
         self.actor.epsilon = build.epsilon(self.config, environments, receipt.env_steps)[self.slots]
         if receipt.begin:
