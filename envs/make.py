@@ -16,6 +16,7 @@ from envs.atari import ATARI_57, AtariSingle, AtariVector, atari_protocol
 from envs.extras import Extra, extra_of
 from envs.flicker import flickering
 from envs.gym_vector import GymVector
+from envs.halves import Halves
 from envs.vector import Checked, EnvError, RecordableEnv, StepResult, VectorEnv
 
 ACCEPTED = (
@@ -36,8 +37,9 @@ def make(
     frame_size: int = 84,
     threads: int = 0,
     options: dict[str, Any] | None = None,
+    halves: bool = False,
 ) -> VectorEnv:
-    """Builds num_envs slots of an environment, checked at every step.
+    """Builds num_envs slots of an environment, checked at every step; `halves` in two parts (`envs.halves`).
 
     `protocol` ('paper' or 'machado') and `threads` (0: ALE chooses) concern Atari alone, `frame_size` (pixels
     a side) Atari and ViZDoom; they are ignored elsewhere. `options` overrides fields of the Atari protocol
@@ -47,6 +49,14 @@ def make(
     """
     _at_least("num_envs", num_envs, 1)
     _at_least("threads", threads, 0)
+    if halves and num_envs > 1:
+        sizes = num_envs - num_envs // 2, num_envs // 2
+        return Halves(
+            [
+                make(env_id, n, protocol=protocol, frame_size=frame_size, threads=threads, options=options)
+                for n in sizes
+            ]
+        )
     chosen, flicker = _without_flicker(options)
     env: VectorEnv
     if env_id.startswith("ALE/"):

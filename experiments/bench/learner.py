@@ -134,13 +134,9 @@ def acting(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object]
     for name, preset in (("small", R2D2_SMALL), ("paper", R2D2)):
         config = replace(preset, env=replace(preset.env, count=sizes.environments))
         env = config.env
-        alone, played = (make(env.id, env.count, frame_size=env.frame_size) for _ in range(2))
+        alone = make(env.id, env.count, frame_size=env.frame_size)
         spec = alone.spec
         network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
-        actor = build.actor(
-            config, played, copy.deepcopy(network).to(device), pixels=True, rng=np.random.default_rng(0)
-        )
-        actor.reset(0)
         alone.reset(0)
         rng = np.random.default_rng(1)
 
@@ -148,11 +144,19 @@ def acting(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object]
             for _ in range(sizes.acting_steps):
                 alone.step(rng.integers(alone.spec.num_actions, size=alone.num_envs))
 
-        def act(actor: Any = actor) -> None:
-            for _ in range(sizes.acting_steps):
-                actor.step()
+        calls[f"ALE alone, {name}"] = emulate
+        for halves in (False, True):
+            played = make(env.id, env.count, frame_size=env.frame_size, halves=halves)
+            actor = build.actor(
+                config, played, copy.deepcopy(network).to(device), pixels=True, rng=np.random.default_rng(0)
+            )
+            actor.reset(0)
 
-        calls |= {f"ALE alone, {name}": emulate, f"actor, {name}": act}
+            def act(actor: Any = actor) -> None:
+                for _ in range(sizes.acting_steps):
+                    actor.step()
+
+            calls[f"actor{' in halves' if halves else ''}, {name}"] = act
     return calls
 
 
@@ -204,7 +208,8 @@ def ratios(measures: dict[str, Measure]) -> dict[str, dict[str, float | int | st
     found = {}
     ours = [name for name in measures if name.startswith("ours")]
     pairs = [(rival, name) for rival in ("plain PyTorch", "LSTMCell loop") for name in ours]
-    pairs += [(name, name.replace("ALE alone", "actor")) for name in measures if name.startswith("ALE alone")]
+    for actor in (name for name in measures if name.startswith("actor")):
+        pairs.append((f"ALE alone, {actor.split(', ')[1]}", actor))
     for a, b in pairs:
         values = [x / y for x, y in zip(measures[a].samples, measures[b].samples, strict=True)]
         found[f"{a} / {b}"] = Measure("x", values).summary()

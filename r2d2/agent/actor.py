@@ -8,7 +8,7 @@ step.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from r2d2.agent.networks import QNetwork, stack_frames
 from r2d2.types import Batch, Rows
 
 LifeLoss = Literal["none", "reset", "roll"]
+ALL = slice(None)
 
 
 class Result(Protocol):
@@ -43,6 +44,16 @@ class Environments(Protocol):
     def num_envs(self) -> int: ...
     def reset(self, seed: int) -> NDArray: ...
     def step(self, action: NDArray[np.int64]) -> Result: ...
+
+
+@runtime_checkable
+class Splittable(Protocol):
+    """Environments in parts, each of which can play while the network works on another."""
+
+    @property
+    def parts(self) -> list[slice]: ...
+    def begin(self, number: int, action: NDArray[np.int64]) -> None: ...
+    def finish_all(self) -> Result: ...
 
 
 class Episode(NamedTuple):
@@ -96,20 +107,16 @@ class Actor:
         self._length = np.zeros(n, np.int64)
 
     @torch.no_grad()
-    def _forward(self) -> tuple[NDArray[np.float32], torch.Tensor]:
-        """Q values [N, A] of the current observations and the core state after them [N, C]."""
+    def _forward(self, at: slice = ALL) -> tuple[NDArray[np.float32], torch.Tensor]:
+        """Q values [N, A] of the current observations and the core state after them [N, C], of some slots."""
 
         def tensor(array: NDArray) -> torch.Tensor:
             return torch.from_numpy(array).to(self.device)
 
-        observation = stack_frames(tensor(self._frames), self.stack, pixels=self.pixels)  # [1, N, ...]
+        observation = stack_frames(tensor(self._frames[at]), self.stack, pixels=self.pixels)  # [1, N, ...]
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            q, core = self.network.step(
-                observation,
-                tensor(self._previous_action)[None],
-                tensor(self._previous_reward)[None],
-                self._core,
-            )
+            action, reward = tensor(self._previous_action[at]), tensor(self._previous_reward[at])
+            q, core = self.network.step(observation, action[None], reward[None], self._core[at])
         return q.cpu().numpy(), core
 
     def step(self, *, cut: bool = False) -> list[Rows]:
@@ -119,12 +126,10 @@ class Actor:
         `reset` must follow.
         """
         n = self.environments.num_envs
-        q, core_after = self._forward()
-        greedy = q.argmax(1)
         explore = self.rng.random(n) < self.epsilon
-        action = np.where(explore, self.rng.integers(q.shape[1], size=n), greedy)
+        action = np.where(explore, self.rng.integers(self.network.actions, size=n), -1)
         last = self._ended
-        result = self.environments.step(action)
+        q, core_after, result = self._play(action)
         reward = result.reward.astype(np.float32)
         terminated = result.terminated | (result.life_lost & (self.life_loss != "none"))
         truncated = result.truncated | (cut & ~result.terminated & ~last)
@@ -138,6 +143,23 @@ class Actor:
             rows.append(self._final_rows(split, bootstrap=cut))
             self._begin(split)
         return rows
+
+    def _play(self, action: NDArray[np.int64]) -> tuple[NDArray[np.float32], torch.Tensor, Result]:
+        """Fill in the greedy actions where there is a -1 and take the step: of halves one after the other, so
+        that the network works on the second while the first plays."""
+        halves = self.environments if isinstance(self.environments, Splittable) else None
+        found = []
+        for number, part in enumerate([ALL] if halves is None else halves.parts):
+            q, core = self._forward(part)
+            action[part] = np.where(action[part] < 0, q.argmax(1), action[part])
+            if halves is not None:
+                halves.begin(number, action[part])
+            found.append((q, core))
+        q = np.concatenate([q for q, _ in found])
+        core = torch.cat([core for _, core in found])
+        if halves is None:
+            return q, core, self.environments.step(action)
+        return q, core, halves.finish_all()
 
     def _values(
         self, action: NDArray, reward: NDArray, terminated: NDArray, truncated: NDArray, q: NDArray

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from r2d2.agent.networks import QNetwork
 
-MATRIX = (
-    2048  # rows and columns of the measured product: large enough for the best rate of a CPU or GPU (ours)
-)
-COPY = 64 * 2**20  # bytes of the measured copy: beyond the caches of most processors (ours)
+# Rows and columns of the measured product, and bytes of the measured copy, on a CPU and elsewhere: large enough
+# for the best rate and to be beyond the caches (ours).
+MATRIX = (1024, 8192)
+COPY = (64 * 2**20, 2**30)
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,13 @@ class Row:
 
 def measure_rates(device: torch.device, precision: torch.dtype, repeats: int = 5) -> Rates:
     """The best of some tries, after one that is not counted."""
-    a = torch.randn(MATRIX, MATRIX, device=device).to(precision)
-    source = torch.zeros(COPY, dtype=torch.uint8, device=device)
+    size, length = (sizes[device.type != "cpu"] for sizes in (MATRIX, COPY))
+    a = torch.randn(size, size, device=device).to(precision)
+    source = torch.zeros(length, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     product = min(seconds(lambda: a @ a, device) for _ in range(1 + repeats))
     moved = min(seconds(lambda: target.copy_(source), device) for _ in range(1 + repeats))
-    return Rates(2 * MATRIX**3 / product, 2 * COPY / moved)
+    return Rates(2 * size**3 / product, 2 * length / moved)
 
 
 def seconds(call: Callable[[], Any], device: torch.device) -> float:

@@ -48,7 +48,7 @@ class Stage:
 
 
 class TimedEnvironments:
-    """Environments that note how long their steps take."""
+    """Environments that note how long their steps take; halves, if they are any, play together."""
 
     def __init__(self, environments: Environments) -> None:
         self._environments = environments
@@ -76,7 +76,7 @@ class Workbench:
         self.config = dataclasses.replace(config, replay=dataclasses.replace(r, steps=min(r.steps, enough)))
         made = make(
             env.id, env.count, protocol=env.protocol, frame_size=env.frame_size, threads=env.threads,
-            options=dict(env.options),
+            options=dict(env.options), halves=config.actor.halves,
         )  # fmt: skip
         spec = made.spec
         build.check_initial_state(config, spec.max_episode_steps)

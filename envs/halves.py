@@ -1,0 +1,80 @@
+"""Halves: two vector environments as one, of which one can play while something else is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.vector import StepResult, VectorEnv
+
+
+class Halves:
+    """The slots of several vectors, usually two, in a row.
+
+    `begin` hands actions to one of them and returns at once, `finish` waits for its step. The steps run in a
+    thread for each; C++ environments leave Python to the others meanwhile. Slot i is seeded with seed + i as in
+    one vector, so the run is the same.
+    """
+
+    def __init__(self, parts: Sequence[VectorEnv]) -> None:
+        self._environments = list(parts)
+        if any(part.spec != parts[0].spec for part in parts):
+            raise ValueError(f"parts must be of one spec, got {[part.spec.id for part in parts]}")
+        self.spec = parts[0].spec
+        sizes = [part.num_envs for part in parts]
+        self.num_envs = sum(sizes)
+        ends = np.cumsum(sizes).tolist()
+        self.parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        self._threads = ThreadPoolExecutor(len(parts), "environments")
+        self._running: list[Future[StepResult] | None] = [None] * len(parts)
+
+    def reset(self, seed: int) -> NDArray[Any]:
+        """Restarts every slot, slot i from seed + i; see `VectorEnv.reset`."""
+        for number, running in enumerate(self._running):
+            if running is not None:  # a caller that failed between begin and finish left it behind
+                self.finish(number)
+        each = zip(self._environments, self.parts, strict=True)
+        return np.concatenate([part.reset(seed + at.start) for part, at in each])
+
+    def begin(self, number: int, action: NDArray[np.int64]) -> None:
+        """Acts once in every slot of one part; `finish` must follow."""
+        if self._running[number] is not None:
+            raise RuntimeError(
+                f"part {number} of {self.spec.id} is in the middle of a step; call finish first"
+            )
+        self._running[number] = self._threads.submit(self._environments[number].step, action)
+
+    def finish(self, number: int) -> StepResult:
+        """The result of the step that was begun; raises what it raised."""
+        running, self._running[number] = self._running[number], None
+        if running is None:
+            raise RuntimeError(f"part {number} of {self.spec.id} has no step to finish; call begin first")
+        return running.result()
+
+    def finish_all(self) -> StepResult:
+        """The results of all parts, as that of one vector; waits for each, also if one raises."""
+        results, errors = [], []
+        for number in range(len(self.parts)):
+            try:
+                results.append(self.finish(number))
+            except Exception as error:  # raised below, when none plays any more
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return StepResult(*(np.concatenate(arrays) for arrays in zip(*results, strict=True)))
+
+    def step(self, action: NDArray[np.int64]) -> StepResult:
+        """Acts once in every slot; see `VectorEnv.step`."""
+        for number, part in enumerate(self.parts):
+            self.begin(number, action[part])
+        return self.finish_all()
+
+    def close(self) -> None:
+        """Frees the environments and the threads."""
+        self._threads.shutdown()
+        for part in self._environments:
+            part.close()
