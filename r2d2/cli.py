@@ -73,6 +73,10 @@ class Resume:
     """This checkpoint instead of the newest."""
     track: str | None = None
     """Weights & Biases: auto, wandb, wandb-offline or none; default is the run's own."""
+    actors: int | None = None
+    """Cluster runtime: this many actor processes instead of the run's own number."""
+    shards: int | None = None
+    """Cluster runtime: this many replay processes instead of the run's own number."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,11 @@ def resume(args: list[str]) -> int:
     parsed = tyro.cli(Resume, args=args, prog="r2d2 resume")
     from r2d2.runtime import run_folder  # torch takes seconds to import: not for --help
 
-    return run_folder.resume(parsed.run_dir, parsed.checkpoint, steps=parsed.steps, track=parsed.track)
+    processes = {"actors": parsed.actors, "shards": parsed.shards}
+    return run_folder.resume(
+        parsed.run_dir, parsed.checkpoint, steps=parsed.steps, track=parsed.track,
+        processes={name: count for name, count in processes.items() if count is not None},
+    )  # fmt: skip
 
 
 def evaluate(args: list[str]) -> int:

@@ -2,9 +2,11 @@
 
 The task is Recall: a cue at step 0, `delay` steps of distractors, then the question. Items train on 5 steps and
 begin every 5 steps, so the cue lies in the same item as the question (delay 3), one step before it (4), or two
-items before it (10). An item that begins at the question's step needs `delay` + 1 steps of burn-in to see the
-cue. The control trains on whole episodes from the zero state, where zero is the truth: what it solves and a
-short window does not, the window is to blame for.
+items before it (10). Burn-in sees the cue once it is as long as the steps before the item of the question: then
+the window begins with the episode, where zero is the truth, and all strategies are one and the same.
+
+The control trains on whole episodes from the zero state: what it solves and a short window does not, the
+window is to blame for.
 """
 
 from __future__ import annotations
@@ -98,6 +100,15 @@ def _cell(preset_name: str, base: Config, strategy: str, burn_in: int, delay: in
     config = replace(base, replay=part, run=replace(base.run, tags=(strategy, f"burn-in {burn_in}")))
     name = f"{strategy}-burnin{burn_in}" + (f"-delay{delay}" if delay else "")
     return Cell(name, preset_name, config, {"strategy": strategy, "burn_in": burn_in, "delay": delay})
+
+
+def reach(delay: int) -> int:
+    """The burn-in with which the item of the question, asked at step `delay` + 1, sees the cue.
+
+    >>> reach(3), reach(4), reach(10)
+    (0, 5, 10)
+    """
+    return (delay + 1) // UNROLL * UNROLL
 
 
 def histories(delay: int) -> Sequence[int]:

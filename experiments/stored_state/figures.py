@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 
@@ -15,10 +15,11 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from experiments.intervals import band
-from experiments.stored_state.cells import CONTROL, UNROLL
+from experiments.stored_state.cells import CONTROL, UNROLL, reach
 from experiments.stored_state.rows import FIRST, LAST, SCORE, Row, chosen, has, over_seeds
 
 COLOURS = {"zero": "#c0392b", "stored": "#2471a3", "refreshed": "#1e8449", CONTROL: "#555555"}
+ANY, WHOLE = "#8e44ad", "whole episodes, zero"
 STYLES = ("-", "--", ":", "-.")  # by burn-in
 
 
@@ -66,24 +67,50 @@ def _against_burn_in(axis: Axes, score: Sequence[Row], delay: int, memoryless: f
     axis.axhline(memoryless, color="black", ls=":", lw=1, label="best without memory")
     where = "inside the window" if delay + 2 <= UNROLL else "outside the window"
     title = f"Delay {delay}: cue {'just ' if delay + 2 == UNROLL + 1 else ''}{where}"
-    axis.set(title=title, xlabel="burn-in (steps)", ylabel="score (greedy return)", ylim=(-1.1, 1.1))
+    axis.set(title=title, xlabel="burn-in (steps)", ylabel="score (greedy return)", ylim=(-0.35, 1.1))
+    axis.set_xticks(sorted({row["burn_in"] for row in score}))
     axis.legend(fontsize=7, loc="lower right")
 
 
 def _over_time(axis: Axes, curve: Sequence[Row], name: str, *, control: bool) -> None:
-    lengths = sorted({row["burn_in"] for row in curve})
-    for strategy, colour in COLOURS.items():
-        if strategy == CONTROL and not control:
+    for line in _lines(curve):
+        own = [row for row in line.rows if has(row, name)]
+        if line.label == WHOLE and not control:
             continue
-        for style, length in zip(STYLES, lengths, strict=False):
-            own = [row for row in chosen(curve, strategy=strategy, burn_in=length) if has(row, name)]
-            if not own or (name != SCORE and not any(row[name] > 0 for row in own)):
-                continue  # nothing to see: a stored state without burn-in is the actor's own
-            points, found = _band(own, name)
-            label = "whole episodes" if strategy == CONTROL else f"{strategy}, burn-in {length}"
-            axis.plot(points, found[0], style, color=colour, lw=1.3, label=label)
-            axis.fill_between(points, found[1], found[2], color=colour, alpha=0.10, lw=0)
+        if not own or (name != SCORE and not any(row[name] > 0 for row in own)):
+            continue  # nothing to see: a stored state without burn-in is the actor's own
+        points, found = _band(own, name)
+        axis.plot(points, found[0], line.style, color=line.colour, lw=1.3, label=line.label)
+        axis.fill_between(points, found[1], found[2], color=line.colour, alpha=0.10, lw=0)
     axis.set_xlabel("environment steps")
+
+
+class Line(NamedTuple):
+    """One setting in a figure."""
+
+    label: str
+    colour: str
+    style: str
+    rows: list[Row]
+
+
+def _lines(rows: Sequence[Row]) -> list[Line]:
+    """The settings of one delay. Those whose windows begin with the episode are the same runs: drawn once."""
+    lines = []
+    lengths = sorted({row["burn_in"] for row in rows})
+    for strategy, colour in COLOURS.items():
+        for style, length in zip(STYLES, lengths, strict=False):
+            own = chosen(rows, strategy=strategy, burn_in=length)
+            whole = bool(own) and own[0]["delay"] > 0 and length >= reach(own[0]["delay"])
+            if not own or (whole and strategy not in ("zero", CONTROL)):
+                continue
+            if strategy == CONTROL:
+                lines.append(Line(WHOLE, colour, "-", own))
+            elif whole:
+                lines.append(Line(f"any state, burn-in {length}", ANY, style, own))
+            else:
+                lines.append(Line(f"{strategy}, burn-in {length}", colour, style, own))
+    return lines
 
 
 def _band(rows: Sequence[Row], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -110,18 +137,12 @@ def draw_memory(rows: Sequence[Row], path: Path) -> None:
         ("max_q_difference", "Difference of max Q", "|max Q short - max Q whole| / max Q"),
         ("equal_actions", "Share of equal greedy actions", "share of steps"),
     )
-    lengths = sorted({row["burn_in"] for row in own})
     for axis, (name, title, label) in zip(axes, panels, strict=True):
-        for strategy, colour in COLOURS.items():
-            for style, length in zip(STYLES, lengths, strict=False):
-                mine = chosen(own, strategy=strategy, burn_in=length)
-                if not mine:
-                    continue
-                ks = sorted({row["history"] for row in mine}, key=lambda k: k or whole)
-                found = np.array([over_seeds(chosen(mine, history=k), name) for k in ks])
-                at = [k or whole for k in ks]
-                axis.plot(at, found[:, 0], style, color=colour, marker=".", lw=1.3,
-                          label=f"{strategy}, burn-in {length}")  # fmt: skip
+        for line in _lines(own):
+            ks = sorted({row["history"] for row in line.rows}, key=lambda k: k or whole)
+            found = np.array([over_seeds(chosen(line.rows, history=k), name) for k in ks])
+            at = [k or whole for k in ks]
+            axis.plot(at, found[:, 0], line.style, color=line.colour, marker=".", lw=1.3, label=line.label)
         axis.set(title=f"{title}, delay {delay}", xlabel=f"last k observations ({whole}: all)", ylabel=label)
     axes[0].legend(fontsize=6)
     _finish(figure, axes[None], path)

@@ -6,22 +6,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.intervals import Interval
-from experiments.stored_state.cells import CONTROL, STRATEGIES
+from experiments.stored_state.cells import CONTROL, STRATEGIES, reach
 from experiments.stored_state.rows import FIRST, LAST, SOLVED, Row, chosen, over_seeds
 
 HEAD = """# Stored state against burn-in
 
 Made by `{command}`; do not edit. Kapturowski et al. (2019, section 3) ask how the recurrent state of a replayed
-sequence should begin: at zero, as the actor stored it, or after a burn-in. Here the same question on {task}.
+sequence should begin: at zero, as the actor stored it, or after a burn-in. Here the same question on
+{task}.
+
 Scores are means of the last fifth of a run's greedy evaluations. Intervals are 95 % bootstrap intervals over
 {seeds} seeds (with five they hold the truth about 85 % of the time). A run with a score of {solved} or more has
 solved the task. Delta-Q is |Q(state in training) - Q(state the actor had)| over |max Q|, mean of the second
-half of a run.
+half of a run; where the whole window lies in one episode's beginning, the strategies are the same runs.
 """
 
 
 def page(score: Sequence[Row], run: dict[str, Any]) -> str:
-    """`run`: command, task, minutes of one core."""
+    """`run`: command, task, minutes of all runs together."""
     seeds = len({row["seed"] for row in score})
     parts = [HEAD.format(command=run["command"], task=run["task"], seeds=seeds, solved=SOLVED)]
     parts.append("![Scores and Delta-Q](figure.png)\n")
@@ -36,9 +38,8 @@ def page(score: Sequence[Row], run: dict[str, Any]) -> str:
             "## The memory test\n\nPlayed with the last k observations only (the paper's figure 5).\n"
         )
         parts.append("![Memory test](memory.png)\n")
-    parts.append(
-        f"Files: `curves.csv`, `scores.csv`, `memory.csv`. {run['minutes']:.0f} minutes of one core.\n"
-    )
+    minutes = f"The runs took {run['minutes']:.0f} minutes together, some at a time."
+    parts.append(f"Files: `curves.csv`, `scores.csv`, `memory.csv`. {minutes}\n")
     return "\n".join(parts)
 
 
@@ -86,8 +87,8 @@ def findings(score: Sequence[Row], delay: int) -> list[str]:
                 else "."
             )
         )
-    short = [n for n in {row["burn_in"] for row in score} if n <= delay]
-    for burn_in in sorted(short):
+    short = sorted(n for n in {row["burn_in"] for row in score} if n < reach(delay))
+    for burn_in in short:
         pair = [chosen(score, strategy=s, burn_in=burn_in) for s in ("zero", "stored")]
         if all(pair):
             zero, stored = (over_seeds(rows, "score") for rows in pair)
@@ -97,7 +98,26 @@ def findings(score: Sequence[Row], delay: int) -> list[str]:
                 f"With burn-in {burn_in}, which does not reach the cue, stored state {better}: "
                 f"{_text(stored)} against {_text(zero)}."
             )
-    return found
+    return found + _against_the_paper(score, short)
+
+
+def _against_the_paper(score: Sequence[Row], short: list[int]) -> list[str]:
+    """Its order of Delta-Q and its best strategy beside ours, if some burn-in does not reach the cue."""
+    cells = {
+        "zero": chosen(score, strategy="zero", burn_in=0),
+        "burn-in alone": chosen(score, strategy="zero", burn_in=max(short, default=0)),
+        "stored with burn-in": chosen(score, strategy="stored", burn_in=max(short, default=0)),
+    }
+    if max(short, default=0) == 0 or not all(cells.values()):
+        return []
+    delta = {name: over_seeds(rows, FIRST).mean for name, rows in cells.items()}
+    order = " > ".join(f"{name} {delta[name]:.2f}" for name in sorted(delta, key=lambda name: -delta[name]))
+    best = {name: over_seeds(rows, "score").mean for name, rows in cells.items()}
+    return [
+        f"Delta-Q at the first trained step: {order}. The paper has zero > burn-in alone > stored state.",
+        f"The paper's best strategy is stored state with burn-in; here it has {best['stored with burn-in']:.2f}, "
+        f"burn-in alone {best['burn-in alone']:.2f}, zero {best['zero']:.2f}.",
+    ]
 
 
 def _solved(score: Sequence[Row]) -> int:

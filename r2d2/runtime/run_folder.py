@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from envs.make import make
@@ -87,15 +88,20 @@ def _in_memory(sizes: dict[str, int], config: Config) -> dict[str, int]:
     return {"index": sizes["index"]} if config.replay.folder else sizes
 
 
-def resume(run_dir: Path, path: Path | None, *, steps: int | None = None, track: str | None = None) -> int:
-    """Go on with the run in `run_dir` from its newest checkpoint, or from `path`."""
+def resume(
+    run_dir: Path, path: Path | None, *, steps: int | None = None, track: str | None = None,
+    processes: Mapping[str, Any] = MappingProxyType({}),
+) -> int:  # fmt: skip
+    """Go on with the run in `run_dir` from its newest checkpoint, or from `path`. `processes` are numbers of the
+    cluster runtime, `actors` and `shards`, that replace the run's own."""
     config, preset = read_config(run_dir)
     changes: dict[str, Any] = {}
     if steps is not None:
         changes["steps"] = steps
     if track is not None:
         changes["track"] = track
-    config = from_dict(to_dict(replace(config, run=replace(config.run, **changes))))
+    now = replace(config.cluster, **processes)
+    config = from_dict(to_dict(replace(config, run=replace(config.run, **changes), cluster=now)))
     path = checkpoint_of(run_dir, path)
     run = _make(config, run_dir, preset)
     run.load(path)

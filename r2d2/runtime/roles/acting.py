@@ -74,7 +74,9 @@ class ActorRole:
         own = build.network(
             config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
         )
-        self.remote = None if inference is None else RemoteNetwork(inference, own.core_size)
+        self.remote = None
+        if inference is not None:
+            self.remote = RemoteNetwork(inference, core_size=own.core_size, actions=spec.num_actions)
         network: Any = own if self.remote is None else self.remote
         self.epoch = secrets.randbits(62)
         first = fresh and index == 0

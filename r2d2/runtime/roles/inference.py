@@ -135,8 +135,8 @@ class InferencePort(Protocol):
 class RemoteNetwork:
     """Stands where an actor has its network; `step` is answered by the central one, however long it is away."""
 
-    def __init__(self, port: InferencePort, core_size: int) -> None:
-        self.port, self.core_size = port, core_size
+    def __init__(self, port: InferencePort, *, core_size: int, actions: int) -> None:
+        self.port, self.core_size, self.actions = port, core_size, actions
         self.offered: Published | None = None
         self.updates = 0  # in the weights that answered last
 
