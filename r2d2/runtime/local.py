@@ -21,6 +21,7 @@ import torch
 from envs.make import make
 from r2d2 import build, build_replay, checkpoint
 from r2d2.agent.actor import Episode
+from r2d2.agent.learner import Update
 from r2d2.config import Config, to_dict
 from r2d2.config_checks import check_same_parts
 from r2d2.replay import Draw, MixtureDraw
@@ -45,7 +46,7 @@ class LocalRun:
         env = config.env
         self.environments = make(
             env.id, env.count, protocol=env.protocol, frame_size=env.frame_size, threads=env.threads,
-            options=dict(env.options),
+            options=dict(env.options), halves=config.actor.halves,
         )  # fmt: skip
         spec = self.environments.spec
         build.check_initial_state(config, spec.max_episode_steps)
@@ -81,6 +82,7 @@ class LocalRun:
         self.stop = False
         self._checkpoint: Path | None = None  # that this run last saved or loaded
         self._drawn: Draw | MixtureDraw | None = None  # the next batch; forgotten at a barrier
+        self._unread: deque[tuple[Any, Update, dict[str, float]]] = deque()  # updates, their ids and ages
         self._spare: Batch | None = None  # a batch whose arrays may be filled again
         self._reset()
 
@@ -165,15 +167,24 @@ class LocalRun:
         with self.turns:
             self._drawn = self._draw()
             ages = self.ages.of(batch.ids, self.learner.updates)
-        update = self.learner.update(batch)
+        self._unread.append((batch.ids.copy(), self.learner.update(batch), ages))
         with self.turns:
-            self.replay.update_priorities(batch.ids, update.priorities)
-            if update.refreshed is not None:  # states before the items that follow those of the batch
-                after = self.replay.successors(batch.ids)
-                self.replay.refresh(after[after >= 0], update.refreshed[after >= 0])
             self.limiter.sample(batch.steps)
-            self.meter.add(update.metrics | ages)
+        self._read(leave=int(self.learner.asynchronous))
         self._spare = batch
+
+    def _read(self, *, leave: int) -> None:
+        """Take in what updates found, all but the last `leave` of them: reading one waits for the device, and so
+        it is put off until the next one has been handed over."""
+        while len(self._unread) > leave:
+            ids, update, ages = self._unread.popleft()
+            metrics = update.metrics  # waits, outside of the turn
+            with self.turns:
+                self.replay.update_priorities(ids, update.priorities)
+                if update.refreshed is not None:  # states before the items that follow those of the batch
+                    after = self.replay.successors(ids)
+                    self.replay.refresh(after[after >= 0], update.refreshed[after >= 0])
+                self.meter.add(metrics | ages)
 
     def _draw(self) -> Draw | MixtureDraw:
         build_replay.set_alpha(self.config, self.replay, self.actor.steps)
@@ -236,6 +247,7 @@ class LocalRun:
 
     def save(self) -> Path:
         """Write a checkpoint; the running episodes must have been cut. Environments restart."""
+        self._read(leave=0)
         self.saves += 1
         self.next_save = self.actor.steps + self.config.run.checkpoint_period
         self._checkpoint = checkpoint.save(
