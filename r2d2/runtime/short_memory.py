@@ -30,6 +30,7 @@ class ShortMemory(nn.Module):
     def __init__(self, network: QNetwork, history: int | None) -> None:
         super().__init__()
         self.network = network
+        self.actions = network.actions
         self.states = 1 if history is None else history + 1
         self.core_size = self.states * network.core_size
         self.max_q: list[Tensor] = []  # of each step: max Q [N, 2] with the whole and with the short memory
