@@ -1,4 +1,4 @@
-"""What the tests of the cluster runtime share: a run whose processes can be killed."""
+"""What the tests of the cluster runtime share. Import `ray` from here: its environment comes first."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from r2d2.runtime.roles.conductor import ClusterRun
 from r2d2.tracking import Tracker
 
 ray_environment.prepare("")
+import ray  # noqa: E402
 
 from r2d2.runtime import cluster  # noqa: E402
+
+__all__ = ["TASK", "listening", "ray", "run_of"]
 
 TASK: dict[str, Any] = {
     "env__count": 4, "replay__ratio": 0.5, "replay__steps": 20_000, "cluster__packet": 5,

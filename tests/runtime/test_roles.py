@@ -47,6 +47,8 @@ def test_more_actors_than_environments_and_more_shards_than_actors_are_refused()
         Layout(cluster(env__count=2, cluster__actors=3))
     with pytest.raises(ValueError, match=r"cluster\.shards must be at most cluster\.actors=2, got 3"):
         Layout(cluster(env__count=4, cluster__actors=2, cluster__shards=3))
+    with pytest.raises(ValueError, match=r"replay\.normalise buffer needs one shard, got cluster\.shards=2"):
+        Layout(cluster(env__count=4, cluster__shards=2, replay__normalise="buffer"))
 
 
 # -- packets -----------------------------------------------------------------------------------------------

@@ -27,6 +27,11 @@ class Layout:
                 f"cluster.shards must be at most cluster.actors={c.actors}, got {c.shards}: a shard needs an "
                 "actor that fills it, lower --cluster.shards"
             )
+        if c.shards > 1 and config.replay.normalise == "buffer":
+            raise ValueError(
+                f"replay.normalise buffer needs one shard, got cluster.shards={c.shards}: none knows the others' "
+                "smallest probability, use --replay.normalise batch"
+            )
         self.config = config
         self.actors, self.shards = c.actors, c.shards
         self.packet = min(c.packet, config.actor.weights_period)  # steps of each environment sent together

@@ -135,6 +135,7 @@ class ShardRole:
             self._learn_from(feedback)
         batch, ages = None, {}
         if request.count and len(self.replay):
+            build_replay.set_alpha(self.config, self.replay, self.inserted + self.elsewhere)
             drawn = self.replay.draw(request.count, self.rng, beta=request.beta).result()
             ages = self.ages.of(drawn.ids, request.updates)
             batch = _contiguous(drawn)
