@@ -8,7 +8,7 @@ batch it hardly matters how large the buffer is.
 
 Their limit is hardly ever reached. A second task has a tight one, to show what it does when the limit is
 taken for an end: each cut episode leaves a transition that seems to reach the goal, a small buffer soon
-forgets it, a large one replays it for good. Prediction (Pardo et al. 2018, section 3): the value of the start
+forgets it, a large one replays it for good. Prediction (Pardo et al. 2018): the value of the start
 comes out too high, the more so the larger the buffer, and bootstrapping at the limit finds the true one.
 
 A transition is complete when the row after it is written, so learning lags acting by one decision, for all
@@ -54,7 +54,7 @@ class Task:
         return 2 * (self.side - 1)
 
 
-# Sizes are ours (the paper prints none), so that the largest runs take seconds.
+# Sizes are ours, so that the largest runs take seconds.
 TASKS: dict[Tier, dict[str, Task]] = {
     "quick": {
         "rooms": Task(8, True, 5000, 20, (100, 2000)),
@@ -218,17 +218,17 @@ def _means(rows: list[Row], column: str, task: str, limit: str, method: str) -> 
 
 def _note(rows: list[Row], uniform: list[float]) -> str:
     cut = max(row["cut"] for row in select(rows, task="rooms"))
-    note = (
-        "like the paper's, the steps of the four rooms are those of an agent that bootstraps at the limit of 5000 "
-        f"(at most {cut:.1%} of a run's episodes reach it), so the harm of a large buffer is not the limit's; "
-        "where the limit is tight, taking it for an end adds a harm of its own, and bootstrapping takes it away."
-    )
+    note = "grids, the tight limit and the step size are ours. "
     if max(uniform) > 1.1 * uniform[-1]:
         note += (
-            " Uniform is worst at a buffer between the ends: in this grid, smaller than the paper's, the largest "
-            "never overflow, and keep the first goals that were found."
+            "Uniform is worst at a buffer between the ends, where the paper's gets worse throughout: the largest "
+            "never overflow here, and keep the first goals that were found. "
         )
-    return note
+    return note + (
+        "As in the paper the first task bootstraps at a limit of 5000 steps, which at most "
+        f"{cut:.1%} of a run's episodes reach: the harm of a large buffer is not the limit's. Where the limit is "
+        "tight, taking it for an end adds a harm of its own, and bootstrapping takes it away."
+    )
 
 
 STUDY = Study(
