@@ -31,6 +31,10 @@ CASES: dict[str, dict[str, Any]] = {
         "replay__initial_state": "refreshed", "replay__ratio": 12.0, "run__probe_items": 9,
         "replay__alpha_steps": 400, "replay__alpha_end": 0.2,
     },
+    "hindsight": {
+        "env__id": "BlindBitFlipping-v0", "env__options": {"bits": 6}, "replay__hindsight": "random",
+        "replay__long_term": 0.25, "learner__batch": 8, "learner__target_clip": True,
+    },
     "pong": {key.replace(".", "__"): value for key, value in PONG.items()},
 }  # fmt: skip
 
