@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,10 @@ def run_of(config: Config, folder: Path) -> ClusterRun:
 def listening() -> set[str]:
     """The addresses at which Ray's processes listen."""
     mine = psutil.Process()
-    family = [mine, *mine.children(recursive=True)]
-    return {
-        connection.laddr.ip
-        for process in family
-        for connection in process.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    found = set()
+    for process in (mine, *mine.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):  # one of those that the run before left to end
+            for connection in process.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN:
+                    found.add(connection.laddr.ip)
+    return found
