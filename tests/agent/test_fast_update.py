@@ -174,7 +174,7 @@ def test_the_target_is_not_copied_after_a_gradient_that_is_not_finite() -> None:
 
 
 def test_a_staged_batch_is_apart_from_the_arrays_it_came_from() -> None:
-    """Both of two batches in a row keep their contents when the arrays are filled again; shapes may change."""
+    """It keeps its contents when the arrays are filled again, and when the buffers are; shapes may change."""
     setup = Setup()
     learner, batch = case(setup)
     transfer = Transfer(torch.device("cpu"), staged=True)
@@ -186,8 +186,10 @@ def test_a_staged_batch_is_apart_from_the_arrays_it_came_from() -> None:
         column[...] = 0
     staged.append(transfer(moving))
     expected.append(copy.deepcopy(learner).update(moving).priorities)
+    for column in arrays.values():
+        column[...] = 1
     small = select(moving, np.arange(3))
-    assert [len(data) for data in (*staged, transfer(small))] == [12, 12, 3]
+    assert [len(transfer(other)) for other in (moving, small, moving)] == [12, 3, 12]
     for data, wanted in zip(staged, expected, strict=True):
         got, _ = copy.deepcopy(learner)._step(data)
         np.testing.assert_array_equal(got[:12].double().numpy(), wanted)
