@@ -222,8 +222,9 @@ def rate(config: Config, replay: Replay | Mixture, ids: NDArray[np.int64]) -> ND
     An actor's Q values are those of the goal that it pursued, so copies keep the highest priority seen so far.
     """
     own = ids[~replay.relabelled(ids)]
-    if len(own):
-        replay.update_priorities(own, initial_priorities(config, replay, own), initial=True)
+    held = own[replay.holds(own)]  # the copies of the same write may have taken places
+    if len(held):
+        replay.update_priorities(held, initial_priorities(config, replay, held), initial=True)
     return own
 
 

@@ -33,7 +33,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "hindsight": {
         "env__id": "BlindBitFlipping-v0", "env__options": {"bits": 6}, "replay__hindsight": "random",
-        "replay__long_term": 0.25, "learner__batch": 8, "learner__target_clip": True,
+        "replay__long_term": 0.25, "learner__batch": 8,
     },
     "pong": {key.replace(".", "__"): value for key, value in PONG.items()},
 }  # fmt: skip
