@@ -19,6 +19,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
+
 from experiments.bench.machine import machine
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.presets import PRESETS
@@ -80,22 +82,30 @@ class Events(threading.Thread):
 
 
 class Nodes:
-    """Ray's in-machine cluster: a head with room for the learner and the shard, and a node that can be lost."""
+    """Ray's in-machine cluster: a head and two nodes, of which one can be lost; the other has room for the rest."""
 
     def __init__(self) -> None:
         import ray
         from ray.cluster_utils import Cluster
 
-        self.cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100_000_000}
-        )
-        self.lost = self.cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
+        size = {"num_cpus": 1, "object_store_memory": 100_000_000}
+        self.cluster = Cluster(initialize_head=True, head_node_args=size)
+        self.nodes = [self.cluster.add_node(**size) for _ in range(2)]
         ray.init(address=self.cluster.address, log_to_driver=False)
 
-    def lose(self) -> None:
-        """The node's processes are killed, all at once, and another node comes."""
-        self.cluster.remove_node(self.lost, allow_graceful=False)
-        self.cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
+    def lose(self, run: ClusterRun) -> None:
+        """Kill the node with most of the run's processes, all of them at once."""
+        pids = {run.fleet.pid(kind, 0) for kind in ("shard", "learner")} | {
+            run.fleet.pid("actor", i) for i in range(run.layout.actors)
+        }
+
+        def mine(node: Any) -> int:
+            raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+            return len(pids & {process.pid for process in raylet.children(recursive=True)})
+
+        node = max(self.nodes, key=mine)
+        assert mine(node), "no process of the run is on a node that can be lost"
+        self.cluster.remove_node(node, allow_graceful=False)
 
     def close(self) -> None:
         import ray
@@ -107,8 +117,8 @@ class Nodes:
 def one(case: str, folder: Path) -> dict[str, Any]:
     """Run one case to its end; what its log says of it."""
     changes = dict(CHANGES)
-    if case == "node":  # three processes fit on the head, so both nodes have some
-        changes |= {"cluster.actor_cpus": 0.5, "cluster.learner_cpus": 0.5}
+    if case == "node":  # not all fit on the head, so another node has some
+        changes |= {"cluster.actor_cpus": 0.5}
     ray_environment.prepare("")
     from r2d2.runtime import cluster
 
@@ -118,7 +128,7 @@ def one(case: str, folder: Path) -> dict[str, Any]:
 
     def strike() -> None:
         if nodes is not None:
-            nodes.lose()
+            nodes.lose(run)
         else:
             for kind, index in victims:
                 kill(run, kind, index)

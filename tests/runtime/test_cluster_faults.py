@@ -89,7 +89,7 @@ def test_everything_may_be_killed_at_once(started: None, tmp_path: Path) -> None
 
 
 def test_a_lost_machine_is_replaced_and_training_goes_on(tmp_path: Path) -> None:
-    """Two nodes in this machine, one of them killed with all its processes, and another that comes."""
+    """Three nodes in this machine, one of them killed with all its processes; the others take them over."""
     assert "node" in CASES
     found = one("node", tmp_path)
     assert found["processes_lost"] >= 1
