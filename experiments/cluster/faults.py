@@ -88,7 +88,7 @@ class Nodes:
         import ray
         from ray.cluster_utils import Cluster
 
-        size = {"num_cpus": 1, "object_store_memory": 100_000_000}
+        size: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100_000_000}
         self.cluster = Cluster(initialize_head=True, head_node_args=size)
         self.nodes = [self.cluster.add_node(**size) for _ in range(2)]
         ray.init(address=self.cluster.address, log_to_driver=False)
