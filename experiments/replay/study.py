@@ -25,6 +25,7 @@ STUDIES = (
     "weights",
     "combined",
     "random_walk",
+    "bit_flipping",
     "forgetting",
     "changing_task",
     "deadly_triad",

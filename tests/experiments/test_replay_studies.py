@@ -86,6 +86,20 @@ def test_apex_priorities_need_the_actors(name: str, other: str) -> None:
     assert not load("apex_priorities").verdict(rows).holds
 
 
+@pytest.mark.parametrize("other", ["none", "random"])
+def test_bit_flipping_needs_hindsight(other: str) -> None:
+    """With runs without copies, or with goals of any episode, in the place of `future` the verdict is no."""
+    names = {"future": other, other: "future"}
+    cycles = {row["cycles"] for row in quick("bit_flipping") if row["strategy"] == other}
+    rows = [
+        row | {"strategy": names[row["strategy"]], "copies": 4}
+        if row["strategy"] in names and row["cycles"] in cycles
+        else row
+        for row in quick("bit_flipping")
+    ]
+    assert not load("bit_flipping").verdict(rows).holds
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_files_of_a_study(name: str, tmp_path) -> None:
     """What the page says comes from the CSV file alone, and says what the rows in memory say."""
