@@ -103,8 +103,8 @@ def learn(
         for k in range(UPDATES):
             out = replay.sample(BATCH, rng, out=out)
             seen: NDArray[np.float32] = out.columns["observation"][..., : 2 * bits]
-            first = [out.columns[name][:, 0] for name in ("action", "reward", "terminated")]
-            agent.update(seen[:, 0], *first, seen[:, 1])
+            action, reward, over = (out.columns[name][:, 0] for name in ("action", "reward", "terminated"))
+            agent.update(seen[:, 0], action, reward, over, seen[:, 1])
             if k % FOLLOW == 0:
                 agent.follow()
         if cycle in marks:
