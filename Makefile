@@ -33,7 +33,7 @@ train: $(VENV)/installed
 	@$(BIN)/r2d2 train $(PRESET) --env $(ENV) --seed $(SEED) $(ARGS)
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m slow

@@ -15,6 +15,7 @@ from experiments.replay.__main__ import main
 from experiments.replay.study import STUDIES, Row, load
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.xdist_group("replay studies")  # one process: every study is run once
 
 
 @cache
