@@ -101,7 +101,7 @@ def test_every_number_of_the_learner_reaches_it() -> None:
     assert (made.discount, made.eta, made.clip_norm, made.target_period) == (0.9, 0.3, 3.0, 11)
     assert (made.burn_in, made.unroll, made.n_step) == (3, 9, 4)
     assert (made.double, made.rescaling, made.reward_clip) == (False, False, 2.0)
-    assert (made.initial_state, made.precision) == ("zero", torch.bfloat16)
+    assert (made.sequences.initial_state, made.precision) == ("zero", torch.bfloat16)
     assert build.limiter(tiny(replay__ratio=1.5, replay__min_steps=77)).ratio == 1.5
     assert build.limiter(tiny(replay__ratio=1.5, replay__min_steps=77)).min_steps == 77
 

@@ -164,6 +164,8 @@ def test_training_goes_on_when_the_process_of_wandb_is_killed(tmp_path: Path) ->
 
 
 def test_signals_are_not_swallowed(tmp_path: Path) -> None:
+    """Also where the tests themselves run in the background of a shell, in which Ctrl-C is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     said: list[str] = []
     sink = WandbRun(tmp_path, mode="offline", say=said.append)
 
@@ -172,4 +174,5 @@ def test_signals_are_not_swallowed(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         sink._guard(interrupted)
+    signal.signal(signal.SIGINT, before)
     assert not said
