@@ -25,7 +25,8 @@ from r2d2.presets import HER
 BITS: dict[Tier, int] = {"quick": 4, "full": 6}
 UPDATES: dict[Tier, int] = {"quick": 300, "full": 1000}
 LOOKS: dict[Tier, int] = {"quick": 2, "full": 10}  # evaluations in a run
-RATE, WIDTH = 6e-3, 64  # of Adam; units of every layer; ours, as are all sizes here
+WIDTH: dict[Tier, int] = {"quick": 32, "full": 64}  # units of every layer; ours, as are all sizes here
+RATE: dict[Tier, float] = {"quick": 1e-2, "full": 6e-3}  # of Adam
 SOLVED = 0.8  # success; ours
 
 ARMS: dict[Tier, tuple[str, ...]] = {
@@ -40,7 +41,7 @@ COLOURS = {
 
 def config(tier: Tier, arm: str, seed: int) -> Config:
     """Preset `her` with sequences and 2-step returns, on the blind task."""
-    bits = BITS[tier]
+    bits, width = BITS[tier], WIDTH[tier]
     half = bits // 2
     sizes: dict[str, Any] = {
         "replay__unroll": bits, "replay__period": bits, "replay__burn_in": 0, "replay__initial_state": "episode",
@@ -52,12 +53,12 @@ def config(tier: Tier, arm: str, seed: int) -> Config:
         }  # fmt: skip
     return changed(
         HER, **sizes, env__id="BlindBitFlipping-v0", env__options={"bits": bits}, run__seed=seed,
-        network__core="none" if arm.startswith("no core") else "gru", network__core_width=WIDTH,
-        network__features=WIDTH, network__hidden=WIDTH, network__previous_inputs=True,
+        network__core="none" if arm.startswith("no core") else "gru", network__core_width=width,
+        network__features=width, network__hidden=width, network__previous_inputs=True,
         replay__hindsight="none" if arm.endswith("none") else "future", replay__ratio=40.0,
         replay__n_step=2, replay__steps=20_000, replay__min_steps=500,
         learner__batch=128 * bits // sizes["replay__unroll"], learner__target_period=20,
-        learner__learning_rate=RATE,
+        learner__learning_rate=RATE[tier],
     )  # fmt: skip
 
 

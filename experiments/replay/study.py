@@ -26,6 +26,7 @@ STUDIES = (
     "combined",
     "random_walk",
     "bit_flipping",
+    "hindsight_sequences",
     "forgetting",
     "changing_task",
     "deadly_triad",

@@ -101,6 +101,13 @@ def test_bit_flipping_needs_hindsight(other: str) -> None:
     assert not load("bit_flipping").verdict(rows).holds
 
 
+def test_sequences_need_hindsight() -> None:
+    """With the numbers of the runs without copies in the place of those with, the verdict is no."""
+    names = {"episodes, hindsight": "episodes, none", "episodes, none": "episodes, hindsight"}
+    rows = [row | {"arm": names[row["arm"]]} for row in quick("hindsight_sequences")]
+    assert not load("hindsight_sequences").verdict(rows).holds
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_files_of_a_study(name: str, tmp_path) -> None:
     """What the page says comes from the CSV file alone, and says what the rows in memory say."""
