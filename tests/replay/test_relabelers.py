@@ -12,6 +12,7 @@ from helpers import snapshot
 from stream_twin import Sizes
 
 from r2d2.replay import Column, Fifo, Hindsight, Proportional, Replay
+from r2d2.replay.episodes import read_episode, stored_episodes
 from r2d2.replay.relabelers import GoalBank, Strategy
 
 STREAMS = 3
@@ -217,3 +218,15 @@ def test_a_replay_that_cannot_be_relabelled_is_refused() -> None:
         make(parts(), capacity=47)
     with pytest.raises(ValueError, match="made for the replay's own sequencer"):
         make(parts(), sequencer=TRANSITIONS.sequencer(STREAMS, 2))
+
+
+def test_episodes_taken_elsewhere_are_those_that_were_played() -> None:
+    """Copies add no episode, and an exported step has the goal and reward of its own."""
+    world, replay, _ = played(SEQUENCES, "future", 3)
+    episodes = stored_episodes(replay)
+    assert len(episodes) == len(world.ends) + sum(twin.finished > 0 for twin in world.twins)
+    for index in range(len(episodes)):
+        columns = read_episode(replay, episodes, index)
+        rows = columns["observation"][:, 1]
+        assert (columns["observation"][:, 2:4] == -1).all()
+        assert np.array_equal(columns["reward"], 50.0 + rows)
