@@ -41,16 +41,22 @@ class GoalRun:
     def train(self, updates: int) -> None:
         """Until so many updates were made in all, with the steps that the replay ratio asks for."""
         trained = self.config.learner.batch * self.config.replay.unroll
-        while self.learner.updates < updates:
+        while True:
+            while len(self.replay) and self.limiter.can_sample(trained):
+                if self.learner.updates == updates:
+                    return
+                self._learn()
             for rows in self.actor.step():
                 ids = self.replay.write(rows.values, rows.last, streams=rows.streams, core=rows.core)
                 self.limiter.insert(int(np.count_nonzero(~rows.last)))
                 build_replay.rate(self.config, self.replay, ids)
-            while len(self.replay) and self.limiter.can_sample(trained):
-                batch = self.replay.sample(self.config.learner.batch, self.rng, beta=self.config.replay.beta)
-                self.replay.update_priorities(batch.ids, self.learner.update(batch).priorities)
-                self.limiter.sample(batch.steps)
-            self.actor.network.load_state_dict(self.learner.network.state_dict())
+
+    def _learn(self) -> None:
+        """One update; the actor has its weights at once."""
+        batch = self.replay.sample(self.config.learner.batch, self.rng, beta=self.config.replay.beta)
+        self.replay.update_priorities(batch.ids, self.learner.update(batch).priorities)
+        self.limiter.sample(batch.steps)
+        self.actor.network.load_state_dict(self.learner.network.state_dict())
 
     def success(self) -> float:
         """Share of greedy episodes that reach their goal: only there a reward is 0 and not -1."""
