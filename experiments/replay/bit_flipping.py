@@ -204,7 +204,7 @@ def verdict(rows: list[Row]) -> Verdict:
         f"{found['future'][bits[-1]]:.2f}; DQN alone {found['none'][few]:.2f} at {few}, at most "
         f"{max(found['none'][n] for n in hard):.2f} beyond 10; mean success over a run: {order}",
         f"runs have {long} cycles instead of 10,000, and a target network that follows ten times as fast; the "
-        "number of copies hardly matters here, since every mini-batch has copies in plenty.",
+        "number of copies hardly matters here.",
     )
 
 

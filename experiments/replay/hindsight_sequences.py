@@ -96,8 +96,13 @@ def verdict(rows: list[Row]) -> Verdict:
     best = found["episodes, hindsight"].mean
     others = [value.mean for arm, value in found.items() if not arm.startswith("windows")]
     holds = best >= SOLVED and sorted(others)[-2] < best / 2
+    note = ""
+    if "windows, hindsight" in found:
+        note = f"windows that begin in states of another goal reach {found['windows, hindsight'].mean:.2f}."
     said = "; ".join(f"{arm} {value.mean:.2f}" for arm, value in found.items())
-    return Verdict(holds, f"success at {rows[0]['bits']} bits after {end[0]['updates']} updates: {said}")
+    return Verdict(
+        holds, f"success at {rows[0]['bits']} bits after {end[0]['updates']} updates: {said}", note
+    )
 
 
 STUDY = Study(
