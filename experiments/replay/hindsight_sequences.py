@@ -89,9 +89,7 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
 
 def verdict(rows: list[Row]) -> Verdict:
     """With hindsight the recurrent agent solves the task, without it, or without memory, it does not."""
-    # A look comes with the first update at or after its mark, so the last one's number differs a little.
-    last = {(row["seed"], row["arm"]): row for row in rows}
-    end = list(last.values())
+    end = select(rows, updates=max(distinct(rows, "updates")))
     found = {arm: over_seeds(end, "success", arm=arm) for arm in distinct(end, "arm")}
     best = found["episodes, hindsight"].mean
     others = [value.mean for arm, value in found.items() if not arm.startswith("windows")]
