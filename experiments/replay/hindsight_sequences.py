@@ -18,7 +18,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from experiments.replay.goal_runs import GoalRun, changed
-from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, over_seeds
+from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, over_seeds, select
 from r2d2.config import Config
 from r2d2.presets import HER
 
