@@ -1,6 +1,9 @@
-"""Steps per second of each environment with random actions and no network.
+"""Steps per second of each environment without a network, with random actions or one and the same.
 
-    python -m experiments.bench.environments [--envs 64] [--seconds 1] [--out FILE.json] [ID ...]
+    python -m experiments.bench.environments [--envs 64] [--seconds 1] [--action A] [--out FILE.json] [ID ...]
+
+With random actions an episode of Recall lasts two steps, so that drawing new ones is most of the work; action 0
+keeps it going to its question.
 
 The environments take turns, so that a noisy moment hits all alike; medians over the rounds.
 """
@@ -41,6 +44,7 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, float | int 
     parser.add_argument("ids", nargs="*", metavar="ID", default=IDS)
     parser.add_argument("--envs", type=int, default=64, help="slots of the vector (default 64)")
     parser.add_argument("--seconds", type=float, default=1.0, help="of each round and environment")
+    parser.add_argument("--action", type=int, help="this action in every step; default is random ones")
     parser.add_argument("--out", type=Path, help="also write the figures and the machine to this file")
     options = parser.parse_args(arguments)
     rng = np.random.default_rng(0)
@@ -48,7 +52,14 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, float | int 
     for name in options.ids:
         env = make(name, options.envs)
         env.reset(0)
-        made[name] = env, rng.integers(env.spec.num_actions, size=(PREPARED, options.envs))
+        actions = rng.integers(env.spec.num_actions, size=(PREPARED, options.envs))
+        if options.action is not None:
+            if not 0 <= options.action < env.spec.num_actions:
+                parser.error(
+                    f"--action must be in [0, {env.spec.num_actions - 1}] for {name}, got {options.action}"
+                )
+            actions[:] = options.action
+        made[name] = env, actions
     samples: dict[str, list[float]] = {name: [] for name in made}
     for _ in range(ROUNDS):
         for name, (env, actions) in made.items():
@@ -58,7 +69,10 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, float | int 
         print(f"{name:20} {row['median']:>12,.0f} steps/s ({row['min']:,.0f} to {row['max']:,.0f})")
     if options.out is not None:
         options.out.write_text(
-            json.dumps({"machine": machine(), "envs": options.envs} | found, indent=1) + "\n"
+            json.dumps(
+                {"machine": machine(), "envs": options.envs, "action": options.action} | found, indent=1
+            )
+            + "\n"
         )
     return found
 

@@ -1,6 +1,6 @@
 """Ape-X: wall-clock until CartPole is solved with 1, 2 and 4 actor processes.
 
-    python -m experiments.cluster.apex --runs /tmp/apex --out experiments/results/cluster [--seeds 0 1 2]
+    python -m experiments.cluster.apex --runs runs/apex --out experiments/results/cluster [--seeds 0 1 2]
 
 The learner and the replay ratio are the same for all; only the number of processes that share the environments
 changes. The clock begins with the first log line, so that starting processes does not count.
