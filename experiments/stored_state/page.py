@@ -11,21 +11,26 @@ from experiments.stored_state.rows import FIRST, LAST, SOLVED, Row, chosen, over
 
 HEAD = """# Stored state against burn-in
 
-Made by `{command}`; do not edit. Kapturowski et al. (2019, section 3) ask how the recurrent state of a replayed
-sequence should begin: at zero, as the actor stored it, or after a burn-in. Here the same question on
-{task}.
+Made by `{command}`; do not edit.
+
+Kapturowski et al. (2019, section 3) ask how the recurrent state of a replayed sequence should begin: at zero, as
+the actor stored it, or after a burn-in. Here the same question on {task}.
 
 Scores are means of the last fifth of a run's greedy evaluations. Intervals are 95 % bootstrap intervals over
-{seeds} seeds (with five they hold the truth about 85 % of the time). A run with a score of {solved} or more has
-solved the task. Delta-Q is |Q(state in training) - Q(state the actor had)| over |max Q|, mean of the second
-half of a run; where the whole window lies in one episode's beginning, the strategies are the same runs.
+seeds, here {seeds} (with five they hold the truth about 85 % of the time). Delta-Q is |Q(state in training) -
+Q(state the actor had)| over |max Q|, mean of the second half of a run.{more}
 """
+OF_RECALL = f"""
+A run with a score of {SOLVED} or more has solved the task. Where the whole window lies in an episode's beginning,
+the strategies are the same runs."""
 
 
 def page(score: Sequence[Row], run: dict[str, Any]) -> str:
     """`run`: command, task, minutes of all runs together."""
     seeds = len({row["seed"] for row in score})
-    parts = [HEAD.format(command=run["command"], task=run["task"], seeds=seeds, solved=SOLVED)]
+    recall = any(row["delay"] for row in score)  # a game has no delay, and no score at which it is solved
+    more = OF_RECALL if recall else ""
+    parts = [HEAD.format(command=run["command"], task=run["task"], seeds=seeds, more=more)]
     parts.append("![Scores and Delta-Q](figure.png)\n")
     for delay in sorted({row["delay"] for row in score}):
         own = chosen(score, delay=delay)
@@ -52,9 +57,10 @@ def table(score: Sequence[Row]) -> str:
     for strategy in (*STRATEGIES, CONTROL):
         for burn_in in sorted({row["burn_in"] for row in chosen(score, strategy=strategy)}):
             own = chosen(score, strategy=strategy, burn_in=burn_in)
+            solved = f"{_solved(own)} of {len(own)}" if own[0]["delay"] else ""
             name = "whole episodes, zero" if strategy == CONTROL else strategy
             lines.append(
-                f"| {name} | {burn_in} | {_text(over_seeds(own, 'score'))} | {_solved(own)} of {len(own)} | "
+                f"| {name} | {burn_in} | {_text(over_seeds(own, 'score'))} | {solved} | "
                 f"{_delta(own, FIRST)} | {_delta(own, LAST)} |"
             )
     return "\n".join(lines) + "\n"

@@ -157,7 +157,7 @@ def test_the_command_makes_all_files_and_runs_nothing_twice(tmp_path: Path) -> N
     text = (out / "README.md").read_text()
     for name in ("figure.png", "memory.png", "curves.csv", "scores.csv", "memory.csv"):
         assert (out / name).stat().st_size > 500
-    assert "2 seeds" in text
+    assert "seeds, here 2" in text
     assert "| whole episodes, zero | 0 |" in text
     score, memory = rows.load(out, "scores.csv"), rows.load(out, "memory.csv")
     assert len(score) == 2 * 7
@@ -177,3 +177,5 @@ def test_a_page_without_a_memory_test_shows_none() -> None:
     score = [line("zero", 0, seed, 1.0) | {"delay": 0} for seed in range(2)]
     assert "memory.png" not in page(score, run)
     assert "Delay" not in page(score, run)
+    assert "solved the task" not in page(score, run)
+    assert "| zero | 0 | 1.00 [1.00, 1.00] |  |" in page(score, run)
