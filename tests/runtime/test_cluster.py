@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster_cases import TASK, listening, ray
+from cluster_cases import TASK, listening, ray, run_of
 from role_cases import cluster as config_of
 from role_cases import items
 from run_cases import arguments, call, differences, lines, new_run, state, tiny
 
+from experiments.cluster.faults import Events, kill
 from r2d2.runtime import cluster, ray_environment
 from r2d2.runtime.roles.layout import Layout
 from r2d2.runtime.roles.shard import ShardRole, shard_root
@@ -55,6 +56,22 @@ def test_a_short_run_on_a_cluster(started: None, tmp_path: Path, capsys: pytest.
     assert lines(run_dir)[-1]["env_steps"] >= goal
     assert lines(run_dir)[-1]["updates"] > first[-1]["updates"]
     assert call(capsys, "evaluate", run_dir, "--episodes", 2).code == 0
+
+
+def test_central_inference_acts_for_all_and_comes_back_when_it_is_killed(
+    started: None, tmp_path: Path
+) -> None:
+    """In a process of its own, which takes new weights and costs no step when it is lost."""
+    config = config_of(**TASK, cluster__actors=2, cluster__inference="central", cluster__inference_cpus=0.25,
+                       run__steps=1200)  # fmt: skip
+    run = run_of(config, tmp_path)
+    events = Events(run, (lambda: run.env_steps > 300, lambda: kill(run, "inference")))
+    run.train()
+    events.check()
+    last = next(line for line in reversed(lines(tmp_path)) if "actor/updates_behind" in line)
+    assert run.finished
+    assert last["lost/steps"] == last["lost/actors"] == 0
+    assert last["actor/updates_behind"] < last["updates"] / 2  # new weights act
 
 
 def test_a_cluster_started_here_listens_on_loopback_alone(started: None) -> None:

@@ -91,6 +91,7 @@ def test_everything_may_be_killed_at_once(started: None, tmp_path: Path) -> None
 def test_a_lost_machine_is_replaced_and_training_goes_on(tmp_path: Path) -> None:
     """Three nodes in this machine, one of them killed with all its processes; the others take them over."""
     assert "node" in CASES
+    ray.shutdown()  # the cluster of the tests before; this one has its own
     found = one("node", tmp_path)
     assert found["processes_lost"] >= 1
     assert found["env_steps"] >= 12_000

@@ -67,7 +67,7 @@ class ActorRole:
         self.slots, self.packet = layout.slots(index), layout.packet
         self.environments = make(
             env.id, len(self.slots), protocol=env.protocol, frame_size=env.frame_size, threads=env.threads,
-            options=dict(env.options),
+            options=dict(env.options), halves=config.actor.halves,
         )  # fmt: skip
         spec = self.environments.spec
         pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
