@@ -3,7 +3,7 @@
     python -m experiments.bench.cluster --out experiments/results/cluster [--preset r2d2-small] [--seconds 20]
 
     acting     environment steps/s against the number of actor processes, nobody learning; bytes a step sent
-    overhead   the same job in the local runtime and on a cluster, one after the other, with the learner's shares
+    overhead   the same job in all runtimes, one after the other, with the learner's shares
     shard      recorded packets replayed as those of 256 actors: what one shard takes in, by itself and through Ray
     sizing     from these rates: what up to 256 actors bring and need
 
@@ -13,37 +13,33 @@ Absolute figures are those of one machine; what counts are ratios within one run
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
+
+from experiments.bench.cluster_shard import NEVER, PAPER_ACTORS, shard
 from experiments.bench.machine import machine
 from experiments.cluster.faults import changed
 from r2d2.config import Config
 from r2d2.presets import PRESETS
-from r2d2.runtime import ray_environment
+from r2d2.runtime import ray_environment, threads
 from r2d2.runtime.local import LocalRun
-from r2d2.runtime.roles.acting import ActorRole
-from r2d2.runtime.roles.messages import Receipt
-from r2d2.runtime.roles.packet import wire_bytes
-from r2d2.runtime.roles.shard import ShardRole
 from r2d2.tracking import Tracker, read_metrics
 
-PAPER_ACTORS = 256  # with one environment each (Kapturowski et al. 2019)
 SIZES = (1, 4, 16, 64, PAPER_ACTORS)
 COMMON: dict[str, Any] = {
     "run.runtime": "cluster", "run.track": "none", "run.evaluate_period": 0, "run.video_period": 0,
     "run.threads": 1, "run.probe_items": 0, "cluster.actor_cpus": 0.25, "cluster.shard_cpus": 0.25,
     "cluster.learner_cpus": 0.25,
 }  # fmt: skip
-NEVER = 10**12  # steps before learning starts
-Take = Callable[[Config, Path, Iterator[dict[str, Any]]], float]  # a shard takes all packets; seconds
-WINDOW = 16  # packets under way at once in the shard's test; ours
+# With the CPU threads of the networks: of a cluster's learner; of acting and learning together in `threads`.
+RUNTIMES = (("local", 1), ("local", 2), ("threads", 2), ("cluster", 1))
 
 
 # -- acting ------------------------------------------------------------------------------------------------
@@ -86,30 +82,39 @@ def acting(config: Config, actors: int, seconds: float) -> dict[str, float]:
 
 
 def job_of(name: str, steps: int) -> Config:
-    """A job on which local and cluster are compared, with one actor."""
+    """A job on which the runtimes are compared, with one actor."""
     return changed(PRESETS[name], COMMON | {
         "run.steps": steps, "run.log_period": max(100, steps // 20), "run.checkpoint_period": 10**9,
-        "cluster.actors": 1, "cluster.packet": 4,
+        "cluster.actors": 1, "cluster.packet": 4, "replay.min_steps": min(2000, steps // 4),
     })  # fmt: skip
 
 
 def overhead(config: Config) -> list[dict[str, Any]]:
-    """The same job in both runtimes: rates between the first log line with learning and the last one."""
-    from r2d2.runtime import cluster
-
+    """The same job in all runtimes: rates between the first log line with learning and the last one."""
     rows = []
-    for runtime in ("local", "cluster"):
-        now = changed(config, {"run.runtime": runtime})
+    for runtime, count in RUNTIMES:
+        now = changed(config, {"run.runtime": runtime, "run.threads": count})
         with TemporaryDirectory() as name:
             folder = Path(name)
             began = time.monotonic()
             tracker = Tracker(folder)
-            run: Any = LocalRun if runtime == "local" else cluster.make
-            run(now, folder, tracker).train()
+            _train(now, folder, tracker)
             tracker.close()
             seconds = time.monotonic() - began
-            rows.append({"runtime": runtime, "seconds": seconds, **_rates(folder)})
+            rows.append({"runtime": runtime, "threads": count, "seconds": seconds, **_rates(folder)})
     return rows
+
+
+def _train(config: Config, folder: Path, tracker: Tracker) -> None:
+    from r2d2.runtime import cluster
+
+    torch.set_num_threads(config.run.threads)
+    if config.run.runtime == "cluster":
+        cluster.make(config, folder, tracker).train()
+    elif config.run.runtime == "threads":
+        threads.train(LocalRun(config, folder, tracker))
+    else:
+        LocalRun(config, folder, tracker).train()
 
 
 def _rates(folder: Path) -> dict[str, float]:
@@ -126,102 +131,6 @@ def _rates(folder: Path) -> dict[str, float]:
         "updates_per_second": (last["updates"] - first["updates"]) / seconds,
         "replay_ratio": last["replay_ratio"],
     } | shares
-
-
-# -- a shard -----------------------------------------------------------------------------------------------
-
-
-class Tape:
-    """A shard that keeps what it is sent, for an actor to be recorded with."""
-
-    def __init__(self) -> None:
-        self.packets: list[dict[str, Any]] = []
-
-    def send(self, wire: dict[str, Any]) -> None:
-        self.packets.append(wire)
-
-    def receipt(self, timeout: float) -> Receipt:
-        return Receipt(begin=False, go=True, env_steps=0, weights=None)
-
-    def may_insert(self, steps: int) -> bool:
-        return True
-
-    def fetch(self, handle: Any) -> dict[str, Any]:
-        raise NotImplementedError("no weights are offered")
-
-
-def recorded(config: Config, packets: int) -> list[dict[str, Any]]:
-    """So many packets of one environment that plays by itself."""
-    tape = Tape()
-    role = ActorRole(changed(config, {"env.count": 1, "cluster.actors": 1}), 0, tape)
-    while len(tape.packets) < packets:
-        role.run(0.2)
-    return tape.packets[:packets]
-
-
-def as_actors(tape: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The packets of one actor as those of many, all first ones, all second ones and so on."""
-    for (number, wire), actor in itertools.product(enumerate(tape), range(PAPER_ACTORS)):
-        yield dict(wire) | {"head": (actor, 1, number, False)}
-
-
-def shard(config: Config, packets: int) -> list[dict[str, Any]]:
-    """Packets of 256 actors into one shard: in this process, and through Ray from one that sends without pause."""
-    tape = recorded(config, packets)
-    load = changed(config, {
-        "env.count": PAPER_ACTORS, "cluster.actors": PAPER_ACTORS, "replay.min_steps": NEVER,
-    })  # fmt: skip
-    return [
-        {"how": how} | _rate(tape, load, take)
-        for how, take in (("in one process", _alone), ("through Ray", _ray))
-    ]
-
-
-def _rate(tape: Sequence[Mapping[str, Any]], load: Config, take: Take) -> dict[str, float]:
-    """Rates of everything but the first packet of each actor, at which code is compiled and caches fill."""
-    steps = [int((~wire["last"]).sum()) for wire in tape]
-    with TemporaryDirectory() as folder:
-        seconds = take(load, Path(folder), as_actors(tape))
-    bytes_ = sum(wire_bytes(wire) for wire in tape)
-    return {
-        "packets_per_second": (len(tape) - 1) * PAPER_ACTORS / seconds,
-        "steps_per_second": sum(steps[1:]) * PAPER_ACTORS / seconds,
-        "bytes_per_step": bytes_ / sum(steps),
-    }
-
-
-def _alone(load: Config, folder: Path, packets: Iterator[dict[str, Any]]) -> float:
-    role = ShardRole(load, 0, folder)
-    for wire in itertools.islice(packets, PAPER_ACTORS):
-        role.add(wire)
-    began = time.monotonic()
-    for wire in packets:
-        role.add(wire)
-    return time.monotonic() - began
-
-
-def _ray(load: Config, folder: Path, packets: Iterator[dict[str, Any]]) -> float:
-    from r2d2.runtime.cluster import RayFleet
-
-    fleet = RayFleet(load, folder, None, None, kinds=["shard"])
-    under_way = 0
-
-    def send(some: Iterator[dict[str, Any]]) -> None:
-        nonlocal under_way
-        for wire in some:
-            fleet.call("shard", 0, "add", wire)
-            under_way += 1
-            while under_way >= WINDOW:
-                under_way -= len(fleet.wait(1.0))
-        while under_way:
-            under_way -= len(fleet.wait(1.0))
-
-    send(itertools.islice(packets, PAPER_ACTORS))
-    began = time.monotonic()
-    send(packets)
-    seconds = time.monotonic() - began
-    fleet.close()
-    return seconds
 
 
 # -- sizing ------------------------------------------------------------------------------------------------
@@ -258,7 +167,7 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -267,10 +176,11 @@ def main() -> None:
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--seconds", type=float, default=20.0, help="of each number of actors")
     parser.add_argument(
-        "--steps", type=int, default=30_000, help="of the job in both runtimes (preset memory)"
+        "--steps", type=int, default=30_000, help="of the job in all runtimes (preset memory)"
     )
+    parser.add_argument("--steps-pixels", type=int, default=12_000, help="the same, of --preset")
     parser.add_argument("--packets", type=int, default=20, help="that each of the 256 actors sends")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     ray_environment.prepare("")
     from r2d2.runtime.cluster import connect
 
@@ -278,7 +188,10 @@ def main() -> None:
     connect(changed(config, {"cluster.actors": max(options.actors)}))
     report: dict[str, Any] = {"machine": machine(), "preset": options.preset}
     report["acting"] = [acting(config, n, options.seconds) for n in options.actors]
-    report["overhead"] = overhead(job_of("memory", options.steps))
+    jobs = (("memory", options.steps), (options.preset, options.steps_pixels))
+    report["overhead"] = [
+        {"job": name} | row for name, steps in jobs for row in overhead(job_of(name, steps))
+    ]
     report["shard"] = shard(config, options.packets)
     report["sizing"] = sizing(config, report)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -224,6 +224,14 @@ def test_the_replay_ratio_is_kept_over_all_shards(
             assert owed <= slack(config)
             assert fleet.learner.limiter.trained == 0 or owed >= -ratio
         assert fleet.learner.learner.updates > 2
+        for _ in range(15):
+            fleet.act()  # while nobody learns
+        inserted = sum(shard.inserted for shard in fleet.shards)
+        owed = ratio * (inserted - config.replay.min_steps) - fleet.learner.limiter.trained
+        batch, packets = 4 * 8, 5 * -(-4 // actors) * actors
+        assert owed <= (config.cluster.slack + 1) * batch + 2 * ratio * packets  # one of each on its way
+        fleet.act()
+        assert inserted == sum(shard.inserted for shard in fleet.shards)
 
 
 # -- local and cluster are the same ------------------------------------------------------------------------

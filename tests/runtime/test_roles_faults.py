@@ -33,6 +33,20 @@ def test_a_packet_whose_receipt_was_lost_is_sent_again_and_kept_once(tmp_path: P
     assert replays_differ(torn.shards[0].replay, whole.shards[0].replay) == []
 
 
+def test_a_packet_after_a_gap_is_refused_and_nothing_of_it_is_kept(tmp_path: Path) -> None:
+    """A stream with a hole in it would be an episode that never was: its actor is asked to begin anew."""
+    fleet = fleet_of(tmp_path, cluster__actors=1)
+    fleet.act()
+    shard, actor = fleet.shards[0], fleet.actors[0]
+    before, actor._number = shard.inserted, actor._number + 1  # the packet between was lost
+    fleet.act()
+    assert shard.counts["refused"] == 1
+    assert shard.inserted == before
+    assert actor.missing == 5 * 2
+    fleet.act()
+    assert shard.inserted == before + 5 * 2
+
+
 def test_a_new_actor_costs_the_old_ones_unsent_steps_and_nothing_else(tmp_path: Path) -> None:
     """What it had sent is trained on; its episodes end there, and its successor begins others."""
     fleet = fleet_of(tmp_path, cluster__actors=1)
@@ -68,6 +82,8 @@ def test_a_new_shard_goes_on_from_its_checkpoint_and_asks_for_new_episodes(tmp_p
     again = items(new.replay)[1]
     count = len(saved["priorities"])
     assert len(again["priorities"]) >= count  # and those that the cut episodes ended with
+    # Nothing is held back: all that was saved is stored, but for an action each whose outcome never came.
+    assert new.inserted - len(fleet.actors) <= new.replay.steps_written <= new.inserted
     again["columns"] = {name: column[:count] for name, column in again["columns"].items()}
     kept = {name: value if name == "columns" else value[:count] for name, value in again.items()}
     assert differences(kept, saved) == []
@@ -91,6 +107,22 @@ def test_feedback_for_a_dead_shard_is_ignored_and_counted(tmp_path: Path) -> Non
     shard.exchange(Request(0, 0.6, 1, 0, 0, [feedback]))
     assert np.array_equal(shard.replay.priorities(), before)
     assert shard.status()["late_updates"] == 2
+
+
+def test_refreshed_states_reach_the_items_after_those_that_were_trained(tmp_path: Path) -> None:
+    fleet = fleet_of(tmp_path, cluster__actors=1, replay__initial_state="refreshed", network__core="lstm")
+    for _ in range(8):
+        fleet.act()
+    shard = fleet.shards[0]
+    ids = np.sort(shard.replay.items.ids(shard.replay.items.places))
+    after = shard.replay.successors(ids)
+    ids, after = ids[after >= 0][:2], after[after >= 0][:2]
+    before = shard.replay.get(after).core
+    refreshed = before + np.array([[1.0], [2.0]], np.float32)
+    last = int(shard.replay.items.ids(shard.replay.items.places).max())  # it has no successor yet
+    told = np.append(ids, last), np.concatenate([refreshed, refreshed[:1]])
+    shard.exchange(Request(0, 0.6, 1, 0, 0, [Feedback(shard.incarnation, told[0], np.ones(3), told[1])]))
+    assert np.array_equal(shard.replay.get(after).core, refreshed)
 
 
 def test_a_new_learner_has_the_weights_and_counts_of_the_checkpoint(tmp_path: Path) -> None:
