@@ -177,6 +177,18 @@ def test_a_truncated_tail_bootstraps_from_the_last_observation_that_arrived() ->
     assert not sent[7].rows[0].values["truncated"].any()  # the sender's own rows are left alone
 
 
+def test_a_step_that_ended_the_task_is_not_a_truncation_as_well() -> None:
+    """Where a lost life is terminal and the episode goes on, the step before the last may be one."""
+    setup = Setup(environments=1, episodes=(Ending(50),), steps=1000, shape=(3,))
+    actor, tail = setup.actor(setup.network()), Tail()
+    sent = [Step(actor.step(), 0) for _ in range(4)]
+    sent[2].rows[0].values["terminated"][:] = True
+    tail.push(sent, cut=False)
+    before = tail.close()[0].rows[0]
+    assert before.values["terminated"].all()
+    assert not before.values["truncated"].any()
+
+
 # -- the replay ratio --------------------------------------------------------------------------------------
 
 

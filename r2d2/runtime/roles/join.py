@@ -20,12 +20,12 @@ class Part(NamedTuple):
     ages: dict[str, float]  # means over the part
 
 
-def join(parts: Sequence[Part], *, items: int, beta: float) -> Batch:
+def join(parts: Sequence[Part], *, beta: float) -> Batch:
     """The batch of all parts, in order; ids are those of the parts' shards.
 
     A shard that gave n_s of the n items was drawn from with share n_s / n, so an item's probability is that
-    share times its own within its shard, as in `Mixture`. `items` are held by all shards. One part alone is
-    not copied.
+    share times its own within its shard, as in `Mixture`. Weights are normalised by the largest of the batch, in
+    which the number of items cancels. One part alone is not copied.
     """
     batches = [part.batch for part in parts]
     if len(batches) == 1:
@@ -39,7 +39,7 @@ def join(parts: Sequence[Part], *, items: int, beta: float) -> Batch:
     columns = {
         name: np.concatenate([batch.columns[name] for batch in batches]) for name in batches[0].columns
     }
-    weight = importance_weights(probability, items, beta)
+    weight = importance_weights(probability, 1, beta)
     return Batch(columns, probability=probability, weight=weight, **joined)
 
 

@@ -163,7 +163,7 @@ class LearnerRole:
         parts, self._parts = self._parts, []
         config = self.config
         beta = build_replay.beta(config, self.limiter.inserted)
-        batch = join(parts, items=max(1, sum(self._items)), beta=beta)
+        batch = join(parts, beta=beta)
         self._ask(config.learner.batch)
         update = self.learner.update(batch)
         self.limiter.sample(batch.steps)
