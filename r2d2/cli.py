@@ -135,6 +135,8 @@ def train(args: list[str]) -> int:
     """`r2d2 train`."""
     if args and not args[0].startswith("-"):
         preset, why, args = args[0], "", args[1:]
+    elif len(args) > 2 and args[-1].split("+")[0] in PRESETS and not args[-2].startswith("-"):
+        preset, why, args = args[-1], "", args[:-1]  # it came last
     else:
         preset, why = pick_preset()
     default = Train(named_preset(preset))
