@@ -45,6 +45,14 @@ def test_a_packet_after_a_gap_is_refused_and_nothing_of_it_is_kept(tmp_path: Pat
     assert actor.missing == 5 * 2
     fleet.act()
     assert shard.inserted == before + 5 * 2
+    actor._number += 1
+    actor.port.lose = 10**6  # type: ignore[attr-defined]
+    for _ in range(5 + 5 + 3):  # two packets wait, and a third is begun: all of it is given up
+        actor._act()
+    actor.port.lose = 0  # type: ignore[attr-defined]
+    actor._settle(0.0)
+    assert actor.missing == actor.actor.steps - shard.inserted > 30
+    assert not actor._unsent
 
 
 def test_a_new_actor_costs_the_old_ones_unsent_steps_and_nothing_else(tmp_path: Path) -> None:
