@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +44,7 @@ class Packet:
     steps: Sequence[Step]
     cut: bool = False
 
-    @property
+    @cached_property
     def env_steps(self) -> int:
         """Environment steps in it: rows with an action."""
         return sum(int(np.count_nonzero(~rows.last)) for step in self.steps for rows in step.rows)

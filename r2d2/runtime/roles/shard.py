@@ -13,14 +13,17 @@ import numpy as np
 from envs.make import make
 from r2d2 import build, build_replay, checkpoint
 from r2d2.config import Config
+from r2d2.replay import Replay
+from r2d2.replay.mixture import Mixture
 from r2d2.runtime.ages import Ages
+from r2d2.runtime.roles.gather import Gather
 from r2d2.runtime.roles.layout import Layout
 from r2d2.runtime.roles.limiter import ShardLimiter
 from r2d2.runtime.roles.messages import Feedback, Published, Receipt, Reply, Request
-from r2d2.runtime.roles.packet import Packet, Step, decode, wire_bytes
+from r2d2.runtime.roles.packet import Packet, decode, wire_bytes
 from r2d2.runtime.roles.tail import Tail
 from r2d2.runtime.seeds import SAMPLING, generator
-from r2d2.types import Batch, Rows
+from r2d2.types import Batch
 
 
 class Feed:
@@ -53,15 +56,17 @@ class ShardRole:
         network = build.network(
             config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
         )
-        self.replay = build_replay.replay(
+        self._replay = build_replay.replay(
             self.layout.shard_config(shard), spec.observation_shape, spec.observation_dtype,
             streams=self.layout.streams(shard), core_size=network.core_size, goals=spec.goals,
             longest=spec.max_episode_steps,
         )  # fmt: skip
-        self.ages = Ages(self.replay.capacity)
+        self.ages = Ages(self._replay.capacity)
         self.rng = generator(config.run.seed, SAMPLING, shard)
         actors = range(shard, self.layout.actors, self.layout.shards)
         self.feeds = {actor: Feed(self.layout.first_stream[actor]) for actor in actors}
+        self._gather = Gather(actors)
+        self._most_waiting = self.layout.streams(shard) * self.layout.packet // 2  # rows; ours
         self.limiter = ShardLimiter(config)
         self.incarnation = secrets.randbits(62)
         self.inserted = self.began_with = 0
@@ -82,7 +87,7 @@ class ShardRole:
         packet = decode(wire)
         feed = self.feeds[packet.actor]
         if packet.number == 0 and packet.epoch != feed.epoch:
-            self._write(feed, feed.tail.close())
+            self._gather.add(packet.actor, feed.tail.close(), feed.first)
             feed.epoch, feed.next = packet.epoch, 0
         begin = packet.epoch != feed.epoch or packet.number > feed.next
         if begin:
@@ -95,7 +100,9 @@ class ShardRole:
 
     def _take(self, feed: Feed, packet: Packet, wire: Mapping[str, Any]) -> None:
         feed.next += 1
-        self._write(feed, feed.tail.push(packet.steps, cut=packet.cut))
+        self._gather.add(packet.actor, feed.tail.push(packet.steps, cut=packet.cut), feed.first)
+        if self._gather.rows >= self._most_waiting:
+            self._write()
         self.inserted += packet.env_steps
         self.counts["packets"] += 1
         self.counts["packet_steps"] += packet.env_steps
@@ -106,27 +113,32 @@ class ShardRole:
 
         The other shards are taken to have grown as much as this one since the learner last spoke of them.
         """
-        if len(self.replay) == 0:
+        if len(self._replay) == 0 and len(self.replay) == 0:
             return True
         since = self.inserted - self.told
         inserted = self.told + self.elsewhere + since * self.layout.shards
         return self.limiter.can_insert(steps * self.layout.shards, inserted=inserted, trained=self.trained)
 
-    def _write(self, feed: Feed, steps: list[Step]) -> None:
-        for step in steps:
-            for rows in step.rows:
-                self._write_rows(rows, rows.streams + feed.first, step.updates)
+    @property
+    def replay(self) -> Replay | Mixture:
+        """The replay, with all that was taken in."""
+        self._write()
+        return self._replay
 
-    def _write_rows(self, rows: Rows, streams: Any, actor_updates: int) -> None:
-        ids = self.replay.write(rows.values, rows.last, streams=streams, core=rows.core)
-        if len(ids):
-            self.ages.insert(ids, updates=max(self.updates, actor_updates), actor_updates=actor_updates)
-            build_replay.rate(self.config, self.replay, ids)
+    def _write(self) -> None:
+        """Write what waits."""
+        for rows, actor_updates in self._gather.take():
+            ids = self._replay.write(rows.values, rows.last, streams=rows.streams, core=rows.core)
+            if len(ids):
+                updates = max(self.updates, actor_updates)
+                self.ages.insert(ids, updates=updates, actor_updates=actor_updates)
+                build_replay.rate(self.config, self._replay, ids)
 
     # -- the learner -----------------------------------------------------------------------------------
 
     def exchange(self, request: Request) -> Reply:
         """Take in what the learner found out and hand it new items."""
+        self._write()
         self.updates, self.trained, self.elsewhere = request.updates, request.trained, request.elsewhere
         self.told = self.inserted
         if request.weights is not None:
@@ -180,13 +192,13 @@ class ShardRole:
         """Go on from a checkpoint; the episodes that were running then have ended."""
         state = checkpoint.load(path)
         self._checkpoint = path
-        self.replay.load_state_dict(state["replay"])
+        self._replay.load_state_dict(state["replay"])
         self.ages.load_state_dict(state["ages"])
         self.rng.bit_generator.state = state["rng"]
         self.inserted = self.began_with = state["inserted"]
         for actor, feed in self.feeds.items():
             feed.tail.load_state_dict(state["tails"][actor])
-            self._write(feed, feed.tail.close())
+            self._gather.add(actor, feed.tail.close(), feed.first)
 
 
 def shard_root(run_dir: Path, layout: Layout, shard: int) -> Path:
