@@ -45,3 +45,5 @@ def test_packets_written_together_make_the_items_of_packets_written_one_by_one(t
     assert contents(late) == contents(at_once)
     assert len(contents(late)) > 60
     assert late._gather.rows == 0
+    acted = late.ages.state_dict()["acted"][late.replay.items.places]
+    assert len(set(acted.tolist())) > 3  # each step with the weights that it was made with
