@@ -69,13 +69,21 @@ def mlp_torso(inputs: int, features: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, features), nn.ReLU(), nn.Linear(features, features), nn.ReLU())
 
 
+class Output(nn.Linear):
+    """A last layer: float32 under autocast as well, since bfloat16 would round Q to three digits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.to(self.weight.dtype))
+
+
 class Dueling(nn.Module):
     """Q = V + A - mean A (Wang et al. 2016), each with one hidden layer; in R2D2 after the LSTM."""
 
     def __init__(self, inputs: int, hidden: int, actions: int) -> None:
         super().__init__()
-        self.value = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, 1))
-        self.advantage = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, actions))
+        self.value = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), Output(hidden, 1))
+        self.advantage = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), Output(hidden, actions))
 
     def forward(self, x: Tensor) -> Tensor:
         advantage = self.advantage(x)
@@ -191,4 +199,4 @@ def unit_interval(frames: Tensor) -> Tensor:
 
 def plain_head(inputs: int, hidden: int, actions: int) -> nn.Sequential:
     """DQN's head: one hidden layer, no dueling."""
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, actions))
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), Output(hidden, actions))
