@@ -2,7 +2,7 @@
 
     python -m experiments.precision --runs runs/precision --out experiments/results/precision [--seeds 0 1 2 3 4]
 
-Learner and actor both; the core, losses and parameters are float32 in either. On a CPU without bfloat16 of its own
+Learner and actor both; the core, the last layers, losses and parameters are float32 in either. On a CPU without bfloat16 of its own
 PyTorch computes it with the same rounding, more slowly. Writes precision.csv (every evaluation) and README.md.
 """
 

@@ -154,8 +154,8 @@ class LearnerConfig:
     loss: Literal["squared", "huber"] = "squared"
     """Loss of a TD error: half its square, or Huber's, which is linear beyond 1."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
-    """Precision of torso and heads; the core, the last layers, losses and parameters stay float32. `auto`: bfloat16 where the
-    processor computes in it."""
+    """Precision of torso and heads; the core, the last layers, losses and parameters stay float32. `auto`:
+    bfloat16 where the processor computes in it."""
     accumulate: int = 1
     """Parts of a batch whose gradients are summed one after the other: less memory, the same update."""
     graphs: bool = False
