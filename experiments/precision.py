@@ -2,8 +2,9 @@
 
     python -m experiments.precision --runs runs/precision --out experiments/results/precision [--seeds 0 1 2 3 4]
 
-Learner and actor both; the core, the last layers, losses and parameters are float32 in either. On a CPU without bfloat16 of its own
-PyTorch computes it with the same rounding, more slowly. Writes precision.csv (every evaluation) and README.md.
+Learner and actor both; the core, the last layers, losses and parameters are float32 in either. On a CPU without
+bfloat16 of its own PyTorch computes it with the same rounding, more slowly. Writes precision.csv (every
+evaluation) and README.md.
 """
 
 from __future__ import annotations
