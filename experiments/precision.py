@@ -56,6 +56,9 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
         cells = []
         for seed in seeds:
             curve = [row for row in rows if (row["precision"], row["seed"]) == (precision, seed)]
+            if not curve:  # not finished
+                cells.append("-")
+                continue
             solved = next((row["env_steps"] for row in curve if row["mean_return"] >= SOLVED), None)
             ended = f"{curve[-1]['mean_return']:.2f}"
             cells.append(f"not solved ({ended})" if solved is None else f"{solved:,} ({ended})")
