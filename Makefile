@@ -1,7 +1,8 @@
 # `make train` and `make test` set up everything themselves; Python >= 3.11 and a package index are all they need.
 #
 #   make train ENV=ALE/Breakout-v5 PRESET=r2d2 SEED=3 ARGS="--run.steps 1000000"
-#   make test | test-slow | check | format | ablation | bench | bench-learner | bench-gpu | replay-studies | clean
+#   make test | test-slow | check | format | ablation | replay-studies | clean
+#   make bench | bench-learner | bench-train | bench-gpu
 #
 # PIP_ARGS is handed to pip, for example to choose a CPU build of torch from an index of your own.
 
@@ -15,10 +16,10 @@ SEED ?= 0
 ARGS ?=
 PIP_ARGS ?=
 
-.PHONY: help install train test test-slow check format ablation bench bench-learner bench-gpu replay-studies clean
+.PHONY: help install train test test-slow check format ablation bench bench-learner bench-train bench-gpu replay-studies clean
 
 help:
-	@sed -n '1,6s/^# \{0,1\}//p' Makefile
+	@sed -n '1,7s/^# \{0,1\}//p' Makefile
 
 $(VENV)/installed: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -70,8 +71,14 @@ ablation: $(VENV)/installed
 bench-learner: $(VENV)/installed
 	$(BIN)/python -m experiments.bench.learner $(ARGS)
 
+# Short runs, acting and learning together.
+bench-train: $(VENV)/installed
+	$(BIN)/python -m experiments.bench.train $(ARGS)
+
+# Both on a GPU; ARGS=--quick only shows that they run.
 bench-gpu: $(VENV)/installed
 	$(BIN)/python -m experiments.bench.learner --device cuda $(ARGS)
+	$(BIN)/python -m experiments.bench.train --device cuda $(ARGS)
 
 replay-studies: $(VENV)/installed
 	$(BIN)/python -m experiments.replay $(ARGS)

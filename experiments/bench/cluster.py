@@ -21,16 +21,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-
 from experiments.bench.cluster_shard import NEVER, PAPER_ACTORS, shard
 from experiments.bench.machine import machine
+from experiments.bench.whole_runs import rates
 from experiments.cluster.faults import changed
 from r2d2.config import Config
 from r2d2.presets import PRESETS
-from r2d2.runtime import ray_environment, threads
-from r2d2.runtime.local import LocalRun
-from r2d2.tracking import Tracker, read_metrics
+from r2d2.runtime import ray_environment
 
 SIZES = (1, 4, 16, 64, PAPER_ACTORS)
 COMMON: dict[str, Any] = {
@@ -95,47 +92,12 @@ def job_of(name: str, steps: int) -> Config:
 
 
 def overhead(config: Config) -> list[dict[str, Any]]:
-    """The same job in all runtimes: rates between the first log line with learning and the last one."""
-    rows = []
-    for runtime, count in RUNTIMES:
-        now = changed(config, {"run.runtime": runtime, "run.threads": count})
-        with TemporaryDirectory() as name:
-            folder = Path(name)
-            began = time.monotonic()
-            tracker = Tracker(folder)
-            _train(now, folder, tracker)
-            tracker.close()
-            seconds = time.monotonic() - began
-            rows.append({"runtime": runtime, "threads": count, "seconds": seconds, **_rates(folder)})
-    return rows
-
-
-def _train(config: Config, folder: Path, tracker: Tracker) -> None:
-    from r2d2.runtime import cluster
-
-    torch.set_num_threads(config.run.threads)
-    if config.run.runtime == "cluster":
-        cluster.make(config, folder, tracker).train()
-    elif config.run.runtime == "threads":
-        threads.train(LocalRun(config, folder, tracker))
-    else:
-        LocalRun(config, folder, tracker).train()
-
-
-def _rates(folder: Path) -> dict[str, float]:
-    lines = [line for line in read_metrics(folder) if "loss" in line]
-    first, last = lines[0], lines[-1]
-    seconds = last["wall_seconds"] - first["wall_seconds"]
-    shares = {
-        name: sum(line[name] for line in lines if name in line) / len(lines)
-        for name in last
-        if name.endswith("_share") or name == "actor/updates_behind"
-    }
-    return {
-        "steps_per_second": (last["env_steps"] - first["env_steps"]) / seconds,
-        "updates_per_second": (last["updates"] - first["updates"]) / seconds,
-        "replay_ratio": last["replay_ratio"],
-    } | shares
+    """The same job in all runtimes."""
+    return [
+        {"runtime": runtime, "threads": count}
+        | rates(changed(config, {"run.runtime": runtime, "run.threads": count}))
+        for runtime, count in RUNTIMES
+    ]
 
 
 # -- sizing ------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ import torch
 
 from envs.make import make
 from experiments.bench.learner_rivals import PlainLearner, Recurrence
-from experiments.bench.machine import machine
+from experiments.bench.machine import device_name, machine, usable_device
 from experiments.bench.timing import Measure, in_turns
 from r2d2 import build
 from r2d2.config import Config, LearnerConfig, ReplayConfig
@@ -175,7 +175,7 @@ def floor(sizes: Sizes, device: torch.device, precision: torch.dtype) -> dict[st
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
-    device = torch.device(options.device)
+    device: torch.device = options.device
     sizes = QUICK if options.quick else GPU if device.type == "cuda" else CPU
     if options.repeats:
         sizes = replace(sizes, repeats=options.repeats)
@@ -183,7 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     report: dict[str, Any] = {
         "machine": machine(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": device_name(device),
         "threads": torch.get_num_threads(),
         "sizes": vars(sizes),
         "floor": {"float32": floor(sizes, device, torch.float32)},
@@ -249,7 +249,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m experiments.bench.learner", description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", type=usable_device, default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=0, help="of the networks; 0: one for each core")
     parser.add_argument("--repeats", type=int, default=0, help="timed rounds; 0: as many as the device needs")
     parser.add_argument("--quick", action="store_true", help="tiny sizes that only show that it runs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 
 from r2d2.provenance import provenance
 
@@ -26,6 +28,21 @@ def machine() -> dict[str, Any]:
         "versions": source["versions"],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of that name, for argparse, which says what is wrong with it."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise argparse.ArgumentTypeError(f"{name} cannot be used here: {error}".splitlines()[0]) from None
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """What a device calls itself, as \"NVIDIA H200\"; of a CPU it is in `machine`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _cpu() -> str:

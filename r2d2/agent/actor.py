@@ -97,8 +97,9 @@ class Actor:
     def reset(self, seed: int) -> None:
         """Restart every environment, environment i with seed + i; unfinished episodes are forgotten."""
         n = self.environments.num_envs
-        observation = self.environments.reset(seed)
-        self._frames = np.repeat(observation[:, None], self.stack, 1)  # [N, stack, ...] newest last
+        self._observation = np.array(self.environments.reset(seed))  # [N, ...], a copy that stays as it is
+        frames = self._on_device(self._observation)
+        self._frames = torch.stack([frames] * self.stack, 1)  # [N, stack, ...] newest last, on the device
         self._core = torch.zeros(n, self.network.core_size, device=self.device)
         self._previous_action = np.zeros(n, np.int32)  # action + 1
         self._previous_reward = np.zeros(n, np.float32)
@@ -109,15 +110,15 @@ class Actor:
     @torch.no_grad()
     def _forward(self, at: slice = ALL) -> tuple[NDArray[np.float32], torch.Tensor]:
         """Q values [N, A] of the current observations and the core state after them [N, C], of some slots."""
-
-        def tensor(array: NDArray) -> torch.Tensor:
-            return torch.from_numpy(array).to(self.device)
-
-        observation = stack_frames(tensor(self._frames[at]), self.stack, pixels=self.pixels)  # [1, N, ...]
+        observation = stack_frames(self._frames[at], self.stack, pixels=self.pixels)  # [1, N, ...]
+        action = self._on_device(self._previous_action[at])
+        reward = self._on_device(self._previous_reward[at])
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            action, reward = tensor(self._previous_action[at]), tensor(self._previous_reward[at])
             q, core = self.network.step(observation, action[None], reward[None], self._core[at])
         return q.cpu().numpy(), core
+
+    def _on_device(self, array: NDArray) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     def step(self, *, cut: bool = False) -> list[Rows]:
         """One step of every environment; returns the rows to write, in order.
@@ -165,7 +166,7 @@ class Actor:
         self, action: NDArray, reward: NDArray, terminated: NDArray, truncated: NDArray, q: NDArray
     ) -> dict[str, NDArray]:
         return {
-            "observation": self._frames[:, -1],
+            "observation": self._observation,
             "previous_action": self._previous_action,
             "previous_reward": self._previous_reward,
             "action": action.astype(np.int32),
@@ -210,7 +211,8 @@ class Actor:
         core_after: torch.Tensor,
     ) -> None:
         """Move on to the observations that the step returned."""
-        self._frames = np.concatenate([self._frames[:, 1:], result.observation[:, None]], 1)
+        self._observation = np.array(result.observation)
+        self._frames = torch.cat([self._frames[:, 1:], self._on_device(self._observation)[:, None]], 1)
         self._core = core_after
         self._previous_action = (action + 1).astype(np.int32)
         self._previous_reward = reward.copy()  # `_begin` writes into it, and the row keeps its reward
@@ -220,8 +222,9 @@ class Actor:
 
     def _begin(self, streams: NDArray[np.bool_]) -> None:
         """The current observations of these streams are the first of an episode."""
-        self._frames[streams] = self._frames[streams, -1:]
-        self._core[torch.from_numpy(streams).to(self.device)] = 0.0
+        begun = self._on_device(np.flatnonzero(streams))
+        self._frames[begun] = self._frames[begun, -1:]
+        self._core[begun] = 0.0
         self._previous_action[streams] = 0
         self._previous_reward[streams] = 0.0
 
