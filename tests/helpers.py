@@ -182,6 +182,7 @@ class Setup:
             pixels=self.pixels,
             rng=np.random.default_rng(seed),
             life_loss=self.life_loss,
+            device=next(network.parameters()).device,
         )
         actor.epsilon[:] = self.epsilon
         actor.reset(seed)

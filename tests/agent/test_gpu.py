@@ -90,6 +90,18 @@ def test_bfloat16_errors_are_within_a_hundredth() -> None:
     assert 0 < distance < 5e-2 * (exact.error * exact.mask).norm()  # weights are twice as large as usual here
 
 
+@pytest.mark.parametrize("setup", [FRAMES, Setup()])
+def test_an_actor_plays_as_on_the_cpu(setup: Setup) -> None:
+    """The same rows: actions, observations, and within rounding the Q values and states that are kept."""
+    actors = [setup.actor(setup.network().to(device)) for device in ("cpu", "cuda")]
+    for step in range(60):
+        expected, got = (actor.step(cut=step == 59) for actor in actors)
+        for here, there in zip(expected, got, strict=True):
+            np.testing.assert_allclose(there.core, here.core, rtol=1e-3, atol=1e-5)
+            for name, value in here.values.items():
+                np.testing.assert_allclose(there.values[name], value, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("runtime", ["local", "threads"])
 def test_a_run_trains_saves_and_goes_on(
     runtime: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
