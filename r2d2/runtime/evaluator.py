@@ -22,13 +22,13 @@ class Log(Protocol):
 
 
 class Evaluator:
-    """Knows when an evaluation is due and the best return so far; touches nothing of the training."""
+    """Knows when an evaluation is due and whether one reached the goal; touches nothing of the training."""
 
     def __init__(self, config: Config, run_dir: Path, tracker: Log, *, pixels: bool) -> None:
         self.config, self.run_dir, self.tracker, self.pixels = config, run_dir, tracker, pixels
         self.count = 0
         self.next = config.run.evaluate_period  # environment steps
-        self.best_return = float("-inf")
+        self.last_return = float("-inf")  # of this process: a run that is resumed looks for its goal anew
         self._filming = config.run.video_period > 0
 
     def due(self, steps: int, *, ending: bool) -> bool:
@@ -37,9 +37,9 @@ class Evaluator:
 
     @property
     def solved(self) -> bool:
-        """Whether an evaluation reached `run.stop_return`."""
+        """Whether the last evaluation reached `run.stop_return`."""
         goal = self.config.run.stop_return
-        return goal is not None and self.best_return >= goal
+        return goal is not None and self.last_return >= goal
 
     def evaluate(self, network: QNetwork, *, steps: int, updates: int) -> None:
         """Greedy episodes of this network, logged."""
@@ -54,7 +54,7 @@ class Evaluator:
         greedy = make_greedy(environments, network, stack=config.network.stack, pixels=self.pixels)
         metrics = summary(play(greedy, seed))
         environments.close()
-        self.best_return = max(self.best_return, metrics["evaluation/mean_return"])
+        self.last_return = metrics["evaluation/mean_return"]
         self.tracker.log(metrics, env_steps=steps, updates=updates)
         if self._filming and self.count % config.run.video_period == 0:
             self._film(network, seed, steps)
@@ -74,7 +74,7 @@ class Evaluator:
         self.tracker.log_video("evaluation/video", path, env_steps=steps)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"count": self.count, "next": self.next, "best_return": self.best_return}
+        return {"count": self.count, "next": self.next}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.count, self.next, self.best_return = state["count"], state["next"], state["best_return"]
+        self.count, self.next = state["count"], state["next"]

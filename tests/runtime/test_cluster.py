@@ -3,6 +3,7 @@ local runtime inserts. (Faults: test_cluster_faults.py.)"""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from role_cases import items
 from run_cases import arguments, call, differences, lines, new_run, state, tiny
 
 from experiments.cluster.faults import Events, kill
+from r2d2 import checkpoint
 from r2d2.runtime import cluster, ray_environment
 from r2d2.runtime.roles.layout import Layout
 from r2d2.runtime.roles.shard import ShardRole, shard_root
@@ -56,6 +58,23 @@ def test_a_short_run_on_a_cluster(started: None, tmp_path: Path, capsys: pytest.
     assert lines(run_dir)[-1]["env_steps"] >= goal
     assert lines(run_dir)[-1]["updates"] > first[-1]["updates"]
     assert call(capsys, "evaluate", run_dir, "--episodes", 2).code == 0
+
+
+def test_a_run_on_a_cluster_stops_at_its_goal_and_can_be_extended(started: None, tmp_path: Path) -> None:
+    """A goal that every policy reaches: the first evaluation ends the run, long before its steps are made. With
+    more steps it goes on to the next one."""
+    config = config_of(**TASK, run__steps=20_000, run__evaluate_period=200, run__stop_return=5.0)
+    run = run_of(config, tmp_path)
+    run.train()
+    assert run.finished
+    path = checkpoint.latest(tmp_path / "checkpoints")
+    assert path is not None
+    again = run_of(dataclasses.replace(config, run=dataclasses.replace(config.run, steps=40_000)), tmp_path)
+    again.load(path)
+    assert not again.finished
+    again.train()
+    assert again.finished
+    assert run.env_steps + 200 <= again.env_steps < 20_000
 
 
 def test_central_inference_acts_for_all_and_comes_back_when_it_is_killed(

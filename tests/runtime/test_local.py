@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 from run_cases import differences, lines, new_run, state, tiny
+
+from r2d2.runtime.local import CHECKPOINTS
 
 
 @pytest.mark.parametrize("ratio", [0.5, 3.0])
@@ -114,6 +117,13 @@ def test_a_run_stops_once_an_evaluation_reaches_the_goal(tmp_path: Path) -> None
     assert 50 <= run.actor.steps < 60
     assert run.finished
     assert state(tmp_path)["actor"]["steps"] == run.actor.steps
+    longer = new_run(
+        dataclasses.replace(config, run=dataclasses.replace(config.run, steps=200_000)), tmp_path
+    )
+    longer.load(tmp_path / CHECKPOINTS / "ckpt-00000001")
+    assert not longer.finished
+    longer.train()  # with more steps it goes on, to the next evaluation that reaches the goal
+    assert run.actor.steps + 50 <= longer.actor.steps < run.actor.steps + 60
 
 
 def test_the_log_has_a_line_for_each_period_and_the_end(tmp_path: Path) -> None:

@@ -238,6 +238,7 @@ class ClusterRun:
                 return
             state, metrics, videos = result
             self.evaluator.load_state_dict(state)
+            self.evaluator.last_return = metrics["evaluation/mean_return"]
             metrics["evaluation/env_steps"] = steps  # those of the weights; the line's are of now
             self.tracker.log(metrics, env_steps=self.env_steps, updates=self.updates)
             for name, path in videos.items():
