@@ -46,7 +46,7 @@ def main(args: list[str]) -> int:
     )
     if parsed.repeats < 1:
         raise UserError(f"--repeats must be at least 1, got {parsed.repeats}")
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # or torch's profiler says that it starts and stops
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # or torch's profiler says that it starts and stops
     from r2d2.runtime import profile  # torch takes seconds to import: not for a mistyped option
 
     bench = profile.Workbench(parsed.config)
