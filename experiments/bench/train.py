@@ -31,11 +31,14 @@ COMMON: dict[str, Any] = {
     "run.track": "none", "run.evaluate_period": 0, "run.video_period": 0, "run.checkpoint_period": 10**9,
     "replay.steps": 400_000,
 }  # fmt: skip
-FAST = {"run.runtime": "threads", "learner.precision": "bfloat16", "learner.graphs": True}
+FAST: dict[str, Any] = {
+    "run.runtime": "threads", "learner.precision": "bfloat16", "actor.precision": "bfloat16",
+    "learner.graphs": True,
+}  # fmt: skip
 VARIANTS: dict[str, dict[str, Any]] = {"local": {}, "threads": {"run.runtime": "threads"}}
 VARIANTS_GPU = VARIANTS | {
     "threads, bfloat16, graphs": FAST,
-    "threads, bfloat16, graphs, halves": FAST | {"actor.halves": True, "actor.precision": "bfloat16"},
+    "threads, bfloat16, graphs, halves": FAST | {"actor.halves": True},
 }
 
 
