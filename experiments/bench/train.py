@@ -1,8 +1,9 @@
 """Speed of whole runs, acting and learning together: `python -m experiments.bench.train [--device cuda] [--quick]`.
 
 Short runs of a preset at its own replay ratio, in turns: acting and learning one after the other (`local`) and at
-once (`threads`), on a GPU also with bfloat16, CUDA graphs and half vectors, and the environments alone, played at
-random: no run can be faster. Writes train.json and train.md into --out, or train_gpu.* on a GPU.
+once (`threads`), with bfloat16 where the device computes in it, on a GPU also with CUDA graphs and half vectors;
+and the environments alone, played at random: no run can be faster. Writes train.json and train.md into --out, on a
+GPU train_gpu.*.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from experiments.bench.machine import device_name, machine, usable_device
 from experiments.bench.timing import Measure
 from experiments.bench.whole_runs import rates
 from experiments.cluster.faults import changed
+from r2d2 import build
 from r2d2.config import Config
 from r2d2.presets import PRESETS
 
@@ -31,15 +33,22 @@ COMMON: dict[str, Any] = {
     "run.track": "none", "run.evaluate_period": 0, "run.video_period": 0, "run.checkpoint_period": 10**9,
     "replay.steps": 400_000,
 }  # fmt: skip
-FAST: dict[str, Any] = {
-    "run.runtime": "threads", "learner.precision": "bfloat16", "actor.precision": "bfloat16",
-    "learner.graphs": True,
-}  # fmt: skip
-VARIANTS: dict[str, dict[str, Any]] = {"local": {}, "threads": {"run.runtime": "threads"}}
-VARIANTS_GPU = VARIANTS | {
-    "threads, bfloat16, graphs": FAST,
-    "threads, bfloat16, graphs, halves": FAST | {"actor.halves": True},
-}
+THREADS = {"run.runtime": "threads"}
+BFLOAT16 = {"learner.precision": "bfloat16", "actor.precision": "bfloat16"}
+
+
+def variants(device: torch.device) -> dict[str, dict[str, Any]]:
+    """Names of the runs that are compared on a device, and what each changes."""
+    found: dict[str, dict[str, Any]] = {"local": {}, "threads": THREADS}
+    if build.has_bfloat16(device):
+        found["local, bfloat16"] = BFLOAT16
+    if device.type == "cuda":
+        fast = THREADS | BFLOAT16 | {"learner.graphs": True}
+        found |= {
+            "threads, bfloat16, graphs": fast,
+            "threads, bfloat16, graphs, halves": fast | {"actor.halves": True},
+        }
+    return found
 
 
 @dataclass(frozen=True)
@@ -80,14 +89,14 @@ def alone(config: Config, seconds: float) -> float:
     return steps / (time.monotonic() - began)
 
 
-def measure(config: Config, variants: dict[str, dict[str, Any]], sizes: Sizes) -> list[dict[str, Any]]:
+def measure(config: Config, changes: dict[str, dict[str, Any]], sizes: Sizes) -> list[dict[str, Any]]:
     """Rounds of the environments alone and of each variant in turn; rows with medians over the rounds."""
-    speeds: dict[str, list[float]] = {name: [] for name in (ALONE, *variants)}
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in variants}
+    speeds: dict[str, list[float]] = {name: [] for name in (ALONE, *changes)}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in changes}
     for _ in range(sizes.repeats):
         speeds[ALONE].append(alone(config, min(5.0, sizes.seconds)))
-        for name, changes in variants.items():
-            found[name].append(rates(changed(config, changes), sizes.seconds))
+        for name, change in changes.items():
+            found[name].append(rates(changed(config, change), sizes.seconds))
             speeds[name].append(found[name][-1]["steps_per_second"])
     rows = []
     for name, values in speeds.items():
@@ -139,7 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
         "env": options.env,
         "ratio": config.replay.ratio,
         "sizes": vars(sizes),
-        "rows": measure(config, VARIANTS_GPU if gpu else VARIANTS, sizes),
+        "rows": measure(config, variants(device), sizes),
     }
     options.out.mkdir(parents=True, exist_ok=True)
     name = "train_gpu" if gpu else "train"

@@ -63,7 +63,7 @@ def test_the_benchmark_writes_its_results(tmp_path: Path) -> None:
     pytest.importorskip("ale_py")
     assert bench.main(["--quick", "--environments", "6", "--out", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "train.json").read_text())
-    assert [row["variant"] for row in report["rows"]] == [bench.ALONE, "local", "threads"]
+    assert [row["variant"] for row in report["rows"]] == [bench.ALONE, *bench.variants(torch.device("cpu"))]
     assert report["rows"][0]["of_environments_alone"]["median"] == 1.0
     assert all(row["steps_per_second"]["median"] > 0 for row in report["rows"])
     assert all(row["updates_per_second"] > 0 for row in report["rows"][1:])
@@ -76,7 +76,7 @@ def test_the_benchmark_writes_its_results(tmp_path: Path) -> None:
 def test_what_a_gpu_adds_runs_on_a_cpu_as_well_but_for_graphs() -> None:
     pytest.importorskip("ale_py")
     config = bench.job(bench.QUICK, "ALE/Pong-v5", torch.device("cpu"))
-    changes = bench.VARIANTS_GPU["threads, bfloat16, graphs, halves"] | {"learner.graphs": False}
+    changes = bench.THREADS | bench.BFLOAT16 | {"actor.halves": True}
     (_, row) = bench.measure(config, {"all": changes}, bench.QUICK)
     assert row["updates_per_second"] > 0
 
