@@ -113,7 +113,7 @@ def draw(curves: dict[str, Lines], path: Path, goal: float | None) -> None:
         axis.set_xlabel(label)
         axis.grid(alpha=0.25)
     axes[0].set_ylabel("episode return")
-    axes[1].legend(fontsize=7, loc="lower right")
+    axes[1].legend(fontsize=7, loc="upper left")
     figure.savefig(path, dpi=130)
 
 
