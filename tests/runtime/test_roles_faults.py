@@ -161,6 +161,8 @@ def test_learning_goes_on_without_a_shard_that_does_not_answer(how: str, tmp_pat
     for _ in range(8):
         fleet.act()
     fleet.learner.train(0.05)
+    for _ in range(8):  # more than it has made in that time
+        fleet.act()
     getattr(fleet.port, how).add(1)
     before = fleet.learner.learner.updates
     fleet.learner.train(1.5)  # above the patience

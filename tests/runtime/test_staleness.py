@@ -31,13 +31,13 @@ def found(folder: Path, name: str) -> list[float]:
 
 
 def test_refreshed_states_are_written_back_and_with_frozen_weights_are_the_actors(tmp_path: Path) -> None:
-    """A learning rate of 0 makes both runs act and draw alike: states differ by rounding, and some do."""
+    """A learning rate of 0 makes both runs act and draw alike, so states differ by rounding at most. (That they
+    are written at all shows in the next test, where weights move.)"""
     stored, refreshed = (
         states(trained(tmp_path / mode, mode, learner__learning_rate=0.0)) for mode in ("stored", "refreshed")
     )
     np.testing.assert_allclose(refreshed, stored, atol=1e-5)
     assert stored.any(1).sum() > 10
-    assert (refreshed != stored).any(1).sum() > 3
 
 
 def test_refreshed_states_move_with_the_weights(tmp_path: Path) -> None:
