@@ -177,7 +177,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=Path("experiments/results/bench_learner"), metavar="FOLDER"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    for name in ("environments", "seconds", "repeats"):
+        value = getattr(options, name)
+        if value is not None and value <= 0:
+            parser.error(f"--{name} must be above 0, got {value}")
+    return options
 
 
 if __name__ == "__main__":

@@ -81,9 +81,21 @@ def test_what_a_gpu_adds_runs_on_a_cpu_as_well_but_for_graphs() -> None:
     assert row["updates_per_second"] > 0
 
 
-def test_a_device_that_is_not_there_is_a_wrong_argument(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--device", "cuda:99"], "cuda:99 cannot be used here"),
+        (["--repeats", "0"], "--repeats must be above 0, got 0"),
+    ],
+)
+def test_wrong_use_is_explained(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as raised:
-        bench.main(["--device", "cuda:99"])
+        bench.main(arguments)
     assert raised.value.code == 2
-    assert "cuda:99 cannot be used here" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+
+
+def test_a_device_that_is_there_is_taken() -> None:
     assert usable_device("cpu") == torch.device("cpu")
