@@ -21,7 +21,7 @@ import torch
 
 from envs.make import make
 from experiments.bench.learner_rivals import PlainLearner, Recurrence
-from experiments.bench.machine import device_name, machine, usable_device
+from experiments.bench.machine import device_name, headline, machine, usable_device
 from experiments.bench.timing import Measure, in_turns
 from r2d2 import build
 from r2d2.config import Config, LearnerConfig, ReplayConfig
@@ -218,10 +218,9 @@ def ratios(measures: dict[str, Measure]) -> dict[str, dict[str, float | int | st
 
 def table(report: dict[str, Any]) -> str:
     """The report as Markdown."""
-    m, sizes = report["machine"], report["sizes"]
+    sizes = report["sizes"]
     lines = [
-        f"{m['cpu']}, {m['cores']} cores, {report['device']}, {report['threads']} threads, load before the start "
-        f"{m['load']}, torch {m['versions'].get('torch')}, {m['started']}.",
+        headline(report["machine"], report["device"], f"{report['threads']} threads"),
         "",
         f"An update: {sizes['batch']} x ({sizes['burn_in']} + {sizes['unroll']} + {sizes['n_step']}) steps, the "
         f"paper's network. A call of acting: {sizes['acting_steps']} steps of {sizes['environments']} "

@@ -30,6 +30,13 @@ def machine() -> dict[str, Any]:
     }
 
 
+def headline(found: dict[str, Any], *more: str) -> str:
+    """What `machine` found, and more, as the first line of a report."""
+    load, torch_version = f"load before the start {found['load']}", f"torch {found['versions'].get('torch')}"
+    cores = f"{found['cores']} cores"
+    return ", ".join((found["cpu"], cores, *more, load, torch_version, found["started"])) + "."
+
+
 def usable_device(name: str) -> torch.device:
     """The device of that name, for argparse, which says what is wrong with it."""
     try:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from envs.make import make
-from experiments.bench.machine import device_name, machine, usable_device
+from experiments.bench.machine import device_name, headline, machine, usable_device
 from experiments.bench.timing import Measure
 from experiments.bench.whole_runs import rates
 from experiments.cluster.faults import changed
@@ -86,7 +86,9 @@ def alone(config: Config, seconds: float) -> float:
     while time.monotonic() - began < seconds:
         played.step(rng.integers(played.spec.num_actions, size=played.num_envs))
         steps += played.num_envs
-    return steps / (time.monotonic() - began)
+    rate = steps / (time.monotonic() - began)
+    played.close()
+    return rate
 
 
 def measure(config: Config, changes: dict[str, dict[str, Any]], sizes: Sizes) -> list[dict[str, Any]]:
@@ -112,10 +114,9 @@ def measure(config: Config, changes: dict[str, dict[str, Any]], sizes: Sizes) ->
 
 def table(report: dict[str, Any]) -> str:
     """The report as Markdown."""
-    m, sizes = report["machine"], report["sizes"]
+    sizes = report["sizes"]
     lines = [
-        f"{m['cpu']}, {m['cores']} cores, {report['device']}, load before the start {m['load']}, torch "
-        f"{m['versions'].get('torch')}, {m['started']}.",
+        headline(report["machine"], report["device"]),
         "",
         f"Preset `{sizes['preset']}`, {report['env']}, {sizes['environments']} environments, replay ratio "
         f"{report['ratio']:g}; {sizes['seconds']:g} s of each run once it learns, median of {sizes['repeats']}.",
