@@ -47,5 +47,5 @@ setup(
             "ruff>=0.6",
         ],
     },
-    entry_points={"console_scripts": ["r2d2 = r2d2.cli:main"]},
+    entry_points={"console_scripts": ["r2d2 = r2d2.cli.main:main"]},
 )

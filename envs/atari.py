@@ -114,12 +114,12 @@ def rom_name(env_id: str) -> str:
 class AtariVector:
     """N copies of one game in C++ threads; steps about 2,300 times a second and core.
 
-    Grey frames are reduced with an area filter. `reset` reloads the cartridge in each slot to seed it, about
+    Gray frames are reduced with an area filter. `reset` reloads the cartridge in each slot to seed it, about
     0.1 s each; the automatic restart of an episode takes 5 ms. `threads=0` lets ALE choose; the number of
     threads never changes a run. It must be used in the process that built it: a fork has none of its threads.
     When a game ends, its final frame still shows the observation before, as in gymnasium's
     AtariPreprocessing (nothing is bootstrapped from it); at the frame cap the final frame is right.
-    `rgb=True` gives colour frames of the whole screen instead, for films.
+    `rgb=True` gives color frames of the whole screen instead, for films.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class AtariVector:
 class AtariSingle:
     """One game that can be filmed: its observations are those of a slot of `AtariVector`, bit for bit.
 
-    ALE's vector environment cannot render, so a second emulator with the same seed plays along in colour.
+    ALE's vector environment cannot render, so a second emulator with the same seed plays along in color.
     The two are compared at every step.
     """
 
@@ -255,7 +255,7 @@ def _build(
         max_num_frames_per_episode=10**9,
         repeat_action_probability=protocol.sticky,
         full_action_space=protocol.full_action_space,
-        autoreset_mode=AutoresetMode.NEXT_STEP,  # in SAME_STEP, final_obs holds uninitialised memory
+        autoreset_mode=AutoresetMode.NEXT_STEP,  # in SAME_STEP, final_obs holds uninitialized memory
         img_height=size[0],
         img_width=size[1],
         grayscale=not rgb,

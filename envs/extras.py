@@ -59,9 +59,9 @@ def extra_of(env_id: str) -> Extra | None:
 
 
 def minigrid(env_id: str, options: dict[str, Any], frame_size: int) -> AnyEnv:
-    """What the agent sees as one vector of zeros and ones, for the codes of a cell are names, not colours.
+    """What the agent sees as one vector of zeros and ones, for the codes of a cell are names, not colors.
 
-    For each cell of its view (7 x 7) the kind of object, its colour and its state one-hot; then the direction
+    For each cell of its view (7 x 7) the kind of object, its color and its state one-hot; then the direction
     one-hot; then the mission one-hot, where the task has more than one.
     """
     env: AnyEnv = gym.make(env_id, disable_env_checker=True, **options)
@@ -132,7 +132,7 @@ def area_weights(size: int, bands: int) -> NDArray[np.float32]:
 
 
 class DoomFrames(gym.Wrapper[Any, Any, Any, Any]):
-    """The screen of a ViZDoom game as square frames, [size, size, 3], or [size, size] in grey.
+    """The screen of a ViZDoom game as square frames, [size, size, 3], or [size, size] in gray.
 
     Health, ammunition and other numbers are not shown, except for what the screen shows. The package gives a
     black screen after the last step and calls a timeout a termination as well: here the last frame stays, and
@@ -143,8 +143,8 @@ class DoomFrames(gym.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         height, width, channels = env.observation_space["screen"].shape  # type: ignore[index]
         self._rows, self._columns = area_weights(height, size), area_weights(width, size)
-        self._grey = channels == 1
-        shape = (size, size) if self._grey else (size, size, channels)
+        self._gray = channels == 1
+        shape = (size, size) if self._gray else (size, size, channels)
         self.observation_space = Box(0, 255, shape, np.uint8)
         self._frame = np.zeros(shape, dtype=np.uint8)
 
@@ -167,20 +167,20 @@ class DoomFrames(gym.Wrapper[Any, Any, Any, Any]):
         height, width, channels = screen.shape
         bands = self._rows @ screen.reshape(height, -1).astype(np.float32)
         frame = np.matmul(self._columns, bands.reshape(-1, width, channels))
-        return np.rint(frame[..., 0] if self._grey else frame).astype(np.uint8)
+        return np.rint(frame[..., 0] if self._gray else frame).astype(np.uint8)
 
 
 def vizdoom(env_id: str, options: dict[str, Any], frame_size: int) -> AnyEnv:
-    """A game in colour, or in grey with the option rgb 0; `frame_skip` and the package's options besides."""
+    """A game in color, or in gray with the option rgb 0; `frame_skip` and the package's options besides."""
     low, high = FRAME_SIZES
     if not low <= frame_size <= high:
         raise EnvError(f"frame_size must be in [{low}, {high}] pixels, got {frame_size}; the paper has 84")
-    colour = check_flag("rgb", options.get("rgb", 1))
+    color = check_flag("rgb", options.get("rgb", 1))
     height, width = DOOM_SCREEN
     settings: dict[str, Any] = {
         "frame_skip": FRAME_SKIP,
         "screen_resolution": f"RES_{width}X{height}",
-        "screen_format": "RGB24" if colour else "GRAY8",
+        "screen_format": "RGB24" if color else "GRAY8",
     } | {key: value for key, value in options.items() if key != "rgb"}
     return DoomFrames(gym.make(env_id, disable_env_checker=True, **settings), frame_size)
 

@@ -165,7 +165,7 @@ class GoalEnv(gym.Env[Any, Any]):
         return self.task.outcome(achieved_goal, desired_goal)[1]
 
     def render(self) -> NDArray[np.uint8]:
-        """Bits, desired and true ones as a row of grey squares."""
+        """Bits, desired and true ones as a row of gray squares."""
         return self._env.render()
 
 

@@ -43,7 +43,7 @@ class Goals:
 class EnvSpec:
     """What an agent must know to act in one slot.
 
-    `observation_shape` is that of one frame: no stack axis, and no channel axis for grey Atari frames
+    `observation_shape` is that of one frame: no stack axis, and no channel axis for gray Atari frames
     ((84, 84)). `observation_dtype` is 'uint8' or 'float32'. Actions are 0 .. num_actions - 1.
     `max_episode_steps` is the longest possible episode in agent steps (on Atari: frames / frame skip, the
     no-ops at the start not counted); None means that nothing bounds it.

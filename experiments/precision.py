@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from experiments import study
 from r2d2.config import Config
-from r2d2.presets import MEMORY
-from r2d2.tracking import read_metrics
+from r2d2.config.presets import MEMORY
+from r2d2.tracking.tracker import read_metrics
 
 PRECISIONS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
 SOLVED = 0.95  # mean return of an evaluation; 1 is the best there is

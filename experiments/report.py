@@ -18,7 +18,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from r2d2.metrics import read_metrics
+from r2d2.tracking.metrics import read_metrics
 
 Lines = list[dict[str, Any]]
 
@@ -39,7 +39,7 @@ def main() -> None:
     curves = {run.name: read_metrics(run / "metrics.jsonl") for run in arguments.runs}
     for number, (name, lines) in enumerate(curves.items()):
         write_curve(lines, arguments.out / f"curve{number}.csv")
-        summary = summarise(arguments.runs[number], lines, arguments.goal)
+        summary = summarize(arguments.runs[number], lines, arguments.goal)
         (arguments.out / f"summary{number}.json").write_text(json.dumps(summary, indent=2) + "\n")
         print(json.dumps({name: summary}, indent=2))
     draw(curves, arguments.out / "curve.png", arguments.goal)
@@ -62,7 +62,7 @@ def _short(value: Any) -> Any:
     return round(value, 3) if isinstance(value, float) else value
 
 
-def summarise(run: Path, lines: Lines, goal: float | None) -> dict[str, Any]:
+def summarize(run: Path, lines: Lines, goal: float | None) -> dict[str, Any]:
     """What a reader asks first: how it was made, how long it took, how good it got, when."""
     provenance = json.loads((run / "provenance.json").read_text())
     config = json.loads((run / "config.json").read_text())
@@ -98,16 +98,14 @@ def draw(curves: dict[str, Lines], path: Path, goal: float | None) -> None:
         (axes[1], "wall_seconds", 60.0, "wall-clock minutes"),
     ):
         for number, (name, lines) in enumerate(curves.items()):
-            colour = f"C{number}"
+            color = f"C{number}"
             for metric, style, what in (
                 ("mean_return", {"alpha": 0.45, "lw": 1.2}, "training, last 50 episodes"),
                 ("evaluation/mean_return", {"marker": "o", "ms": 3.5, "lw": 1.6}, "greedy evaluation"),
             ):
                 points = [line for line in lines if line.get(metric) is not None]
                 x = [line[key] / scale for line in points]
-                axis.plot(
-                    x, [line[metric] for line in points], color=colour, label=f"{name}: {what}", **style
-                )
+                axis.plot(x, [line[metric] for line in points], color=color, label=f"{name}: {what}", **style)
         if goal is not None:
             axis.axhline(goal, color="0.5", lw=0.8, ls="--")
         axis.set_xlabel(label)

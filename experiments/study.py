@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from r2d2.config import Config, to_dict
-from r2d2.metrics import read_metrics
-from r2d2.terminal import duration
+from r2d2.tracking.metrics import read_metrics
+from r2d2.tracking.terminal import duration
 
 FINISHED = "finished"  # file in the folder of a run that needs nothing more
 STOPPED = 130  # exit code after Ctrl-C, as shells have it
@@ -35,7 +35,7 @@ PRELOAD = [
     "r2d2.runtime.run_folder",
     "envs.make",
     "torch._dynamo",
-]  # the optimiser imports the last, in seconds
+]  # the optimizer imports the last, in seconds
 FREE = ("track", "threads")  # fields of `run` that decide no number, so that they may change between calls
 
 Label = str | int | float
@@ -110,7 +110,7 @@ def check(jobs: Iterable[Job]) -> None:
 
 def train(job: Job, after: After | None) -> int:
     """Begin the run, or go on with it, then do `after`; returns the exit code."""
-    from r2d2 import checkpoint
+    from r2d2.checkpoint import checkpoint
     from r2d2.runtime import run_folder
 
     begun = (job.run_dir / "config.json").exists()

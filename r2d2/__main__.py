@@ -2,6 +2,6 @@
 
 import sys
 
-from r2d2.cli import main
+from r2d2.cli.main import main
 
 sys.exit(main())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from r2d2.blobs import Blobs
+from r2d2.checkpoint.blobs import Blobs
 
 SOURCE = Path(__file__).resolve().parents[1]
 

@@ -14,7 +14,7 @@ from envs.vector import StepResult
 from r2d2.agent.actor import Actor
 from r2d2.agent.learner import Learner
 from r2d2.agent.networks import CoreName, QNetwork
-from r2d2.blobs import Blobs
+from r2d2.checkpoint.blobs import Blobs
 from r2d2.replay import Fifo, Proportional, Replay, Sequencer
 from r2d2.types import Batch, Codec, Rows, step_columns
 
@@ -190,7 +190,7 @@ class Setup:
 
     def learner(self, network: QNetwork, **changes: Any) -> Learner:
         arguments: dict[str, Any] = {
-            "discount": 0.9, "eta": 0.7, "learning_rate": 1e-3, "adam_epsilon": 1e-3, "clip_norm": 1e9,
+            "discount": 0.9, "eta": 0.7, "learning_rate": 1e-3, "adam_epsilon": 1e-3, "max_grad_norm": 1e9,
             "target_period": 1000,
         }  # fmt: skip
         return Learner(

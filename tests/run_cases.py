@@ -20,22 +20,23 @@ from typing import Any, NamedTuple
 import pytest
 from checkpoint_cases import same
 
-from r2d2 import checkpoint, cli
+from r2d2.checkpoint import checkpoint
+from r2d2.cli import main as cli
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.runtime.local import CHECKPOINTS, LocalRun
-from r2d2.tracking import Tracker, read_metrics
+from r2d2.tracking.tracker import Tracker, read_metrics
 
 CLOCK = {"wall_seconds", "unix_time"}  # the only fields of a line that may differ between equal runs
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["r2d2.runtime.run_folder", "envs.make"])
 
 TINY: dict[str, Any] = {
-    "env.id": "CartPole-v1", "env.count": 2, "env.frame_size": 42, "env.threads": 1,
+    "env.id": "CartPole-v1", "env.num_envs": 2, "env.frame_size": 42, "env.threads": 1,
     "network.torso": "small", "network.stack": 2, "network.features": 16, "network.core_width": 8,
     "network.hidden": 16,
     "replay.steps": 200, "replay.burn_in": 4, "replay.unroll": 8, "replay.n_step": 2, "replay.period": 4,
-    "replay.block": 8, "replay.min_steps": 40, "replay.ratio": 2.0,
-    "learner.batch": 4, "learner.target_period": 7, "actor.weights_period": 5,
+    "replay.block": 8, "replay.min_steps": 40, "replay.replay_ratio": 2.0,
+    "learner.batch": 4, "learner.target_period": 7, "actor.actor_update_period": 5,
     "run.steps": 400, "run.device": "cpu", "run.threads": 1, "run.log_period": 50,
     "run.checkpoint_period": 230, "run.evaluate_period": 0, "run.video_period": 0,
     "run.evaluate_episodes": 2, "run.track": "none",

@@ -128,12 +128,12 @@ class TaskEnv(gym.Env[NDArray[np.float32], np.int64]):
         return self._shown.copy(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), {}
 
     def render(self) -> NDArray[np.uint8]:
-        """The observation as a row of grey squares, its space's lowest value black, [16, 16 * size, 3]."""
+        """The observation as a row of gray squares, its space's lowest value black, [16, 16 * size, 3]."""
         space = self.task.space
         low, high = np.maximum(space.low, -UNBOUNDED), np.minimum(space.high, UNBOUNDED)
         share = np.clip((self._shown - low) / (high - low), 0.0, 1.0)
-        grey = np.kron(share.reshape(1, -1) * 255, np.ones((16, 16))).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
+        gray = np.kron(share.reshape(1, -1) * 255, np.ones((16, 16))).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, axis=2)
 
 
 def check_whole(name: str, value: Any, low: int, high: int, remedy: str) -> int:

@@ -1,6 +1,6 @@
 """Runs the benchmark: `python -m experiments.bench [--only A,B] [--rivals cpprb,torchrl] [--quick]`.
 
-    A sequences of R2D2   B prioritised transitions   C uniform   D growth   E writer and reader at once
+    A sequences of R2D2   B prioritized transitions   C uniform   D growth   E writer and reader at once
     S save and restore    K codec study               R rare leaves (with --slow)
 
 Writes results.json, results.csv, table.md and figure.png into --out.

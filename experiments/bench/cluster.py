@@ -26,8 +26,8 @@ from experiments.bench.machine import machine
 from experiments.bench.whole_runs import rates
 from experiments.cluster.faults import changed
 from r2d2.config import Config
-from r2d2.presets import PRESETS
-from r2d2.runtime import ray_environment
+from r2d2.config.presets import PRESETS
+from r2d2.runtime.cluster import ray_environment
 
 SIZES = (1, 4, 16, 64, PAPER_ACTORS)
 COMMON: dict[str, Any] = {
@@ -44,7 +44,7 @@ RUNTIMES = (("local", 1), ("local", 2), ("threads", 2), ("cluster", 1))
 
 def acting(config: Config, actors: int, seconds: float) -> dict[str, float]:
     """Steps/s of so many processes that share the environments, after a warm-up."""
-    from r2d2.runtime.cluster import RayFleet
+    from r2d2.runtime.cluster.ray_fleet import RayFleet
 
     config = changed(config, {"cluster.actors": actors, "replay.min_steps": NEVER})
     with TemporaryDirectory() as folder:
@@ -114,7 +114,7 @@ def sizing(config: Config, report: Mapping[str, Any]) -> list[dict[str, float]]:
             "steps_per_second": actors * alone["steps_per_second"],
             "megabytes_per_second": actors * alone["steps_per_second"] * alone["bytes_per_step"] / 1e6,
             "shards": math.ceil(actors * alone["steps_per_second"] / taken),
-            "updates_per_second": actors * alone["steps_per_second"] * config.replay.ratio / trained,
+            "updates_per_second": actors * alone["steps_per_second"] * config.replay.replay_ratio / trained,
         }
         for actors in SIZES
     ]
@@ -149,7 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--packets", type=int, default=20, help="that each of the 256 actors sends")
     options = parser.parse_args(arguments)
     ray_environment.prepare("")
-    from r2d2.runtime.cluster import connect
+    from r2d2.runtime.cluster.ray_fleet import connect
 
     config = changed(PRESETS[options.preset], COMMON)
     connect(changed(config, {"cluster.actors": max(options.actors)}))

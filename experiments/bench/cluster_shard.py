@@ -14,10 +14,10 @@ from typing import Any
 
 from experiments.cluster.faults import changed
 from r2d2.config import Config
-from r2d2.runtime.roles.acting import ActorRole
-from r2d2.runtime.roles.messages import Receipt
-from r2d2.runtime.roles.packet import wire_bytes
-from r2d2.runtime.roles.shard import ShardRole
+from r2d2.runtime.cluster.roles.acting import ActorRole
+from r2d2.runtime.cluster.roles.messages import Receipt
+from r2d2.runtime.cluster.roles.packet import wire_bytes
+from r2d2.runtime.cluster.roles.shard import ShardRole
 
 PAPER_ACTORS = 256  # with one environment each (Kapturowski et al. 2019)
 NEVER = 10**12  # steps before learning starts
@@ -47,7 +47,7 @@ class Tape:
 def recorded(config: Config, packets: int) -> list[dict[str, Any]]:
     """So many packets of one environment that plays by itself."""
     tape = Tape()
-    role = ActorRole(changed(config, {"env.count": 1, "cluster.actors": 1}), 0, tape)
+    role = ActorRole(changed(config, {"env.num_envs": 1, "cluster.actors": 1}), 0, tape)
     while len(tape.packets) < packets:
         role.run(0.2)
     return tape.packets[:packets]
@@ -63,7 +63,7 @@ def shard(config: Config, packets: int) -> list[dict[str, Any]]:
     """Packets of 256 actors into one shard: in this process, and through Ray from one that sends without pause."""
     tape = recorded(config, packets)
     load = changed(config, {
-        "env.count": PAPER_ACTORS, "cluster.actors": PAPER_ACTORS, "replay.min_steps": NEVER,
+        "env.num_envs": PAPER_ACTORS, "cluster.actors": PAPER_ACTORS, "replay.min_steps": NEVER,
     })  # fmt: skip
     return [
         {"how": how} | _rate(tape, load, take)
@@ -95,7 +95,7 @@ def _alone(load: Config, folder: Path, packets: Iterator[dict[str, Any]]) -> flo
 
 
 def _ray(load: Config, folder: Path, packets: Iterator[dict[str, Any]]) -> float:
-    from r2d2.runtime.cluster import RayFleet
+    from r2d2.runtime.cluster.ray_fleet import RayFleet
 
     fleet = RayFleet(load, folder, None, None, kinds=["shard"])
     under_way = 0

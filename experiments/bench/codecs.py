@@ -126,7 +126,8 @@ def policy_blocks(run_dir: Path, sizes: Sizes) -> tuple[str, list[NDArray[np.uin
 def _play(run_dir: Path, slots: int) -> Iterator[NDArray[np.uint8]]:
     """The newest frame [slots, ...] of every environment, step by step, without end."""
     from envs.make import make
-    from r2d2 import build, checkpoint
+    from r2d2.build import agents as build
+    from r2d2.checkpoint import checkpoint
     from r2d2.runtime.evaluate import make_greedy
     from r2d2.runtime.local import CHECKPOINTS
     from r2d2.runtime.run_folder import read_config

@@ -15,7 +15,7 @@ from experiments.bench.bars import PAPER_GB, Quantity, read
 from experiments.bench.subjects import OURS, RIVALS
 from experiments.bench.table import number
 
-OUR_COLOUR, RIVAL_COLOUR = "#d1495b", "#8d99ae"
+OUR_COLOR, RIVAL_COLOR = "#d1495b", "#8d99ae"
 CODECS = ("raw", "lz4", "zstd")
 LABELS = {"small": "ours, tiny observations"} | {codec: f"ours, {codec} frames" for codec in CODECS}
 
@@ -41,8 +41,8 @@ def _horizontal(axis: Axes, bars: list[tuple[str, float, bool]], title: str, uni
         return
     bars = sorted(bars, key=lambda bar: -bar[1])
     values = [value for _, value, _ in bars]
-    colours = [OUR_COLOUR if ours else RIVAL_COLOUR for _, _, ours in bars]
-    drawn = axis.barh([name for name, _, _ in bars], values, color=colours, height=0.7)
+    colors = [OUR_COLOR if ours else RIVAL_COLOR for _, _, ours in bars]
+    drawn = axis.barh([name for name, _, _ in bars], values, color=colors, height=0.7)
     axis.bar_label(drawn, [f" {number(value)}" for value in values], fontsize=8)
     axis.set_xscale("log")
     axis.set_xlim(min(values) / 2, max(values) * 3)
@@ -81,7 +81,7 @@ def _gigabytes(axis: Axes, report: dict[str, Any]) -> None:
 def _transitions(axis: Axes, report: dict[str, Any]) -> None:
     quantity = Quantity("transitions", "sample_512", scale=1e6)
     bars = _bars(report, quantity, quantity, ("",))
-    _horizontal(axis, bars, "(B) prioritised sample of 512 from 1e6 transitions", "microseconds")
+    _horizontal(axis, bars, "(B) prioritized sample of 512 from 1e6 transitions", "microseconds")
 
 
 def _growth(axis: Axes, report: dict[str, Any]) -> None:
@@ -90,7 +90,7 @@ def _growth(axis: Axes, report: dict[str, Any]) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     styles = {"small": "-", "raw": ":", "lz4": "--", "zstd": "-."}
     viridis = mpl.colormaps["viridis"]
-    colours = {name: viridis(i / len(RIVALS)) for i, name in enumerate(RIVALS)}
+    colors = {name: viridis(i / len(RIVALS)) for i, name in enumerate(RIVALS)}
     for r in report["results"]:
         if r["part"] != "growth" or r["status"] != "ok":
             continue
@@ -102,7 +102,7 @@ def _growth(axis: Axes, report: dict[str, Any]) -> None:
             [n for n, _ in points],
             [seconds / points[0][1] for _, seconds in points],
             styles[r["variant"]],
-            color=OUR_COLOUR if ours else colours[r["subject"]],
+            color=OUR_COLOR if ours else colors[r["subject"]],
             linewidth=1.8 if ours else 1.1,
             marker="o",
             markersize=3,

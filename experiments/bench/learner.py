@@ -23,10 +23,10 @@ from envs.make import make
 from experiments.bench.learner_rivals import PlainLearner, Recurrence
 from experiments.bench.machine import device_name, headline, machine, usable_device
 from experiments.bench.timing import Measure, in_turns
-from r2d2 import build
+from r2d2.build import agents as build
 from r2d2.config import Config, LearnerConfig, ReplayConfig
-from r2d2.presets import R2D2, R2D2_SMALL
-from r2d2.runtime.floor import measure_rates, row_operations, update_operations, wait
+from r2d2.config.presets import R2D2, R2D2_SMALL
+from r2d2.runtime.roofline import measure_rates, row_operations, update_operations, wait
 from r2d2.types import Batch
 
 ACTIONS = 18
@@ -132,9 +132,9 @@ def acting(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object]
     """Some steps of Pong: of the emulators alone, and of the actor with the small and the paper's network."""
     calls: dict[str, Callable[[], object]] = {}
     for name, preset in (("small", R2D2_SMALL), ("paper", R2D2)):
-        config = replace(preset, env=replace(preset.env, count=sizes.environments))
+        config = replace(preset, env=replace(preset.env, num_envs=sizes.environments))
         env = config.env
-        alone = make(env.id, env.count, frame_size=env.frame_size)
+        alone = make(env.id, env.num_envs, frame_size=env.frame_size)
         spec = alone.spec
         network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
         alone.reset(0)
@@ -146,7 +146,7 @@ def acting(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object]
 
         calls[f"ALE alone, {name}"] = emulate
         for halves in (False, True):
-            played = make(env.id, env.count, frame_size=env.frame_size, halves=halves)
+            played = make(env.id, env.num_envs, frame_size=env.frame_size, halves=halves)
             actor = build.actor(
                 config, played, copy.deepcopy(network).to(device), pixels=True, rng=np.random.default_rng(0)
             )

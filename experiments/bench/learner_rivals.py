@@ -75,7 +75,7 @@ class PlainLearner:
         self.burn_in, self.unroll, self.n_step, self.device = burn_in, unroll, n_step, device
         self.network = PlainNetwork(actions, recurrence).to(device)
         self.target = copy.deepcopy(self.network)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=1e-4, eps=1e-3)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-4, eps=1e-3)
 
     def update(self, batch: Batch) -> tuple[float, object]:
         """Loss and priorities [B]; every item is taken to be whole."""
@@ -98,8 +98,8 @@ class PlainLearner:
         error = q[: self.unroll].gather(-1, action.unsqueeze(-1)).squeeze(-1) - goal
         weight = torch.from_numpy(batch.weight).to(self.device)
         loss = (0.5 * error.square().sum(0) * weight).mean()
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 40.0)
-        self.optimiser.step()
+        self.optimizer.step()
         return loss.item(), sequence_priority(error.detach(), torch.ones_like(error), 0.9).cpu().numpy()

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import torch
 
-from r2d2.provenance import provenance
+from r2d2.runs.provenance import provenance
 
 
 def machine() -> dict[str, Any]:

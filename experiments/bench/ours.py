@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from experiments.bench.frames import Feed
 from experiments.bench.sizes import Sizes
 from r2d2.replay import Column, Fifo, Proportional, Replay, Selector, Sequencer, Uniform
-from r2d2.replay.sum_tree import SumTree
-from r2d2.runtime.turns import Turns
+from r2d2.replay.selectors.sum_tree import SumTree
+from r2d2.runtime.fair_lock import FairLock
 from r2d2.types import Batch, Codec
 
 PACKAGES = ("numba", "cramjam", "zstandard")
@@ -39,7 +39,7 @@ def build(sizes: Sizes, codec: Codec, shape: tuple[int, ...], *, streams: int, h
 
 
 class OurSequences:
-    """Prioritised sequences; one insert is one step of all streams."""
+    """Prioritized sequences; one insert is one step of all streams."""
 
     chunk = 1
     thread_safe = True  # it takes turns itself, as `runtime/threads.py` does
@@ -52,7 +52,7 @@ class OurSequences:
         self._priorities = self._rng.lognormal(size=sizes.batch)
         self._n = sizes.batch
         self._batch: Batch | None = None
-        self._turns = Turns()
+        self._turns = FairLock()
 
     def prepare(self, feed: Feed, t: int) -> Any:
         return feed.row(t), feed.last[t % len(feed.last)]
@@ -77,13 +77,13 @@ class OurSequences:
 class OurTransitions:
     """Sequences of one trained step and one row after it, of 64 streams."""
 
-    def __init__(self, capacity: int, *, streams: int, prioritised: bool) -> None:
+    def __init__(self, capacity: int, *, streams: int, prioritized: bool) -> None:
         columns = {
             "obs": Column((4,)), "action": Column((), "int16"), "reward": Column(),
             "terminated": Column((), "bool"),
         }  # fmt: skip
         sequencer = Sequencer(streams, burn_in=0, unroll=1, n_step=1, period=1)
-        selector: Selector = Proportional(capacity, alpha=0.6) if prioritised else Uniform(capacity)
+        selector: Selector = Proportional(capacity, alpha=0.6) if prioritized else Uniform(capacity)
         self.replay = Replay(
             columns, streams=streams, sequencer=sequencer, selector=selector, remover=Fifo(capacity),
             capacity=capacity, steps=capacity + capacity // 20 + 8 * streams,
@@ -91,7 +91,7 @@ class OurTransitions:
         self._rng = np.random.default_rng(0)
         self._ended = np.zeros(streams, np.bool_)
         self._batches: dict[int, Batch] = {}
-        self._beta = 0.4 if prioritised else 0.0
+        self._beta = 0.4 if prioritized else 0.0
 
     def add(self, values: dict[str, NDArray]) -> None:
         """The row after a terminated one holds the final observation alone, as an actor writes it."""
@@ -127,8 +127,8 @@ def sequences(sizes: Sizes, variant: str, shape: tuple[int, ...], held: int) -> 
     return OurSequences(sizes, codecs[variant], shape, held)
 
 
-def transitions(capacity: int, streams: int, prioritised: bool) -> OurTransitions:
-    return OurTransitions(capacity, streams=streams, prioritised=prioritised)
+def transitions(capacity: int, streams: int, prioritized: bool) -> OurTransitions:
+    return OurTransitions(capacity, streams=streams, prioritized=prioritized)
 
 
 def tree(values: NDArray[np.float64]) -> OurTree:

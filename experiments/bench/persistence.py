@@ -1,4 +1,4 @@
-"""Save, incremental save and restore of a replay of the paper's size, through `r2d2.checkpoint`."""
+"""Save, incremental save and restore of a replay of the paper's size, through `r2d2.checkpoint.checkpoint`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from experiments.bench.frames import SIDE, load_feed
 from experiments.bench.sequences import fill
 from experiments.bench.sizes import Sizes
 from experiments.bench.timing import Measure, one
-from r2d2 import checkpoint
+from r2d2.checkpoint import checkpoint
 
 Measures = dict[str, Measure]
 NEW = 100  # the incremental save follows paper / NEW more steps; ours

@@ -27,7 +27,7 @@ RIVALS = tuple(name for name in SUBJECTS if name != OURS)
 
 
 class Sequences(Protocol):
-    """A prioritised replay of overlapping sequences of N streams."""
+    """A prioritized replay of overlapping sequences of N streams."""
 
     chunk: int  # steps of every stream that one insert adds
     frames: int  # frames in one sampled sequence
@@ -53,7 +53,7 @@ class Transitions(Protocol):
         """Store K transitions: obs, next_obs [K, 4], action, reward, terminated [K]."""
 
     def sample(self, n: int) -> Any:
-        """Draw n of them, with importance weights where the replay is prioritised."""
+        """Draw n of them, with importance weights where the replay is prioritized."""
 
     def update(self, n: int) -> None:
         """Send priorities for the n drawn last with that n."""

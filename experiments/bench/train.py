@@ -24,9 +24,9 @@ from experiments.bench.machine import device_name, headline, machine, usable_dev
 from experiments.bench.timing import Measure
 from experiments.bench.whole_runs import rates
 from experiments.cluster.faults import changed
-from r2d2 import build
+from r2d2.build import agents as build
 from r2d2.config import Config
-from r2d2.presets import PRESETS
+from r2d2.config.presets import PRESETS
 
 ALONE = "environments alone"
 COMMON: dict[str, Any] = {
@@ -71,7 +71,7 @@ QUICK = Sizes("r2d2-small", 4, min_steps=200, log_period=60, seconds=1.0, repeat
 def job(sizes: Sizes, env: str, device: torch.device) -> Config:
     """The run that all variants change."""
     return changed(PRESETS[sizes.preset], COMMON | {
-        "env.id": env, "env.count": sizes.environments, "replay.min_steps": sizes.min_steps,
+        "env.id": env, "env.num_envs": sizes.environments, "replay.min_steps": sizes.min_steps,
         "run.log_period": sizes.log_period, "run.device": str(device),
     })  # fmt: skip
 
@@ -79,7 +79,7 @@ def job(sizes: Sizes, env: str, device: torch.device) -> Config:
 def alone(config: Config, seconds: float) -> float:
     """Steps/s of the environments with random actions and nothing else, all cores theirs."""
     env = config.env
-    played = make(env.id, env.count, protocol=env.protocol, frame_size=env.frame_size, threads=env.threads)
+    played = make(env.id, env.num_envs, protocol=env.protocol, frame_size=env.frame_size, threads=env.threads)
     rng = np.random.default_rng(0)
     played.reset(0)
     steps, began = 0, time.monotonic()
@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
         "machine": machine(),
         "device": device_name(device),
         "env": options.env,
-        "ratio": config.replay.ratio,
+        "ratio": config.replay.replay_ratio,
         "sizes": vars(sizes),
         "rows": measure(config, variants(device), sizes),
     }

@@ -1,4 +1,4 @@
-"""Shapes B and C: single transitions, prioritised and uniform; the sum tree alone; its rare leaves."""
+"""Shapes B and C: single transitions, prioritized and uniform; the sum tree alone; its rare leaves."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def _pool(streams: int) -> list[dict[str, NDArray]]:
 
 def transitions(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> Measures:
     """(B) With all items held: sample with weights, update, add 64; floor: numpy `take` of the same bytes."""
-    return _measure(subject, sizes, (32, 512), prioritised=True)
+    return _measure(subject, sizes, (32, 512), prioritized=True)
 
 
 def uniform(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> Measures:
     """(C) Uniform batches of 256."""
-    return _measure(subject, sizes, (256,), prioritised=False)
+    return _measure(subject, sizes, (256,), prioritized=False)
 
 
-def _measure(subject: ModuleType, sizes: Sizes, batches: tuple[int, ...], *, prioritised: bool) -> Measures:
+def _measure(subject: ModuleType, sizes: Sizes, batches: tuple[int, ...], *, prioritized: bool) -> Measures:
     pool = _pool(sizes.streams)
-    replay = subject.transitions(sizes.items, sizes.streams, prioritised)
+    replay = subject.transitions(sizes.items, sizes.streams, prioritized)
     for k in range(
         sizes.items // sizes.streams + POOL
     ):  # some more: final rows are not items, and it must evict
@@ -60,7 +60,7 @@ def _measure(subject: ModuleType, sizes: Sizes, batches: tuple[int, ...], *, pri
     for n in batches:
         calls[f"take_{n}"] = _take(sizes.items, n)
         calls[f"sample_{n}"] = lambda n=n: replay.sample(n)  # type: ignore[misc]
-        if prioritised:
+        if prioritized:
             calls[f"update_{n}"] = lambda n=n: replay.update(n)  # type: ignore[misc]
     return in_turns(calls, sizes.small_repeats)
 

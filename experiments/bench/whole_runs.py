@@ -12,12 +12,12 @@ from typing import Any, SupportsFloat
 
 import torch
 
-from r2d2 import build
-from r2d2.agent.graphed import WARM_UP
+from r2d2.agent.cuda_graph import WARM_UP
+from r2d2.build import agents as build
 from r2d2.config import Config
 from r2d2.runtime import threads
 from r2d2.runtime.local import LocalRun
-from r2d2.tracking import Tracker, read_metrics
+from r2d2.tracking.tracker import Tracker, read_metrics
 
 
 class Stopwatch(Tracker):
@@ -55,7 +55,7 @@ def rates(config: Config, seconds: float = math.inf) -> dict[str, float]:
 def _train(config: Config, folder: Path, tracker: Stopwatch) -> None:
     torch.set_num_threads(build.threads(config))
     if config.run.runtime == "cluster":
-        from r2d2.runtime import cluster
+        from r2d2.runtime.cluster import ray_fleet as cluster
 
         tracker.run = cluster.make(config, folder, tracker)
         tracker.run.train()

@@ -19,9 +19,9 @@ from experiments import study
 from experiments.bench.machine import machine
 from experiments.cluster.faults import changed
 from r2d2.config import Config
-from r2d2.presets import PRESETS
-from r2d2.runtime import ray_environment
-from r2d2.tracking import read_metrics
+from r2d2.config.presets import PRESETS
+from r2d2.runtime.cluster import ray_environment
+from r2d2.tracking.tracker import read_metrics
 
 GOAL = 195.0  # mean return of an evaluation: what CartPole-v0 was said to be solved with
 ACTORS = (1, 2, 4)
@@ -29,10 +29,10 @@ CHANGES: dict[str, Any] = {
     "run.runtime": "cluster", "run.track": "none", "run.device": "cpu", "run.threads": 1, "run.steps": 120_000,
     "run.log_period": 500, "run.checkpoint_period": 10**9, "run.evaluate_period": 2000,
     "run.evaluate_episodes": 20, "run.video_period": 0, "run.stop_return": GOAL,
-    "env.id": "CartPole-v1", "env.count": 8, "network.stack": 1, "network.features": 128, "network.hidden": 128,
-    "replay.steps": 50_000, "replay.min_steps": 1000, "replay.ratio": 8.0, "learner.batch": 128,
+    "env.id": "CartPole-v1", "env.num_envs": 8, "network.stack": 1, "network.features": 128, "network.hidden": 128,
+    "replay.steps": 50_000, "replay.min_steps": 1000, "replay.replay_ratio": 8.0, "learner.batch": 128,
     "learner.learning_rate": 1e-3, "learner.target_period": 100, "learner.reward_clip": 0.0,
-    "actor.weights_period": 20, "cluster.packet": 10, "cluster.actor_cpus": 0.25, "cluster.shard_cpus": 0.25,
+    "actor.actor_update_period": 20, "cluster.packet": 10, "cluster.actor_cpus": 0.25, "cluster.shard_cpus": 0.25,
     "cluster.learner_cpus": 0.25,
 }  # fmt: skip
 

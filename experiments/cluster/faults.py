@@ -23,15 +23,16 @@ import psutil
 
 from experiments.bench.machine import machine
 from r2d2.config import Config, from_dict, to_dict
-from r2d2.presets import PRESETS
-from r2d2.runtime import ray_environment
-from r2d2.runtime.roles.conductor import ClusterRun
-from r2d2.tracking import Tracker, read_metrics
+from r2d2.config.presets import PRESETS
+from r2d2.runtime.cluster import ray_environment
+from r2d2.runtime.cluster.roles.conductor import ClusterRun
+from r2d2.tracking.tracker import Tracker, read_metrics
 
 CASES = ("actor", "shard", "learner", "all", "node")
 CHANGES: dict[str, Any] = {
     "run.runtime": "cluster", "run.track": "none", "run.device": "cpu", "run.threads": 1, "run.evaluate_period": 0,
-    "run.log_period": 500, "run.checkpoint_period": 2000, "run.steps": 12_000, "env.count": 8, "replay.ratio": 1.0,
+    "run.log_period": 500, "run.checkpoint_period": 2000, "run.steps": 12_000, "env.num_envs": 8,
+    "replay.replay_ratio": 1.0,
     "cluster.actors": 2, "cluster.packet": 10, "cluster.actor_cpus": 0.25, "cluster.shard_cpus": 0.25,
     "cluster.learner_cpus": 0.25,
 }  # fmt: skip
@@ -122,7 +123,7 @@ def one(case: str, folder: Path) -> dict[str, Any]:
     if case == "node":  # Ray takes its time to notice
         changes |= {"run.steps": 50_000}
     ray_environment.prepare("")
-    from r2d2.runtime import cluster
+    from r2d2.runtime.cluster import ray_fleet as cluster
 
     nodes = Nodes() if case == "node" else None
     run = cluster.make(changed(PRESETS["memory"], changes), folder, Tracker(folder))

@@ -1,6 +1,6 @@
 """Initial priorities: what do batches hold when new items come faster than the learner looks at them?
 
-Ape-X (Horgan et al. 2018, section 3) lets actors compute the priority of what they send. Prioritised replay had
+Ape-X (Horgan et al. 2018, section 3) lets actors compute the priority of what they send. Prioritized replay had
 given a new item the highest priority seen so far, so that it is replayed soon and gets its own; with
 hundreds of actors, they write, waiting for that would be "a myopic focus on the most recent data".
 
@@ -48,7 +48,7 @@ KNOWN = {"PER": 4 / 32, "Ape-X": 12.5 / 9.7}
 TOLERANCE = 0.02  # of a share; ours
 AGE_TOLERANCE = 0.1  # of a mean age, relative; ours
 
-METHODS = {"uniform": "#8d99ae", "maximum": "#3d5a80", "actor": "#d1495b"}  # and their colours
+METHODS = {"uniform": "#8d99ae", "maximum": "#3d5a80", "actor": "#d1495b"}  # and their colors
 
 
 def moments() -> tuple[float, float]:
@@ -139,12 +139,12 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     panels = (("share", 1.0, "errors stay, dashes: expectation"), ("age_over_uniform", 1.0, "errors stay"),
               ("share", 0.5, "errors halve at each replay"))  # fmt: skip
     for axis, (column, left, title) in zip(axes, panels, strict=True):
-        for method, colour in METHODS.items():
+        for method, color in METHODS.items():
             chosen = select(rows, left=left)
             label = {"uniform": "uniform draws", "maximum": "initial: highest seen"}.get(
                 method, "initial: actor's"
             )
-            curve(axis, chosen, "inserts", column, method=method, label=label, colour=colour)
+            curve(axis, chosen, "inserts", column, method=method, label=label, color=color)
             if left == 1.0:
                 known = {row["inserts"]: row for row in select(chosen, method=method)}
                 uniform = {row["inserts"]: row["expected_age"] for row in select(chosen, method="uniform")}

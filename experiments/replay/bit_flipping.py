@@ -24,7 +24,7 @@ from envs.vector import VectorEnv
 from experiments.replay.goal_dqn import GoalDQN
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, over_seeds, select
 from r2d2.replay import Column, Fifo, Hindsight, Replay, Sequencer, Uniform
-from r2d2.replay.relabelers import Strategy
+from r2d2.replay.relabelers.hindsight import Strategy
 
 HIDDEN, BATCH, EPSILON = 256, 128, 0.2  # the paper's
 EPISODES, UPDATES = 16, 40  # of a cycle, the paper's
@@ -40,7 +40,7 @@ BUSY: dict[Tier, int] = {"quick": 8, "full": 15}  # bits at which strategies and
 LOOKS: dict[Tier, int] = {"quick": 4, "full": 10}  # evaluations in a run
 SHORT: dict[Tier, int] = {"quick": 15, "full": 60}  # cycles of these runs, in which no strategy is done
 COPIES: dict[Tier, tuple[int, ...]] = {"quick": (4,), "full": (1, 2, 4, 8)}
-COLOURS = {
+COLORS = {
     "random": "#3d5a80", "none": "#8d99ae", "final": "#e09f3e", "episode": "#2a9d8f", "future": "#d1495b",
 }  # fmt: skip
 
@@ -148,21 +148,21 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     """Figure 1 of the paper, learning curves of the strategies, and the number of copies."""
     long, short = max(distinct(rows, "cycles")), min(distinct(rows, "cycles"))
     for strategy, label in (("future", "with hindsight"), ("none", "DQN alone")):
-        curve(axes[0], _ends(rows, long), "bits", "success", label=label, colour=COLOURS[strategy],
+        curve(axes[0], _ends(rows, long), "bits", "success", label=label, color=COLORS[strategy],
               strategy=strategy)  # fmt: skip
     axes[0].set_xlabel("bits")
     axes[0].set_ylabel("greedy episodes that reach the goal")
     axes[0].set_title(f"after {long} cycles", loc="left", fontsize=10)
     brief = select(rows, cycles=short)
     busy = brief[0]["bits"]
-    for strategy, colour in COLOURS.items():
+    for strategy, color in COLORS.items():
         chosen = select(brief, strategy=strategy)
         usual = {"final": 1, "none": 0}.get(strategy, 4)
         style = "--" if strategy == "none" else "-"
-        curve(axes[1], chosen, "updates", "success", label=strategy, colour=colour, style=style, copies=usual)
+        curve(axes[1], chosen, "updates", "success", label=strategy, color=color, style=style, copies=usual)
         if len(distinct(chosen, "copies")) > 1:
             curve(
-                axes[2], _mean_success(chosen), "copies", "success", label=strategy, colour=colour, style="o-"
+                axes[2], _mean_success(chosen), "copies", "success", label=strategy, color=color, style="o-"
             )
     axes[1].set_xlabel("updates")
     axes[1].set_title(f"{busy} bits, strategies", loc="left", fontsize=10)

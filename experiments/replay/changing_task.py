@@ -53,7 +53,7 @@ SIZES: dict[Tier, Size] = {
 }
 SHOWN = 30  # updates; the mean age of the runs in the curves
 SET = ("small buffer", "recency")  # the methods whose mean age is a number that one sets
-COLOURS = {"uniform": "#8d99ae", "small buffer": "#e09f3e", "recency": "#d1495b", "cleared": "#3d5a80"}
+COLORS = {"uniform": "#8d99ae", "small buffer": "#e09f3e", "recency": "#d1495b", "cleared": "#3d5a80"}
 
 
 def small_capacity(age: int) -> int:
@@ -145,10 +145,10 @@ def _phase(rows: list[Row], method: str, age: int, *, after: bool) -> list[float
 
 def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     """Regret and age over time, and regret against the mean age that a replay is set to."""
-    for method, colour in COLOURS.items():
+    for method, color in COLORS.items():
         age = SHOWN if method in SET else 0
         for axis, column in zip(axes, ("regret", "drawn"), strict=False):
-            curve(axis, rows, "updates", column, label=method, colour=colour, method=method, age=age)
+            curve(axis, rows, "updates", column, label=method, color=color, method=method, age=age)
     for axis in axes[:2]:
         axis.axvline(0, color="0.6", ls=":", lw=0.9)
         axis.set_xlabel("updates since the change")
@@ -162,12 +162,12 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
         for after, style in ((True, "-"), (False, "--")):
             found = np.array([interval(_phase(rows, method, age, after=after)) for age in ages])
             label = f"{method}, {'after' if after else 'before'}"
-            axes[2].plot(ages, found[:, 0], style, marker="o", ms=3.5, color=COLOURS[method], label=label)
-            axes[2].fill_between(ages, found[:, 1], found[:, 2], color=COLOURS[method], alpha=0.2, lw=0)
+            axes[2].plot(ages, found[:, 0], style, marker="o", ms=3.5, color=COLORS[method], label=label)
+            axes[2].fill_between(ages, found[:, 1], found[:, 2], color=COLORS[method], alpha=0.2, lw=0)
     for method, after, style in (("uniform", True, "-"), ("uniform", False, "--"), ("cleared", True, "-")):
         label = f"{method}, {'after' if after else 'before'}"
         mean = interval(_phase(rows, method, 0, after=after)).mean
-        axes[2].axhline(mean, ls=style, color=COLOURS[method], lw=1.4, label=label)
+        axes[2].axhline(mean, ls=style, color=COLORS[method], lw=1.4, label=label)
     axes[2].set_xscale("log")
     axes[2].set_xticks(ages, [str(age) for age in ages])
     axes[2].minorticks_off()

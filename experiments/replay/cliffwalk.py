@@ -5,7 +5,7 @@ Schaul et al. (2016), Figures 1 and 2 and appendix B.1. A chain of n states has 
 one ends it with 1. The memory holds every one of the 2^n action sequences up to its end, in random order: N
 = 2^(n+1) - 2 transitions, duplicates included, exactly one of them rewarded.
 
-Prediction: uniform replay needs a number of updates proportional to N, exponential in n; prioritised replay
+Prediction: uniform replay needs a number of updates proportional to N, exponential in n; prioritized replay
 several times fewer at n = 16; an oracle that always replays what lowers the loss most, orders of magnitude
 fewer. Greedy is the paper's first step: always the transition with the largest last-seen error.
 
@@ -37,7 +37,7 @@ ORACLE_PATIENCE = 100_000  # updates after which the oracle is given up; ours, t
 SIZES: dict[Tier, tuple[int, ...]] = {"quick": (4, 6, 8, 10), "full": tuple(range(2, 17))}
 MORE: dict[Tier, tuple[int, ...]] = {"quick": (12, 14), "full": ()}  # for uniform, whose growth is measured
 GROWN = 6  # states from which on the growth is fitted: below, n itself tells; ours
-COLOURS = {
+COLORS = {
     "uniform": "#8d99ae",
     "greedy": "#e09f3e",
     "rank": "#3d5a80",
@@ -139,10 +139,10 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
             chosen = select(rows, representation=representation, method=method, converged=1)
             sizes = sorted(distinct(chosen, "transitions"))
             counts = [[row["updates"] for row in select(chosen, transitions=size)] for size in sizes]
-            colour = COLOURS[method]
-            axis.plot(sizes, [median(c) for c in counts], color=colour, label=method, lw=1.6)
+            color = COLORS[method]
+            axis.plot(sizes, [median(c) for c in counts], color=color, label=method, lw=1.6)
             low, high = [min(c) for c in counts], [max(c) for c in counts]
-            axis.fill_between(sizes, low, high, color=colour, alpha=0.2, lw=0)
+            axis.fill_between(sizes, low, high, color=color, alpha=0.2, lw=0)
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.set_title(
@@ -154,7 +154,7 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
 
 
 def verdict(rows: list[Row]) -> Verdict:
-    """Uniform grows like N, prioritised is several times faster, the oracle far faster still."""
+    """Uniform grows like N, prioritized is several times faster, the oracle far faster still."""
     n = max(distinct(select(rows, method="oracle"), "states"))
     growth = _growth(rows)
     speed = {
@@ -162,10 +162,10 @@ def verdict(rows: list[Row]) -> Verdict:
         for kind in KINDS
         for method in ("greedy", "rank", "proportional", "oracle")
     }
-    prioritised = [speed[kind, method] for kind in KINDS for method in ("rank", "proportional")]
+    prioritized = [speed[kind, method] for kind in KINDS for method in ("rank", "proportional")]
     holds = (
         0.85 < growth < 1.15
-        and min(prioritised) > 3.0
+        and min(prioritized) > 3.0
         and speed["tabular", "oracle"] > 5 * speed["tabular", "proportional"]
     )
     names = ", ".join(
@@ -212,13 +212,13 @@ def _note(rows: list[Row]) -> str:
 
 STUDY = Study(
     name="cliffwalk",
-    method="prioritised replay, proportional and rank-based",
+    method="prioritized replay, proportional and rank-based",
     experiment="Blind Cliffwalk",
     question=(
         "How many updates does it take to learn from memory when one transition in N matters? "
         "Medians of the seeds, min to max as a band."
     ),
-    published="uniform needs updates ~ N; prioritised several times fewer at n = 16, a (tabular) oracle "
+    published="uniform needs updates ~ N; prioritized several times fewer at n = 16, a (tabular) oracle "
     "orders of magnitude fewer (Schaul et al. 2016, Figures 1 and 2)",
     seeds={"quick": 3, "full": 10},
     run=run,

@@ -170,9 +170,9 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     for axis, task, column in zip(axes, ("rooms", "tight limit"), ("steps", "value"), strict=True):
         limits = distinct(select(rows, task=task), "limit")
         for limit in limits:
-            for method, colour in METHODS.items():
+            for method, color in METHODS.items():
                 label = f"{method}, limit {limit}" if len(limits) > 1 else method
-                curve(axis, rows, "capacity", column, label=label, colour=colour,
+                curve(axis, rows, "capacity", column, label=label, color=color,
                       style=STYLES[limit], task=task, limit=limit, method=method)  # fmt: skip
         axis.set_xscale("log")
         axis.set_xlabel("transitions that the buffer has room for")

@@ -22,7 +22,7 @@ With n1 and n2 such transitions in memory and priorities |error|, which are refr
     combined:      the newest transition has 1 / B of the batch, the rest is uniform
 
 For the proportional one, rate > 0 means (n1 / n2) x^(1 + alpha) > 2: alone where the first transition is less
-than twice as frequent as the second does prioritising make divergence likelier (van Hasselt et al. 2018 expect
+than twice as frequent as the second does prioritizing make divergence likelier (van Hasselt et al. 2018 expect
 that of it in general); beyond that it is the other way round.
 
 Prediction: w grows exactly where the formula says, log |w| by log(1 + step * rate) an update: measured just below
@@ -57,12 +57,12 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Method:
-    """`values(first, gamma)`: unnormalised probabilities of a memory, oldest transition first, from `first` [N],
+    """`values(first, gamma)`: unnormalized probabilities of a memory, oldest transition first, from `first` [N],
     which ones leave the first state; `beta` is that of the importance weights."""
 
     make: Callable[[int], Selector]
     values: Callable[[Bools, float], Floats]
-    colour: str
+    color: str
     beta: float = 0.0
 
 
@@ -71,11 +71,11 @@ def errors(first: Bools, gamma: float) -> Floats:
     return np.where(first, abs(2 * gamma - 1), 2 - 2 * gamma)
 
 
-def _proportional(alpha: float, colour: str, beta: float = 0.0) -> Method:
+def _proportional(alpha: float, color: str, beta: float = 0.0) -> Method:
     return Method(
         lambda n: Proportional(n, alpha=alpha, epsilon=0.0),
         lambda first, gamma: errors(first, gamma) ** alpha,
-        colour,
+        color,
         beta,
     )
 
@@ -208,17 +208,17 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     for name, method in METHODS.items():
         swept = select(rows, method=name, first=SWEPT)
         axes[0].plot(
-            gammas, [growth(rate(method, memory(SWEPT), g)) for g in gammas], color=method.colour, lw=1.2
+            gammas, [growth(rate(method, memory(SWEPT), g)) for g in gammas], color=method.color, lw=1.2
         )
         points = sorted(distinct(swept, "gamma"))
         means = [over_seeds(swept, "grown", gamma=gamma).mean for gamma in points]
-        axes[0].plot(points, means, "o", ms=4, color=method.colour, label=name)
+        axes[0].plot(points, means, "o", ms=4, color=method.color, label=name)
         line = [threshold(method, memory(count)) for count in counts]
-        axes[1].plot([count / ITEMS for count in counts], line, color=method.colour, lw=1.2)
+        axes[1].plot([count / ITEMS for count in counts], line, color=method.color, lw=1.2)
         for row in select(rows, method=name):
             if abs(row["gamma"] - row["threshold"]) < 1.5 * MARGIN:
                 marker = "^" if row["grown"] > 0 else "v"
-                axes[1].plot(row["first"] / ITEMS, row["gamma"], marker, ms=4, color=method.colour)
+                axes[1].plot(row["first"] / ITEMS, row["gamma"], marker, ms=4, color=method.color)
     axes[0].axhline(0, color="0.5", lw=0.8)
     axes[0].set_xlabel("gamma")
     axes[0].set_ylabel("growth of log |w| per update / step")
@@ -243,7 +243,7 @@ def verdict(rows: list[Row]) -> Verdict:
         not wrong and max(gaps) < TOLERANCE,
         f"{len(rows) - len(wrong)} of {len(rows)} runs on the side of the closed form, {MARGIN:g} in gamma from "
         f"each threshold and beyond; growth within {max(gaps):.3f}; thresholds at equal shares: {named}",
-        "that prioritising makes divergence likelier (van Hasselt et al. 2018) is true here only where 1 -> 2 is "
+        "that prioritizing makes divergence likelier (van Hasselt et al. 2018) is true here only where 1 -> 2 is "
         "less than twice as frequent as 2 -> 2; beyond that it raises the threshold.",
     )
 

@@ -147,17 +147,17 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     """The first task and the current one over time, and every task at the end."""
     tasks, last = len(distinct(rows, "task")), max(row["updates"] for row in rows)
     for axis, column in zip(axes, ("first", "current"), strict=False):
-        for method, colour in METHODS.items():
-            curve(axis, rows, "updates", column, label=method, colour=colour, method=method)
+        for method, color in METHODS.items():
+            curve(axis, rows, "updates", column, label=method, color=color, method=method)
         for change in range(1, tasks):
             axis.axvline(change * last / tasks, color="0.6", ls=":", lw=0.9)
         axis.set_xlabel("updates (dotted: the task changes)")
         axis.set_title(f"the {column} task", loc="left", fontsize=10)
-    for method, colour in METHODS.items():
+    for method, color in METHODS.items():
         chosen = select(rows, method=method, updates=last)
         found = np.array([over_seeds(chosen, f"task_{number}") for number in range(tasks)])
-        axes[2].plot(range(1, tasks + 1), found[:, 0], "o-", color=colour, label=method, lw=1.6, ms=4)
-        axes[2].fill_between(range(1, tasks + 1), found[:, 1], found[:, 2], color=colour, alpha=0.2, lw=0)
+        axes[2].plot(range(1, tasks + 1), found[:, 0], "o-", color=color, label=method, lw=1.6, ms=4)
+        axes[2].fill_between(range(1, tasks + 1), found[:, 1], found[:, 2], color=color, alpha=0.2, lw=0)
     axes[2].set_xticks(range(1, tasks + 1))
     axes[2].set_xlabel("task, in the order in which they came")
     axes[2].set_title("every task, at the end", loc="left", fontsize=10)
@@ -195,7 +195,7 @@ def verdict(rows: list[Row]) -> Verdict:
         f"tasks, {min(sizes) / 1000:.0f} kB: {text}",
         f"the reservoir keeps the first task better than the mixture ({first['reservoir']:.2f} to "
         f"{first['mixture']:.2f}), which has half as many old items in half of each batch; it pays for that with "
-        "the new ones. CLEAR adds behaviour cloning to its replay, which is left out here.",
+        "the new ones. CLEAR adds behavior cloning to its replay, which is left out here.",
     )
 
 

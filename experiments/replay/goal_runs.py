@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from envs.make import make
-from r2d2 import build, build_replay
+from r2d2.build import agents as build
+from r2d2.build import replays as build_replay
 from r2d2.config import Config
 from r2d2.runtime.evaluate import make_greedy, play
 
@@ -23,14 +24,14 @@ class GoalRun:
     def __init__(self, config: Config) -> None:
         torch.set_num_threads(1)
         self.config, env, seed = config, config.env, config.run.seed
-        self.environments = make(env.id, env.count, options=dict(env.options))
+        self.environments = make(env.id, env.num_envs, options=dict(env.options))
         spec = self.environments.spec
         network = build.network(
             config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
         )
         self.learner = build.learner(config, network, pixels=False, device=torch.device("cpu"))
         self.replay = build_replay.replay(
-            config, spec.observation_shape, spec.observation_dtype, streams=env.count,
+            config, spec.observation_shape, spec.observation_dtype, streams=env.num_envs,
             core_size=network.core_size, goals=spec.goals, longest=spec.max_episode_steps,
         )  # fmt: skip
         self.limiter = build.limiter(config)
@@ -49,7 +50,7 @@ class GoalRun:
             for rows in self.actor.step():
                 ids = self.replay.write(rows.values, rows.last, streams=rows.streams, core=rows.core)
                 self.limiter.insert(int(np.count_nonzero(~rows.last)))
-                build_replay.rate(self.config, self.replay, ids)
+                build_replay.set_initial_priorities(self.config, self.replay, ids)
 
     def _learn(self) -> None:
         """One update; the actor has its weights at once."""

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from experiments.replay.goal_runs import GoalRun, changed
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, over_seeds, select
 from r2d2.config import Config
-from r2d2.presets import HER
+from r2d2.config.presets import HER
 
 BITS: dict[Tier, int] = {"quick": 4, "full": 6}
 UPDATES: dict[Tier, int] = {"quick": 300, "full": 1000}
@@ -33,7 +33,7 @@ ARMS: dict[Tier, tuple[str, ...]] = {
     "quick": ("episodes, hindsight", "episodes, none"),
     "full": ("episodes, hindsight", "windows, hindsight", "episodes, none", "no core, hindsight"),
 }
-COLOURS = {
+COLORS = {
     "episodes, hindsight": "#d1495b", "windows, hindsight": "#e09f3e", "episodes, none": "#3d5a80",
     "no core, hindsight": "#8d99ae",
 }  # fmt: skip
@@ -55,7 +55,7 @@ def config(tier: Tier, arm: str, seed: int) -> Config:
         HER, **sizes, env__id="BlindBitFlipping-v0", env__options={"bits": bits}, run__seed=seed,
         network__core="none" if arm.startswith("no core") else "gru", network__core_width=width,
         network__features=width, network__hidden=width, network__previous_inputs=True,
-        replay__hindsight="none" if arm.endswith("none") else "future", replay__ratio=40.0,
+        replay__hindsight="none" if arm.endswith("none") else "future", replay__replay_ratio=40.0,
         replay__n_step=2, replay__steps=20_000, replay__min_steps=500,
         learner__batch=128 * bits // sizes["replay__unroll"], learner__target_period=20,
         learner__learning_rate=RATE[tier],
@@ -79,7 +79,7 @@ def run(tier: Tier, seed: int) -> list[Row]:
 def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     """Learning curves."""
     for arm in distinct(rows, "arm"):
-        curve(axes[0], rows, "updates", "success", label=arm, colour=COLOURS[arm], arm=arm)
+        curve(axes[0], rows, "updates", "success", label=arm, color=COLORS[arm], arm=arm)
     axes[0].set_xlabel("updates")
     axes[0].set_ylabel("greedy episodes that reach the goal")
     axes[0].set_ylim(-0.03, 1.03)

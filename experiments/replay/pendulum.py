@@ -4,7 +4,7 @@ The adapter (`r2d2.integrations.sb3`) claims that with uniform draws nothing cha
 with the same random numbers. Then what is learned is equal to the bit, which is asserted here for whole runs, and
 returns are equal a fortiori. Prediction: the three algorithms solve the task (a mean return of at least -200; the
 tuned agents of RL Baselines3 Zoo reach about -152, -152 and -157 after 20,000 steps), and do so as well with
-prioritised draws, whose weights and errors go through SB3's own losses (`PrioritisedLoss`).
+prioritized draws, whose weights and errors go through SB3's own losses (`PrioritizedLoss`).
 
 To fit into minutes of one core the networks are smaller than the Zoo's (64 x 64 instead of 400 x 300 or
 256 x 256), training begins after 500 steps (Zoo: 10,000 for DDPG and TD3) and ends after 8,000, SAC's after 5,000;
@@ -27,7 +27,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.noise import NormalActionNoise
 
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, over_seeds, select
-from r2d2.integrations.sb3 import PrioritisedLoss, ReplayBuffer
+from r2d2.integrations.sb3 import PrioritizedLoss, ReplayBuffer
 
 ALGORITHMS: dict[str, Callable[..., Any]] = {"DDPG": DDPG, "TD3": TD3, "SAC": SAC}
 STEPS: dict[Tier, dict[str, int]] = {
@@ -41,9 +41,9 @@ AT_ONCE = 5  # training episodes a point of the curve
 EPISODES = 20  # of the evaluation, from the same states for all
 EVALUATION_SEED = 10_000  # ours: far from the training seeds
 
-SB3, UNIFORM, PRIORITISED = "SB3's", "uniform", "prioritised"
-COLOURS = {SB3: "#8d99ae", UNIFORM: "#d1495b", PRIORITISED: "#3d5a80"}
-STYLES = {SB3: "-", UNIFORM: ":", PRIORITISED: "-"}
+SB3, UNIFORM, PRIORITIZED = "SB3's", "uniform", "prioritized"
+COLORS = {SB3: "#8d99ae", UNIFORM: "#d1495b", PRIORITIZED: "#3d5a80"}
+STYLES = {SB3: "-", UNIFORM: ":", PRIORITIZED: "-"}
 
 
 def train(name: str, buffer: str, steps: int, seed: int) -> tuple[Any, list[float]]:
@@ -52,7 +52,7 @@ def train(name: str, buffer: str, steps: int, seed: int) -> tuple[Any, list[floa
     more: dict[str, Any] = {}
     if buffer != SB3:
         more["replay_buffer_class"] = ReplayBuffer
-    if buffer == PRIORITISED:
+    if buffer == PRIORITIZED:
         more["replay_buffer_kwargs"] = {"selector": "proportional"}
     if name != "SAC":
         more["action_noise"] = NormalActionNoise(np.zeros(1), np.full(1, 0.1))
@@ -61,7 +61,7 @@ def train(name: str, buffer: str, steps: int, seed: int) -> tuple[Any, list[floa
         learning_starts=500, batch_size=128,
         policy_kwargs={"net_arch": [64, 64], "optimizer_kwargs": {"fused": True}}, **more,
     )  # fmt: skip
-    model.learn(steps, callback=PrioritisedLoss(beta=0.4) if buffer == PRIORITISED else None)
+    model.learn(steps, callback=PrioritizedLoss(beta=0.4) if buffer == PRIORITIZED else None)
     return model, environment.get_episode_rewards()
 
 
@@ -85,7 +85,7 @@ def run(tier: Tier, seed: int) -> list[Row]:
     torch.set_num_threads(1)
     rows: list[Row] = []
     for name, steps in STEPS[tier].items():
-        for buffer in COLOURS:
+        for buffer in COLORS:
             model, returns = train(name, buffer, steps, seed)
             means = np.reshape(returns, (-1, AT_ONCE)).mean(1)
             found = [("training", (i + 1) * AT_ONCE * LENGTH, mean) for i, mean in enumerate(means.tolist())]
@@ -103,9 +103,9 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
         chosen = select(rows, algorithm=name, measure="training")
         for buffer in distinct(chosen, "buffer"):
             label = buffer if buffer == SB3 else f"ours, {buffer}"
-            colour, style = COLOURS[buffer], STYLES[buffer]
+            color, style = COLORS[buffer], STYLES[buffer]
             curve(
-                axis, select(chosen, buffer=buffer), "steps", "value", label=label, colour=colour, style=style
+                axis, select(chosen, buffer=buffer), "steps", "value", label=label, color=color, style=style
             )
         axis.axhline(SOLVED, color="0.5", ls="--", lw=0.9)
         axis.set_title(f"{name}, {len(distinct(rows, 'seed'))} seeds", loc="left", fontsize=10)
@@ -135,7 +135,7 @@ def verdict(rows: list[Row]) -> Verdict:
     said = "; ".join(
         f"{name} {means[name, SB3].mean:.0f} on SB3's buffer, {means[name, UNIFORM].mean:.0f} on ours "
         f"[{means[name, UNIFORM].low:.0f}, {means[name, UNIFORM].high:.0f}], "
-        f"{means[name, PRIORITISED].mean:.0f} prioritised"
+        f"{means[name, PRIORITIZED].mean:.0f} prioritized"
         for name in names
     )
     return Verdict(

@@ -158,11 +158,11 @@ def least(rows: list[Row], n: int) -> tuple[float, Interval]:
 def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     """Figure 7.2, and the least error of each n."""
     lookaheads = sorted(distinct(rows, "n"))
-    colours = colormaps["viridis"](np.linspace(0, 0.92, len(lookaheads)))
-    for n, colour in zip(lookaheads, colours, strict=True):
-        curve(axes[0], rows, "alpha", "error", n=n, label=f"n = {n}", colour=colour)
+    colors = colormaps["viridis"](np.linspace(0, 0.92, len(lookaheads)))
+    for n, color in zip(lookaheads, colors, strict=True):
+        curve(axes[0], rows, "alpha", "error", n=n, label=f"n = {n}", color=color)
         _, (mean, low, high) = least(rows, n)
-        axes[1].errorbar(n, mean, [[mean - low], [high - mean]], fmt="o", ms=5, capsize=3, color=colour)
+        axes[1].errorbar(n, mean, [[mean - low], [high - mean]], fmt="o", ms=5, capsize=3, color=color)
     axes[1].plot(lookaheads, [least(rows, n)[1].mean for n in lookaheads], color="0.6", lw=1, zorder=0)
     axes[0].set_ylim(*SHOWN)
     axes[0].set_xlabel("alpha")

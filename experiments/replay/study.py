@@ -104,11 +104,11 @@ def over_seeds(rows: list[Row], column: str, **wanted: Any) -> Interval:
 
 
 def curve(
-    axis: Axes, rows: list[Row], x: str, y: str, *, label: str, colour: str, style: str = "-", **wanted: Any
+    axis: Axes, rows: list[Row], x: str, y: str, *, label: str, color: str, style: str = "-", **wanted: Any
 ) -> None:
     """y against x: means over the seeds with their 95 % interval as a band."""
     chosen = select(rows, **wanted)
     points = sorted(distinct(chosen, x))
     means = np.array([over_seeds(chosen, y, **{x: point}) for point in points])  # [P, 3]
-    axis.plot(points, means[:, 0], style, color=colour, label=label, lw=1.6)
-    axis.fill_between(points, means[:, 1], means[:, 2], color=colour, alpha=0.2, lw=0)
+    axis.plot(points, means[:, 0], style, color=color, label=label, lw=1.6)
+    axis.fill_between(points, means[:, 1], means[:, 2], color=color, alpha=0.2, lw=0)

@@ -1,13 +1,13 @@
-"""Importance weights: which value does prioritised replay of skewed rewards converge to?
+"""Importance weights: which value does prioritized replay of skewed rewards converge to?
 
 One value V is learned from a memory in which a share f of the rewards is 1 and the rest 0, by V += step *
-w_i (r_i - V) with priorities |r_i - V|. Uniform replay finds the mean, f. Prioritised replay with exponents
+w_i (r_i - V) with priorities |r_i - V|. Uniform replay finds the mean, f. Prioritized replay with exponents
 alpha and beta draws item i with P ~ |r_i - V|^alpha and weighs it with P^-beta, so that V rests where
 
     sum_i |r_i - V|^(alpha (1 - beta)) (r_i - V) = 0,
     that is, V / (1 - V) = (f / (1 - f))^(1 / (1 + alpha (1 - beta))).
 
-It is the minimum of |r - V|^(2 + alpha - alpha beta), the loss that prioritised replay really minimises
+It is the minimum of |r - V|^(2 + alpha - alpha beta), the loss that prioritized replay really minimizes
 (Fujimoto et al. 2020, theorem 3). Prediction: the learned values lie on this curve, and beta = 1 alone
 finds the mean (Schaul et al. 2016, section 3.4).
 
@@ -112,20 +112,20 @@ def run(tier: Tier, seed: int) -> list[Row]:
     return rows
 
 
-def _points(axis: Axes, rows: list[Row], x: str, colour: str, label: str) -> None:
+def _points(axis: Axes, rows: list[Row], x: str, color: str, label: str) -> None:
     points = sorted(distinct(rows, x))
     means = np.array([over_seeds(rows, "learned", **{x: point}) for point in points])
     bars = np.abs(means[:, 1:] - means[:, :1]).T
-    axis.errorbar(points, means[:, 0], bars, fmt="o", ms=4, color=colour, label=label)
+    axis.errorbar(points, means[:, 0], bars, fmt="o", ms=4, color=color, label=label)
 
 
 def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     """Learned values on the closed form: against beta, and against the batch."""
     large = select(rows, batch=BATCH)
     betas = np.linspace(0, 1, 101)
-    for alpha, colour in zip(distinct(large, "alpha"), ("#8d99ae", "#3d5a80", "#d1495b"), strict=True):
-        axes[0].plot(betas, [fixed_point(SHARE, alpha, beta) for beta in betas], color=colour, lw=1.2)
-        _points(axes[0], select(large, alpha=alpha), "beta", colour, f"alpha = {alpha:g}")
+    for alpha, color in zip(distinct(large, "alpha"), ("#8d99ae", "#3d5a80", "#d1495b"), strict=True):
+        axes[0].plot(betas, [fixed_point(SHARE, alpha, beta) for beta in betas], color=color, lw=1.2)
+        _points(axes[0], select(large, alpha=alpha), "beta", color, f"alpha = {alpha:g}")
     axes[0].set_xlabel("beta")
     axes[0].set_ylabel("learned value")
     axes[0].set_title(f"batches of {BATCH}, line: closed form", loc="left", fontsize=10)

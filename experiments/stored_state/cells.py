@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from experiments.study import Cell
 from r2d2.config import Config, from_dict, to_dict
-from r2d2.presets import MEMORY, preset
+from r2d2.config.presets import MEMORY, preset
 
 GROUP = "stored-state"
 STRATEGIES = ("zero", "stored", "refreshed")
@@ -25,7 +25,7 @@ UNROLL = 5
 
 # Tuned on the seeds 0 to 2 for `stored`; the study's own seeds are others.
 RECALL = {
-    "env.count": 32,
+    "env.num_envs": 32,
     "network.core_width": 64,
     "network.forget_bias": 3.0,  # a fresh LSTM then holds its input for about 20 steps (ours)
     "network.previous_inputs": False,
@@ -33,7 +33,7 @@ RECALL = {
     "replay.period": UNROLL,
     "replay.block": UNROLL,
     "replay.n_step": 5,
-    "replay.ratio": 6.0,
+    "replay.replay_ratio": 6.0,
     "learner.batch": 64,
     "learner.learning_rate": 3e-3,
     "learner.target_period": 30,

@@ -18,7 +18,7 @@ from experiments.intervals import band
 from experiments.stored_state.cells import CONTROL, UNROLL, reach
 from experiments.stored_state.rows import FIRST, LAST, SCORE, Row, chosen, has, over_seeds
 
-COLOURS = {"zero": "#c0392b", "stored": "#2471a3", "refreshed": "#1e8449", CONTROL: "#555555"}
+COLORS = {"zero": "#c0392b", "stored": "#2471a3", "refreshed": "#1e8449", CONTROL: "#555555"}
 ANY, WHOLE = "#8e44ad", "whole episodes, zero"
 STYLES = ("-", "--", ":", "-.")  # by burn-in
 
@@ -51,7 +51,7 @@ def draw(curve: Sequence[Row], score: Sequence[Row], memoryless: float, path: Pa
 
 
 def _against_burn_in(axis: Axes, score: Sequence[Row], delay: int, memoryless: float) -> None:
-    for number, strategy in enumerate(name for name in COLOURS if name != CONTROL):
+    for number, strategy in enumerate(name for name in COLORS if name != CONTROL):
         own = chosen(score, strategy=strategy)
         lengths = sorted({row["burn_in"] for row in own})
         if not lengths:
@@ -59,11 +59,11 @@ def _against_burn_in(axis: Axes, score: Sequence[Row], delay: int, memoryless: f
         found = np.array([over_seeds(chosen(own, burn_in=length), "score") for length in lengths])  # [L, 3]
         at = np.array(lengths) + 0.25 * (number - 1)  # beside each other, or they hide each other
         error = np.abs(found[:, 1:].T - found[:, 0])
-        axis.errorbar(at, found[:, 0], error, color=COLOURS[strategy], marker="o", capsize=3, label=strategy)
+        axis.errorbar(at, found[:, 0], error, color=COLORS[strategy], marker="o", capsize=3, label=strategy)
     control = chosen(score, strategy=CONTROL)
     if control:
         mean = over_seeds(control, "score").mean
-        axis.axhline(mean, color=COLOURS[CONTROL], ls="--", lw=1, label="whole episodes, zero state")
+        axis.axhline(mean, color=COLORS[CONTROL], ls="--", lw=1, label="whole episodes, zero state")
     axis.axhline(memoryless, color="black", ls=":", lw=1, label="best without memory")
     where = "inside the window" if delay + 2 <= UNROLL else "outside the window"
     title = f"Delay {delay}: cue {'just ' if delay + 2 == UNROLL + 1 else ''}{where}"
@@ -80,8 +80,8 @@ def _over_time(axis: Axes, curve: Sequence[Row], name: str, *, control: bool) ->
         if not own or (name != SCORE and not any(row[name] > 0 for row in own)):
             continue  # nothing to see: a stored state without burn-in is the actor's own
         points, found = _band(own, name)
-        axis.plot(points, found[0], line.style, color=line.colour, lw=1.3, label=line.label)
-        axis.fill_between(points, found[1], found[2], color=line.colour, alpha=0.10, lw=0)
+        axis.plot(points, found[0], line.style, color=line.color, lw=1.3, label=line.label)
+        axis.fill_between(points, found[1], found[2], color=line.color, alpha=0.10, lw=0)
     axis.set_xlabel("environment steps")
 
 
@@ -89,7 +89,7 @@ class Line(NamedTuple):
     """One setting in a figure."""
 
     label: str
-    colour: str
+    color: str
     style: str
     rows: list[Row]
 
@@ -98,18 +98,18 @@ def _lines(rows: Sequence[Row]) -> list[Line]:
     """The settings of one delay. Those whose windows begin with the episode are the same runs: drawn once."""
     lines = []
     lengths = sorted({row["burn_in"] for row in rows})
-    for strategy, colour in COLOURS.items():
+    for strategy, color in COLORS.items():
         for style, length in zip(STYLES, lengths, strict=False):
             own = chosen(rows, strategy=strategy, burn_in=length)
             whole = bool(own) and own[0]["delay"] > 0 and length >= reach(own[0]["delay"])
             if not own or (whole and strategy not in ("zero", CONTROL)):
                 continue
             if strategy == CONTROL:
-                lines.append(Line(WHOLE, colour, "-", own))
+                lines.append(Line(WHOLE, color, "-", own))
             elif whole:
                 lines.append(Line(f"any state, burn-in {length}", ANY, style, own))
             else:
-                lines.append(Line(f"{strategy}, burn-in {length}", colour, style, own))
+                lines.append(Line(f"{strategy}, burn-in {length}", color, style, own))
     return lines
 
 
@@ -142,7 +142,7 @@ def draw_memory(rows: Sequence[Row], path: Path) -> None:
             ks = sorted({row["history"] for row in line.rows}, key=lambda k: k or whole)
             found = np.array([over_seeds(chosen(line.rows, history=k), name) for k in ks])
             at = [k or whole for k in ks]
-            axis.plot(at, found[:, 0], line.style, color=line.colour, marker=".", lw=1.3, label=line.label)
+            axis.plot(at, found[:, 0], line.style, color=line.color, marker=".", lw=1.3, label=line.label)
         axis.set(title=f"{title}, delay {delay}", xlabel=f"last k observations ({whole}: all)", ylabel=label)
     axes[0].legend(fontsize=6)
     _finish(figure, axes[None], path)

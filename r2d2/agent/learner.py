@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.profiler import record_function
 
+from r2d2.agent.cuda_graph import CudaGraph
 from r2d2.agent.device_batch import DeviceBatch, Transfer
-from r2d2.agent.graphed import Graphed
 from r2d2.agent.losses import (
     LOSSES,
     PRIORITIES,
@@ -34,10 +34,10 @@ from r2d2.agent.sequences import InitialState, Sequences
 from r2d2.agent.update import Update, not_finite
 from r2d2.types import Batch
 
-__all__ = ["Errors", "InitialState", "Learner", "Update"]
+__all__ = ["InitialState", "Learner", "TDErrors", "Update"]
 
 
-class Errors(NamedTuple):
+class TDErrors(NamedTuple):
     """What `Learner.errors` finds; the first three are [unroll, B], errors and Q(s, a) with gradients."""
 
     error: Tensor
@@ -47,12 +47,12 @@ class Errors(NamedTuple):
 
 
 class Learner:
-    """Owns the online and the target network and the optimiser.
+    """Owns the online and the target network and the optimizer.
 
     `stack` is the frame stack, `burn_in`, `unroll`, `n_step` and `period` are the layout of the batches.
     `rescaling` False trains on plain Q values (DQN's presets, with clipped rewards); `target_bounds` are those of
-    n-step returns before rescaling. `accumulate` sums the gradient over that many parts of each batch, one
-    after the other, where memory for all of it is short.
+    n-step returns before rescaling. `gradient_accumulation_steps` sums the gradient over that many parts of
+    each batch, one after the other, where memory for all of it is short.
 
     `asynchronous` (default: on a GPU) never waits for the device. A gradient that is not finite then raises
     when the `Update` is read; as always it has changed no parameter. `graphs` replays whole updates as a CUDA
@@ -74,7 +74,7 @@ class Learner:
         eta: float,
         learning_rate: float,
         adam_epsilon: float,
-        clip_norm: float,
+        max_grad_norm: float,
         target_period: int,
         period: int = 1,
         initial_state: InitialState = "stored",
@@ -86,7 +86,7 @@ class Learner:
         double: bool = True,
         precision: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
-        accumulate: int = 1,
+        gradient_accumulation_steps: int = 1,
         asynchronous: bool | None = None,
         graphs: bool = False,
     ) -> None:
@@ -96,20 +96,20 @@ class Learner:
         for net in (self.network, self.target):
             net.flatten_core()
         graphs = graphs and self.device.type == "cuda"
-        self.optimiser = torch.optim.Adam(
+        self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=learning_rate, eps=adam_epsilon, fused=True, capturable=graphs
         )
         self.transfer = Transfer(self.device)
-        self.accumulate = accumulate
+        self.gradient_accumulation_steps = gradient_accumulation_steps
         self.asynchronous = self.device.type != "cpu" if asynchronous is None else asynchronous
         self.sequences = Sequences(
             stack=stack, pixels=pixels, burn_in=burn_in, unroll=unroll, period=period,
             initial_state=initial_state, fixed_shapes=self.device.type != "cpu",
         )  # fmt: skip
-        self._graphed = Graphed(self._step) if graphs else None
+        self._graphed = CudaGraph(self._step) if graphs else None
         self.burn_in, self.unroll, self.n_step = burn_in, unroll, n_step
         self.discount, self.eta = discount, eta
-        self.clip_norm, self.target_period = clip_norm, target_period
+        self.max_grad_norm, self.target_period = max_grad_norm, target_period
         self.loss, self.priority = LOSSES[loss], PRIORITIES[priority]
         self.rescaling, self.reward_clip, self.double = rescaling, reward_clip, double
         self.target_bounds = target_bounds
@@ -117,7 +117,7 @@ class Learner:
         self.updates = 0
 
     def update(self, batch: Batch) -> Update:
-        """Take one optimiser step; returns new priorities of the batch's items."""
+        """Take one optimizer step; returns new priorities of the batch's items."""
         with record_function("copy"):
             data = self.transfer(batch)
         graphed = self._graphed if self.sequences.same_calls(data) else None
@@ -134,17 +134,17 @@ class Learner:
         self.updates -= 1
 
     def _step(self, data: DeviceBatch) -> tuple[Tensor, Tensor | None]:
-        """The optimiser step itself; returns priorities and metrics [B + 4] and the successors' states."""
-        self.optimiser.zero_grad(set_to_none=True)
-        found = [self._backward(part, len(data)) for part in data.parts(self.accumulate)]
-        with record_function("optimiser"):
-            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
+        """The optimizer step itself; returns priorities and metrics [B + 4] and the successors' states."""
+        self.optimizer.zero_grad(set_to_none=True)
+        found = [self._backward(part, len(data)) for part in data.parts(self.gradient_accumulation_steps)]
+        with record_function("optimizer"):
+            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.max_grad_norm)
             finite = torch.isfinite(norm)
-            if self.asynchronous:  # the fused optimiser itself leaves out a step where this is 1
-                self.optimiser.found_inf = (~finite).float()  # type: ignore[attr-defined]
+            if self.asynchronous:  # the fused optimizer itself leaves out a step where this is 1
+                self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
             elif not finite:
                 raise not_finite(self.updates + 1)
-            self.optimiser.step()
+            self.optimizer.step()
         with record_function("priorities"):
             loss, size, q_sum, count = torch.stack([sums for _, sums, _ in found]).sum(0)
             metrics = torch.stack([loss, norm, size / count, q_sum / count])
@@ -166,11 +166,11 @@ class Learner:
             sums = [loss.detach(), (error.abs() * mask).sum(), (q_taken * mask).sum(), mask.sum()]
             return priorities, torch.stack(sums), refreshed
 
-    def errors(self, batch: Batch) -> Errors:
+    def errors(self, batch: Batch) -> TDErrors:
         """TD errors, Q(s, a) and the mask of valid steps of a batch, and the successors' states if asked."""
         return self._errors(self.transfer(batch))
 
-    def _errors(self, data: DeviceBatch) -> Errors:
+    def _errors(self, data: DeviceBatch) -> TDErrors:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             q, q_target, refreshed = self.sequences.q_values(self.network, self.target, data)
         with record_function("targets"):
@@ -186,7 +186,7 @@ class Learner:
                 value = unrescale(value) if self.rescaling else value
                 target = n_step_targets(reward, discount, value, end, self.n_step).clamp(*self.target_bounds)
                 target = rescale(target) if self.rescaling else target
-            return Errors(q_taken - target, q_taken, mask, refreshed)
+            return TDErrors(q_taken - target, q_taken, mask, refreshed)
 
     @torch.no_grad()
     def delta_q(
@@ -227,12 +227,14 @@ class Learner:
         return {
             "network": self.network.state_dict(),
             "target": self.target.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "updates": self.updates,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(
+            state["optimizer"] if "optimizer" in state else state["optimiser"]
+        )  # its name until 0.1
         self.updates = state["updates"]

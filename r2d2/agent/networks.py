@@ -34,7 +34,7 @@ CHUNK = 128
 def stack_frames(observation: Tensor, stack: int, *, pixels: bool) -> Tensor:
     """Network inputs, time-major [T, B, ...], from stored rows [B, stack - 1 + T, ...].
 
-    Grey frames [H, W] and colour frames [H, W, C] give [stack * C, H, W], newest last, in channels-last memory
+    Gray frames [H, W] and color frames [H, W, C] give [stack * C, H, W], newest last, in channels-last memory
     and still as bytes: a quarter of the memory, and the network scales them. Anything else of D numbers gives
     floats [stack * D].
     """

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay import kernels
+from r2d2.replay.kernels import index as kernels
 from r2d2.replay.sequencer import Sequencer
 from r2d2.types import Column
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.blobs import Blobs, RowBlobs
-from r2d2.replay import kernels
+from r2d2.checkpoint.blobs import Blobs, RowBlobs
+from r2d2.replay.kernels import index as kernels
 from r2d2.replay.rows import zeros
 from r2d2.replay.sequencer import Sequencer
 from r2d2.replay.storage import Storage
@@ -130,7 +130,7 @@ class ItemTable:
             raise ValueError(f"id {int(ids[unknown])} was never given out by this replay")
         return places, held
 
-    def relabelled(self, ids: Ints) -> NDArray[np.bool_]:
+    def relabeled(self, ids: Ints) -> NDArray[np.bool_]:
         """Which of these items [K] have a goal of their own and are still held."""
         if self.goal.size == 0:
             return np.zeros(len(ids), np.bool_)

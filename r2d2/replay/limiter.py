@@ -13,17 +13,19 @@ class RateLimiter:
     """Answers whether a step may be inserted or a batch sampled; it never waits itself.
 
     Sampling starts after `min_steps` environment steps. From then on the trained steps follow
-    `ratio * (steps - min_steps)`, at most `slack` trained steps behind before inserts are refused.
+    `replay_ratio * (steps - min_steps)`, at most `slack` trained steps behind before inserts are refused.
     """
 
-    def __init__(self, ratio: float, *, min_steps: int, slack: float = float("inf")) -> None:
-        if ratio <= 0:
-            raise ValueError(f"ratio must be above 0 trained steps per environment step, got {ratio}")
+    def __init__(self, replay_ratio: float, *, min_steps: int, slack: float = float("inf")) -> None:
+        if replay_ratio <= 0:
+            raise ValueError(
+                f"replay_ratio must be above 0 trained steps per environment step, got {replay_ratio}"
+            )
         if min_steps < 1:
             raise ValueError(f"min_steps must be at least 1, got {min_steps}")
         if slack <= 0:
             raise ValueError(f"slack must be above 0 trained steps, got {slack}")
-        self.ratio = ratio
+        self.replay_ratio = replay_ratio
         self.min_steps = min_steps
         self.slack = slack
         self.inserted = 0  # environment steps
@@ -32,11 +34,11 @@ class RateLimiter:
     @property
     def _due(self) -> float:
         """Trained steps that the steps so far entitle to but that have not been made."""
-        return self.ratio * (self.inserted - self.min_steps) - self.trained
+        return self.replay_ratio * (self.inserted - self.min_steps) - self.trained
 
     def can_insert(self, steps: int) -> bool:
         """Whether `steps` more environment steps keep the learner at most `slack` trained steps behind."""
-        return self.inserted + steps <= self.min_steps or self._due + self.ratio * steps <= self.slack
+        return self.inserted + steps <= self.min_steps or self._due + self.replay_ratio * steps <= self.slack
 
     def can_sample(self, steps: int) -> bool:
         """Whether a batch of `steps` trained steps is due."""

@@ -24,14 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay import checks
-from r2d2.replay.draw import Draw
 from r2d2.replay.items import ItemTable
-from r2d2.replay.relabelers import Hindsight, check_relabeler
-from r2d2.replay.removers import Remover
-from r2d2.replay.selectors import Selector
+from r2d2.replay.pending_batch import PendingBatch
+from r2d2.replay.relabelers.hindsight import Hindsight, check_relabeler
+from r2d2.replay.removers.remover import Remover
+from r2d2.replay.selectors.selector import Selector
 from r2d2.replay.sequencer import Sequencer
 from r2d2.replay.storage import Storage
-from r2d2.replay.weights import Normalise, check_normalise, weights_of
+from r2d2.replay.weights import Normalize, check_normalize, weights_of
 from r2d2.types import Batch, Column
 
 Ints = NDArray[np.int64]
@@ -65,12 +65,12 @@ class Replay:
         block: int = 40,
         core_size: int = 0,
         linked: bool = False,
-        normalise: Normalise = "batch",
+        normalize: Normalize = "batch",
         relabeler: Hindsight | None = None,
         folder: Path | None = None,
     ) -> None:
         checks.check_sizes(columns, sequencer, streams=streams, capacity=capacity, steps=steps, block=block)
-        check_normalise(normalise, selector)
+        check_normalize(normalize, selector)
         check_relabeler(relabeler, columns, sequencer, capacity)
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ class Replay:
         self.streams = streams
         self.sequencer, self.selector, self.remover, self.relabeler = sequencer, selector, remover, relabeler
         self.capacity = capacity
-        self.normalise = normalise
+        self.normalize = normalize
         self.storage = Storage(
             columns, streams=streams, slots=int(full * spare) + writing, block=block, window=sequencer.window,
             lead=sequencer.burn_in + sequencer.context, folder=folder,
@@ -189,14 +189,16 @@ class Replay:
         """
         return self.draw(n, rng, beta=beta, out=out).result()
 
-    def draw(self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None) -> Draw:
+    def draw(
+        self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None
+    ) -> PendingBatch:
         """Like `sample`, but blocks are decoded in the background until `result` is called.
 
         The draw is complete at once: writes, removals and priorities that come later do not change it.
         """
         checks.check_draw(n, len(self))
         places, probability = self.selector.sample(n, rng)
-        weight = weights_of(self.selector, probability, beta, self.normalise)
+        weight = weights_of(self.selector, probability, beta, self.normalize)
         return self._read(places, probability, weight, out, list(self.columns))
 
     def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
@@ -213,7 +215,7 @@ class Replay:
         return replace(batch, columns={name: batch.columns[name] for name in chosen})
 
     def _read(self, places: Ints, probability: NDArray[np.float64], weight: NDArray[np.float32],
-              out: Batch | None, names: list[str]) -> Draw:  # fmt: skip
+              out: Batch | None, names: list[str]) -> PendingBatch:  # fmt: skip
         sequencer, storage = self.sequencer, self.storage
         found = self.items.windows(places, storage, sequencer)
         columns, records = storage.room(names, found.rows.shape, sequencer.context, out)
@@ -223,9 +225,9 @@ class Replay:
             probability, weight, records,
         )  # fmt: skip
         if self.relabeler is None:
-            return Draw(batch, jobs)
+            return PendingBatch(batch, jobs)
         goals = self.items.goal.take(places, axis=0)
-        return Draw(batch, jobs, partial(self.relabeler.rewrite, batch, goals))
+        return PendingBatch(batch, jobs, partial(self.relabeler.rewrite, batch, goals))
 
     def update_priorities(self, ids: Ints, priorities: NDArray, *, initial: bool = False) -> None:
         """Set priorities [K] by id. Items given up since are counted in `late_updates` and ignored.
@@ -254,9 +256,9 @@ class Replay:
         """Which of these items [K] have not been given up."""
         return self.items.locate(np.asarray(ids, np.int64))[1]
 
-    def relabelled(self, ids: Ints) -> NDArray[np.bool_]:
+    def relabeled(self, ids: Ints) -> NDArray[np.bool_]:
         """Which of these items [K] are hindsight copies that are still held."""
-        return self.items.relabelled(np.asarray(ids, np.int64))
+        return self.items.relabeled(np.asarray(ids, np.int64))
 
     def successors(self, ids: Ints) -> Ints:
         """The ids [K] of the next items of the same episodes; -1 where none is held (needs `linked`)."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay import kernels
+from r2d2.replay.kernels import index as kernels
 from r2d2.types import Items
 
 Ints = NDArray[np.int64]
@@ -59,7 +59,7 @@ class Sequencer:
         self._episode_row = np.zeros(streams, np.int64)
         self._next_item = np.zeros(streams, np.int64)
         self._pending = np.zeros((streams, self.items_at_once, core_size), np.float32)
-        # As `r2d2.replay.kernels` takes them: each stream's row and next item in its episode, and the states of
+        # As the kernels take them: each stream's row and next item in its episode, and the states of
         # items under construction.
         self.arrays = (self._episode_row, self._next_item, self._pending)
         self.sizes = (burn_in, unroll, n_step, period, context)

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.blobs import Blobs, RowBlobs
-from r2d2.replay import kernels
+from r2d2.checkpoint.blobs import Blobs, RowBlobs
 from r2d2.replay.codecs import CompressedColumn, Job
+from r2d2.replay.kernels import index as kernels
 from r2d2.replay.rows import RowArrays
 from r2d2.replay.sequencer import Sequencer
 from r2d2.types import Batch, Column
@@ -77,7 +77,7 @@ class Storage:
         self.recent = np.zeros((streams, window // block + 3), np.int32)  # slots by block number, a ring
         self._free = np.arange(slots, dtype=np.int32)[::-1].copy()
         self._counters = np.array([slots, 0, 0], np.int64)
-        # As `r2d2.replay.kernels` takes them.
+        # As `r2d2.replay.kernels.index` takes them.
         self.arrays = (*(getattr(self, name) for name in (*_SLOTS, *_STREAMS)), self._free, self._counters)
 
     @property

@@ -7,9 +7,9 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay.selectors import Selector
+from r2d2.replay.selectors.selector import Selector
 
-Normalise = Literal["batch", "buffer"]
+Normalize = Literal["batch", "buffer"]
 
 
 @runtime_checkable
@@ -39,23 +39,23 @@ def importance_weights(
 
 
 def weights_of(
-    selector: Selector, probability: NDArray[np.float64], beta: float, normalise: Normalise
+    selector: Selector, probability: NDArray[np.float64], beta: float, normalize: Normalize
 ) -> NDArray[np.float32]:
     """Importance weights of items that this selector drew with these probabilities."""
     if beta == 0.0:
         return np.ones(len(probability), np.float32)
     smallest = None
-    if normalise == "buffer" and isinstance(selector, HasMinimum):
+    if normalize == "buffer" and isinstance(selector, HasMinimum):
         smallest = selector.min_probability()
     return importance_weights(probability, len(selector), beta, smallest)
 
 
-def check_normalise(normalise: Normalise, selector: object) -> None:
-    """Raise ValueError where the weights cannot be normalised so with this selector."""
-    if normalise not in ("batch", "buffer"):
-        raise ValueError(f'normalise must be "batch" or "buffer", got {normalise!r}')
-    if normalise == "buffer" and not isinstance(selector, HasMinimum):
+def check_normalize(normalize: Normalize, selector: object) -> None:
+    """Raise ValueError where the weights cannot be normalized so with this selector."""
+    if normalize not in ("batch", "buffer"):
+        raise ValueError(f'normalize must be "batch" or "buffer", got {normalize!r}')
+    if normalize == "buffer" and not isinstance(selector, HasMinimum):
         raise ValueError(
-            f'normalise="buffer" needs the smallest probability of all items, which {type(selector).__name__}'
-            ' does not have (it depends on the batch, or falls towards 0 with age): use normalise="batch"'
+            f'normalize="buffer" needs the smallest probability of all items, which {type(selector).__name__}'
+            ' does not have (it depends on the batch, or falls towards 0 with age): use normalize="batch"'
         )

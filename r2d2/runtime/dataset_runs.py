@@ -10,15 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.make import make
-from r2d2 import build, build_replay, checkpoint
 from r2d2.agent.core_states import CoreStates
+from r2d2.build import agents as build
+from r2d2.build import replays as build_replay
+from r2d2.build.sizes import check_fits
+from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, to_dict
-from r2d2.config_checks import check_same_parts
-from r2d2.dataset import OPTIONAL, Dataset, Spec, export, fill
-from r2d2.memory import check_fits
-from r2d2.provenance import provenance
+from r2d2.config.checks import check_same_parts
+from r2d2.dataset.dataset import OPTIONAL, Dataset, Spec, export, fill
 from r2d2.replay import Mixture, Replay
 from r2d2.replay.episodes import stored_episodes
+from r2d2.runs.provenance import provenance
 from r2d2.runtime import run_folder
 from r2d2.runtime.local import LocalRun
 
@@ -50,7 +52,7 @@ def export_run(
         config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
     )
     replay = build_replay.replay(
-        config, spec.observation_shape, spec.observation_dtype, streams=env.count, core_size=network.core_size,
+        config, spec.observation_shape, spec.observation_dtype, streams=env.num_envs, core_size=network.core_size,
         goals=spec.goals, longest=spec.max_episode_steps,
     )  # fmt: skip
     replay.load_state_dict(state.pop("replay"))
@@ -96,7 +98,7 @@ def import_run(
         def rate(ids: NDArray[np.int64]) -> None:
             run.ages.insert(ids, updates=0, actor_updates=0)
             if rates and len(ids):
-                build_replay.rate(config, run.replay, ids)
+                build_replay.set_initial_priorities(config, run.replay, ids)
 
         states = None
         if (

@@ -27,7 +27,7 @@ def make_greedy(environments: Environments, network: QNetwork, *, stack: int, pi
 
 
 def play(actor: Actor, seed: int) -> list[Episode]:
-    """The first episode of every environment, from seeds seed + i; one episode each favours no short ones."""
+    """The first episode of every environment, from seeds seed + i; one episode each favors no short ones."""
     actor.reset(seed)
     first: dict[int, Episode] = {}
     steps = 0

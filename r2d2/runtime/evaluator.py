@@ -10,8 +10,8 @@ from typing import Any, Protocol, SupportsFloat
 from envs.make import make
 from r2d2.agent.networks import QNetwork
 from r2d2.config import Config
+from r2d2.runs.seeds import EVALUATION, child_seed
 from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
-from r2d2.runtime.seeds import EVALUATION, child_seed
 
 
 class Log(Protocol):

@@ -19,19 +19,21 @@ import numpy as np
 import torch
 
 from envs.make import make
-from r2d2 import build, build_replay, checkpoint
 from r2d2.agent.actor import Episode
 from r2d2.agent.learner import Update
+from r2d2.build import agents as build
+from r2d2.build import replays as build_replay
+from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, to_dict
-from r2d2.config_checks import check_same_parts
-from r2d2.replay import Draw, MixtureDraw
+from r2d2.config.checks import check_same_parts
+from r2d2.replay import PendingBatch, PendingMixture
+from r2d2.runs.seeds import ACTING, ENVIRONMENTS, SAMPLING, child_seed, generator
 from r2d2.runtime.ages import Ages
 from r2d2.runtime.evaluate import parameter_hash
 from r2d2.runtime.evaluator import Evaluator
 from r2d2.runtime.meter import Meter
 from r2d2.runtime.probe import make_probe
-from r2d2.runtime.seeds import ACTING, ENVIRONMENTS, SAMPLING, child_seed, generator
-from r2d2.tracking import Tracker
+from r2d2.tracking.tracker import Tracker
 from r2d2.types import Batch, Rows
 
 CHECKPOINTS = "checkpoints"  # folder in a run folder
@@ -45,7 +47,7 @@ class LocalRun:
         self.config, self.run_dir, self.tracker = config, run_dir, tracker
         env = config.env
         self.environments = make(
-            env.id, env.count, protocol=env.protocol, frame_size=env.frame_size, threads=env.threads,
+            env.id, env.num_envs, protocol=env.protocol, frame_size=env.frame_size, threads=env.threads,
             options=dict(env.options), halves=config.actor.halves,
         )  # fmt: skip
         spec = self.environments.spec
@@ -58,7 +60,7 @@ class LocalRun:
         )
         self.learner = build.learner(config, network, pixels=self.pixels, device=self.device)
         self.replay = build_replay.replay(
-            config, spec.observation_shape, spec.observation_dtype, streams=env.count,
+            config, spec.observation_shape, spec.observation_dtype, streams=env.num_envs,
             core_size=network.core_size, goals=spec.goals, longest=spec.max_episode_steps,
         )  # fmt: skip
         self.ages = Ages(self.replay.capacity)
@@ -81,7 +83,7 @@ class LocalRun:
         self.ended_at = 0  # the `run.steps` at which this run came to its end
         self.stop = False
         self._checkpoint: Path | None = None  # that this run last saved or loaded
-        self._drawn: Draw | MixtureDraw | None = None  # the next batch; forgotten at a barrier
+        self._drawn: PendingBatch | PendingMixture | None = None  # the next batch; forgotten at a barrier
         self._unread: deque[tuple[Any, Update, dict[str, float]]] = deque()  # updates, their ids and ages
         self._spare: Batch | None = None  # a batch whose arrays may be filled again
         self._reset()
@@ -140,7 +142,7 @@ class LocalRun:
             self.limiter.insert(int(np.count_nonzero(~rows.last)))
             if len(ids):
                 self.ages.insert(ids, updates=self.learner.updates, actor_updates=self.actor_updates)
-                ids = build_replay.rate(self.config, self.replay, ids)
+                ids = build_replay.set_initial_priorities(self.config, self.replay, ids)
             self.probe.write(rows, ids)
         self.vector_steps += 1
         self.recent.extend(self.actor.episodes)
@@ -186,7 +188,7 @@ class LocalRun:
                     self.replay.refresh(after[after >= 0], update.refreshed[after >= 0])
                 self.meter.add(metrics | ages)
 
-    def _draw(self) -> Draw | MixtureDraw:
+    def _draw(self) -> PendingBatch | PendingMixture:
         build_replay.set_alpha(self.config, self.replay, self.actor.steps)
         beta = build_replay.beta(self.config, self.actor.steps)
         draw = self.replay.draw(self.config.learner.batch, self.rng, beta=beta, out=self._spare)
@@ -196,7 +198,7 @@ class LocalRun:
         return draw
 
     def _refresh_actor(self) -> None:
-        if self.vector_steps % self.config.actor.weights_period == 0:
+        if self.vector_steps % self.config.actor.actor_update_period == 0:
             self.refresh_actor(self.learner.network.state_dict(), self.learner.updates)
 
     def refresh_actor(self, weights: Mapping[str, Any], updates: int) -> None:

@@ -25,7 +25,7 @@ def make_probe(config: Config, *, core_size: int, capacity: int) -> Probe:
     """The probe of a run whose replay has room for `capacity` items; off without recurrent states."""
     r, items = config.replay, min(config.run.probe_items, capacity) if core_size else 0
     return Probe(
-        config.env.count, unroll=r.unroll, n_step=r.n_step, period=r.period, core_size=core_size, items=items,
+        config.env.num_envs, unroll=r.unroll, n_step=r.n_step, period=r.period, core_size=core_size, items=items,
         stride=capacity // max(items, 1),
     )  # fmt: skip
 

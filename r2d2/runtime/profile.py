@@ -16,15 +16,16 @@ from torch.autograd.profiler import profile as torch_profile
 from torch.autograd.profiler import record_function
 
 from envs.make import make
-from r2d2 import build, build_replay
 from r2d2.agent.actor import Environments, Result
 from r2d2.agent.networks import stack_frames
+from r2d2.build import agents as build
+from r2d2.build import replays as build_replay
 from r2d2.config import Config
-from r2d2.runtime.floor import (
+from r2d2.runtime.roofline import (
     Rates,
     Row,
     measure_rates,
-    optimiser_bytes,
+    optimizer_bytes,
     row_operations,
     update_operations,
     wait,
@@ -32,7 +33,7 @@ from r2d2.runtime.floor import (
 from r2d2.types import Batch
 
 # As `record_function` names them in `agent`.
-UPDATE = ("copy", "stack", "encode", "core", "heads", "targets", "backward", "optimiser", "priorities")
+UPDATE = ("copy", "stack", "encode", "core", "heads", "targets", "backward", "optimizer", "priorities")
 FORWARD = ("stack", "encode", "core", "heads")
 MEASURED = "measured"  # the part of a profile that counts
 WARM_UP = 2  # calls that are not counted: kernels are chosen, buffers made (ours)
@@ -71,11 +72,12 @@ class Workbench:
     def __init__(self, config: Config) -> None:
         r, env = config.replay, config.env
         enough = (
-            2 * (r.burn_in + r.unroll + r.n_step + r.period) * env.count + 2 * config.learner.batch * r.period
+            2 * (r.burn_in + r.unroll + r.n_step + r.period) * env.num_envs
+            + 2 * config.learner.batch * r.period
         )
         self.config = dataclasses.replace(config, replay=dataclasses.replace(r, steps=min(r.steps, enough)))
         made = make(
-            env.id, env.count, protocol=env.protocol, frame_size=env.frame_size, threads=env.threads,
+            env.id, env.num_envs, protocol=env.protocol, frame_size=env.frame_size, threads=env.threads,
             options=dict(env.options), halves=config.actor.halves,
         )  # fmt: skip
         spec = made.spec
@@ -88,7 +90,7 @@ class Workbench:
             config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
         )
         self.replay = build_replay.replay(
-            self.config, spec.observation_shape, spec.observation_dtype, streams=env.count,
+            self.config, spec.observation_shape, spec.observation_dtype, streams=env.num_envs,
             core_size=self.network.core_size, goals=spec.goals, longest=spec.max_episode_steps,
         )  # fmt: skip
         self.learner = build.learner(config, self.network, pixels=self.pixels, device=self.device)
@@ -136,7 +138,7 @@ def profile_learner(bench: Workbench, repeats: int) -> list[Stage]:
         put, _ = _clock(lambda: bench.replay.update_priorities(batch.ids, found))
         return {"draw and gather": max(drawn - decode, 0.0), "decode": decode, "priorities to replay": put}
 
-    stages = _labelled(update, UPDATE, bench, repeats)
+    stages = _labeled(update, UPDATE, bench, repeats)
     operations = update_operations(
         bench.row, items=c.batch, burn_in=r.burn_in, unroll=r.unroll, n_step=r.n_step
     )
@@ -146,7 +148,7 @@ def profile_learner(bench: Workbench, repeats: int) -> list[Stage]:
         "draw and gather": sum(v.nbytes for n, v in batch.columns.items() if n != "observation"),
         "copy": 0 if bench.device.type == "cpu" else 2 * batch.columns["observation"].nbytes,
         "stack": 2 * batch.columns["observation"].nbytes * bench.config.network.stack,
-        "optimiser": optimiser_bytes(bench.network),
+        "optimizer": optimizer_bytes(bench.network),
     }
     floors |= {name: count / bench.rates.bytes for name, count in moved.items()}
     return [Stage(name, value, floors.get(name, 0.0)) for name, value in stages.items()]
@@ -161,7 +163,7 @@ def profile_actor(bench: Workbench, repeats: int) -> list[Stage]:
         played = bench.environments.seconds - before
         return {"environments": played, "replay write": write, "rest": whole - write - played}
 
-    stages = _labelled(step, FORWARD, bench, repeats)
+    stages = _labeled(step, FORWARD, bench, repeats)
     stages["rest"] = max(stages["rest"] - sum(stages[name] for name in FORWARD), 0.0)
     n, row = bench.environments.num_envs, bench.row
     floors = {
@@ -174,7 +176,9 @@ def profile_actor(bench: Workbench, repeats: int) -> list[Stage]:
 def profile_train(bench: Workbench, repeats: int) -> list[Stage]:
     """Stages of an update and of all the acting steps that the replay ratio gives it, in turn."""
     c, r = bench.config.learner, bench.config.replay
-    steps = c.batch * r.unroll / r.ratio / bench.environments.num_envs  # of the vector, for each update
+    steps = (
+        c.batch * r.unroll / r.replay_ratio / bench.environments.num_envs
+    )  # of the vector, for each update
     learning, acting = profile_learner(bench, repeats), profile_actor(bench, repeats)
     return [Stage(f"learner: {s.name}", s.seconds, s.floor) for s in learning] + [
         Stage(f"actor: {s.name}", steps * s.seconds, steps * s.floor) for s in acting
@@ -187,7 +191,7 @@ def _clock(call: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def _labelled(
+def _labeled(
     call: Callable[[], dict[str, float]], labels: tuple[str, ...], bench: Workbench, repeats: int
 ) -> dict[str, float]:
     """Median seconds of the stages that `call` returns and of each label inside of it, over `repeats` calls: a
@@ -241,7 +245,7 @@ def summary(what: str, bench: Workbench, total: float, floor: float) -> list[str
     speeds = {
         "learner": f"{1 / total:.2f} updates/s of {c.batch} x ({r.burn_in} + {r.unroll} + {r.n_step}) steps",
         "actor": f"{n / total:.0f} steps/s of {n} environments",
-        "train": f"{1 / total:.2f} updates/s, {c.batch * r.unroll / r.ratio / total:.0f} steps/s, in turns",
+        "train": f"{1 / total:.2f} updates/s, {c.batch * r.unroll / r.replay_ratio / total:.0f} steps/s, in turns",
     }
     return [
         f"{speeds[what]}; the floor is {floor / total:.0%} of the time",

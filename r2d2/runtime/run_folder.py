@@ -23,18 +23,21 @@ from typing import Any
 
 from envs.make import make
 from envs.vector import VectorEnv
-from r2d2 import build, build_replay, checkpoint
 from r2d2.agent.networks import QNetwork
+from r2d2.build import agents as build
+from r2d2.build import replays as build_replay
+from r2d2.build.sizes import check_fits, gigabytes, size_table
+from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, from_dict, to_dict
-from r2d2.config_checks import check_ranges, check_same_parts
-from r2d2.memory import check_fits, gigabytes, size_table
-from r2d2.provenance import provenance
-from r2d2.runtime import ray_environment, threads
+from r2d2.config.checks import check_ranges, check_same_parts
+from r2d2.runs.provenance import provenance
+from r2d2.runtime import threads
+from r2d2.runtime.cluster import ray_environment
+from r2d2.runtime.cluster.roles.conductor import ClusterRun
 from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
 from r2d2.runtime.local import CHECKPOINTS, LocalRun
-from r2d2.runtime.roles.conductor import ClusterRun
 from r2d2.runtime.short_memory import memory_line, play_with_memory
-from r2d2.tracking import Tracker, open_tracker
+from r2d2.tracking.tracker import Tracker, open_tracker
 
 STOPPED = 130  # exit code after Ctrl-C or SIGTERM, as shells have it
 
@@ -236,7 +239,7 @@ def _make(config: Config, run_dir: Path, preset: str, tracker: Tracker | None = 
     if config.run.runtime != "cluster":
         return LocalRun(config, run_dir, tracker)
     ray_environment.prepare(config.cluster.address)
-    from r2d2.runtime import cluster  # ray is an extra
+    from r2d2.runtime.cluster import ray_fleet as cluster  # ray is an extra
 
     return cluster.make(config, run_dir, tracker)
 

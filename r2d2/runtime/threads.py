@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from r2d2 import build
+from r2d2.build import agents as build
+from r2d2.runtime.fair_lock import FairLock
 from r2d2.runtime.local import LocalRun
-from r2d2.runtime.turns import Turns
 
 SLACK = 2  # batches by which acting may be ahead, beyond what one step of the vector brings; ours
 POLL = 0.05  # seconds between looks around while waiting
@@ -25,9 +25,9 @@ POLL = 0.05  # seconds between looks around while waiting
 
 def train(run: LocalRun) -> None:
     """`LocalRun.train` with acting in a thread of its own."""
-    run.turns = Turns()
+    run.turns = FairLock()
     config, n = run.config, run.environments.num_envs
-    run.limiter.slack = SLACK * config.learner.batch * config.replay.unroll + config.replay.ratio * n
+    run.limiter.slack = SLACK * config.learner.batch * config.replay.unroll + config.replay.replay_ratio * n
     torch.set_num_threads(max(1, build.threads(config) - _acting_threads(run)))
     acting = Acting(run)
     try:
@@ -151,7 +151,7 @@ class Acting:
             run.refresh_actor(*self._weights)
             self._weights = None
         run.act(cut=cut)
-        self._wants_weights |= run.vector_steps % run.config.actor.weights_period == 0
+        self._wants_weights |= run.vector_steps % run.config.actor.actor_update_period == 0
         self.moved.set()
         if cut:
             self._parked.set()

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from r2d2.agent import networks
+from r2d2.agent.cuda_graph import WARM_UP, Captured, CudaGraph
 from r2d2.agent.device_batch import DeviceBatch, Transfer
-from r2d2.agent.graphed import WARM_UP, Captured, Graphed
 from r2d2.agent.learner import Learner
 from r2d2.agent.losses import length_mask
 from r2d2.agent.networks import stack_frames
@@ -85,7 +85,7 @@ def test_accumulating_changes_nothing(parts: int, mode: Any) -> None:
     """An update in parts is the update: gradients, metrics, priorities and states, in the batch's order."""
     whole, batch = case(Setup(life_loss="roll"), initial_state=mode)
     split = copy.deepcopy(whole)
-    split.accumulate = parts
+    split.gradient_accumulation_steps = parts
     expected, got = whole.update(batch), split.update(batch)
     np.testing.assert_allclose(got.priorities, expected.priorities, rtol=1e-5)
     assert got.metrics == pytest.approx(expected.metrics, rel=1e-5)
@@ -130,7 +130,7 @@ class Waits(TorchDispatchMode):
 )
 def test_nothing_waits_for_the_device(setup: Setup) -> None:
     """An asynchronous update asks for no number; reading what it found does, and so does a plain update."""
-    learner, batch = case(setup, asynchronous=True, accumulate=2)
+    learner, batch = case(setup, asynchronous=True, gradient_accumulation_steps=2)
     learner.sequences = dataclasses.replace(learner.sequences, fixed_shapes=True)
     with Waits() as waits:
         update = learner.update(batch)
@@ -216,7 +216,7 @@ def test_a_graph_gets_every_batch_of_its_shape_and_no_other() -> None:
 
         return Captured(inputs, (values, None), replay)
 
-    learner._graphed = Graphed(learner._step, capture)
+    learner._graphed = CudaGraph(learner._step, capture)
     learner.sequences = dataclasses.replace(learner.sequences, burn_in=4)
     batch = whole_or_none(Setup(), batch)
     small = select(batch, np.arange(len(batch.ids) - 1))

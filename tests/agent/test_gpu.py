@@ -14,7 +14,7 @@ import torch
 from helpers import Setup, items_of, select
 from run_cases import arguments, call, lines
 
-from r2d2.agent.graphed import WARM_UP
+from r2d2.agent.cuda_graph import WARM_UP
 from r2d2.agent.learner import Learner
 from r2d2.types import Batch
 
@@ -44,7 +44,9 @@ def batch_of(setup: Setup) -> Batch:
 @pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize("setup", [FRAMES, Setup(), Setup(core="gru"), Setup(core="none")])
 def test_updates_are_those_of_the_cpu(setup: Setup, accumulate: int) -> None:
-    here, there = (learner_of(setup, device, accumulate=accumulate) for device in ("cpu", "cuda"))
+    here, there = (
+        learner_of(setup, device, gradient_accumulation_steps=accumulate) for device in ("cpu", "cuda")
+    )
     batch = batch_of(setup)
     for _ in range(4):
         expected, got = here.update(batch), there.update(batch)

@@ -230,7 +230,7 @@ def test_the_target_network_is_copied_every_so_many_updates() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_gradient_that_is_not_finite_changes_nothing(bad: float) -> None:
-    """Neither weights, target, optimiser nor counter; the next good update is as if nothing had happened."""
+    """Neither weights, target, optimizer nor counter; the next good update is as if nothing had happened."""
     setup = Setup()
     learner, batch = case(setup)
     learner.update(batch)
@@ -264,7 +264,7 @@ def test_weights_multiply_the_loss_of_each_item() -> None:
 def test_the_gradient_is_clipped_by_its_norm() -> None:
     setup = Setup()
     learner, batch = case(setup)
-    learner.clip_norm = 1e-3
+    learner.max_grad_norm = 1e-3
     learner.update(batch)
     norm = torch.stack([p.grad.norm() for p in learner.network.parameters() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(1e-3, rel=1e-3)

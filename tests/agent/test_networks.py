@@ -34,7 +34,7 @@ def all_values(net: QNetwork, observation: Tensor, action: Tensor, reward: Tenso
     return net.values(outputs)
 
 
-@pytest.mark.parametrize("shape", [(5,), (4, 24, 31), (12, 30, 24)], ids=["vector", "grey", "colour"])
+@pytest.mark.parametrize("shape", [(5,), (4, 24, 31), (12, 30, 24)], ids=["vector", "gray", "color"])
 @pytest.mark.parametrize("core", ["lstm", "gru", "none"])
 @torch.no_grad()
 def test_step_and_unroll_agree(core: CoreName, shape: tuple[int, ...]) -> None:
@@ -109,7 +109,7 @@ def test_previous_inputs_can_be_left_out() -> None:
 
 
 @torch.no_grad()
-def test_dueling_is_value_plus_centred_advantage() -> None:
+def test_dueling_is_value_plus_centered_advantage() -> None:
     """Q's mean over actions is the value; a constant added to all advantages changes nothing."""
     net = network()
     x = torch.randn(5, 7)
@@ -136,7 +136,7 @@ def test_forget_bias_is_added_to_the_forget_gate() -> None:
 @pytest.mark.parametrize(
     ("shape", "dtype"),
     [((5,), "float32"), ((2, 3), "float32"), ((9,), "uint8"), ((6, 8), "uint8"), ((6, 8, 3), "uint8")],
-    ids=["vector", "table", "bytes", "grey", "colour"],
+    ids=["vector", "table", "bytes", "gray", "color"],
 )
 def test_stacks(shape: tuple[int, ...], dtype: str, stack: int) -> None:
     """Row t of the result is made of stored rows t .. t + stack - 1, oldest first; frames become

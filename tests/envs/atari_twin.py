@@ -44,7 +44,7 @@ class SlowAtari:
         return self._reduced(), total, bool(terminated), self._env.ale.lives() < lives
 
     def rgb(self) -> NDArray[np.uint8]:
-        """The last emulator frame in colour, [210, 160, 3]."""
+        """The last emulator frame in color, [210, 160, 3]."""
         return np.asarray(self._env.ale.getScreenRGB(), dtype=np.uint8)
 
     def _reduced(self) -> NDArray[np.float64]:

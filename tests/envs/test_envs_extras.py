@@ -109,7 +109,7 @@ def test_minigrid_missions_are_told_apart_or_refused() -> None:
     pytest.importorskip("minigrid")
     env = make("MiniGrid-GoToDoor-5x5-v0", 12)
     told = env.reset(0)[:, 49 * 20 + 4 :]
-    assert told.shape[1] == 6  # colours of doors
+    assert told.shape[1] == 6  # colors of doors
     assert (told.sum(axis=1) == 1).all()
     assert len(np.unique(told.argmax(axis=1))) > 1
     with pytest.raises(EnvError, match="missions in free language"):

@@ -9,12 +9,12 @@ import pytest
 
 from experiments.bench import cluster
 from experiments.cluster.faults import changed
-from r2d2.presets import R2D2
+from r2d2.config.presets import R2D2
 
 
 def test_the_sizing_table_follows_from_the_measured_rates() -> None:
     """By hand: an actor of 100 steps/s at 50 bytes, shards of 400 and 900 steps/s, ratio 2, batches of 10 x 5."""
-    config = changed(R2D2, {"replay.ratio": 2.0, "replay.unroll": 5, "learner.batch": 10})
+    config = changed(R2D2, {"replay.replay_ratio": 2.0, "replay.unroll": 5, "learner.batch": 10})
     rates = [{"actors": 2, "steps_per_second": 180.0, "bytes_per_step": 50.0},
              {"actors": 1, "steps_per_second": 100.0, "bytes_per_step": 50.0}]  # fmt: skip
     report = {"acting": rates, "shard": [{"steps_per_second": 900.0}, {"steps_per_second": 400.0}]}

@@ -11,7 +11,7 @@ import torch
 from experiments.bench import learner as bench
 from experiments.bench.learner_rivals import PlainLearner
 from experiments.bench.timing import Measure
-from r2d2 import build
+from r2d2.build import agents as build
 
 
 @pytest.mark.parametrize("recurrence", ["fused", "cell"])

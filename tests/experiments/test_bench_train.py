@@ -14,9 +14,9 @@ from experiments.bench import train as bench
 from experiments.bench import whole_runs
 from experiments.bench.machine import usable_device
 from experiments.cluster.faults import changed
-from r2d2.agent.graphed import WARM_UP
+from r2d2.agent.cuda_graph import WARM_UP
 from r2d2.config import Config
-from r2d2.presets import PRESETS
+from r2d2.config.presets import PRESETS
 
 LINES = [
     {"env_steps": 10, "updates": WARM_UP, "wall_seconds": 1.0, "replay_ratio": 0.1},
@@ -29,7 +29,7 @@ LINES = [
 def tiny(**changes: Any) -> Config:
     changes = {name.replace("__", "."): value for name, value in changes.items()}
     return changed(PRESETS["memory"], bench.COMMON | {
-        "env.count": 4, "replay.min_steps": 200, "run.log_period": 100, "run.device": "cpu",
+        "env.num_envs": 4, "replay.min_steps": 200, "run.log_period": 100, "run.device": "cpu",
         "run.steps": 10**9, "replay.steps": 4000,
     } | changes)  # fmt: skip
 
@@ -56,7 +56,7 @@ def test_a_run_ends_when_its_seconds_of_learning_are_over(runtime: str) -> None:
     found = whole_runs.rates(config, 1.0)
     assert 1.0 < found["seconds"] <= time.monotonic() - began
     assert min(found["steps_per_second"], found["updates_per_second"]) > 0
-    assert found["replay_ratio"] == pytest.approx(config.replay.ratio, rel=0.3)
+    assert found["replay_ratio"] == pytest.approx(config.replay.replay_ratio, rel=0.3)
 
 
 def test_the_benchmark_writes_its_results(tmp_path: Path) -> None:

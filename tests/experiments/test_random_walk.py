@@ -74,7 +74,7 @@ def test_walks_step_left_and_right_alike() -> None:
 
 
 def test_the_true_values_solve_the_walk() -> None:
-    """Every value is the mean of its neighbours', with the outcomes -1 and 1 outside."""
+    """Every value is the mean of its neighbors', with the outcomes -1 and 1 outside."""
     around = np.concatenate([[-1.0], truth(), [1.0]])
     np.testing.assert_allclose(around[1:-1], (around[:-2] + around[2:]) / 2, rtol=0, atol=1e-15)
 

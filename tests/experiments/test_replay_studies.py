@@ -29,7 +29,7 @@ def test_the_published_shape_holds(name: str) -> None:
     assert verdict.holds, verdict
 
 
-def test_cliffwalk_needs_prioritised_draws() -> None:
+def test_cliffwalk_needs_prioritized_draws() -> None:
     """With uniform's numbers in the place of proportional's, the verdict is no."""
     rows = [row for row in quick("cliffwalk") if row["method"] != "proportional"]
     swapped = [row | {"method": "proportional"} for row in rows if row["method"] == "uniform"]

@@ -14,9 +14,10 @@ import yaml
 from experiments.stored_state import cells, rows
 from experiments.stored_state.__main__ import main, report
 from experiments.stored_state.page import findings, page, table
-from r2d2 import build, cli
+from r2d2.build import agents as build
+from r2d2.cli import main as cli
 from r2d2.config import Config
-from r2d2.config_checks import check_ranges
+from r2d2.config.checks import check_ranges
 
 SWEEPS = Path(__file__).resolve().parents[2] / "experiments" / "sweeps"
 

@@ -17,7 +17,7 @@ import pytest
 from run_cases import differences, state, tiny
 
 from experiments.study import Cell, Job, check, execute, gather, plan, write_csv
-from r2d2 import checkpoint
+from r2d2.checkpoint import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """

@@ -11,14 +11,14 @@ from experiments.replay.study import Row
 
 
 def rows(
-    *, steps: int = 8000, value: float = -150.0, sum_of_ours: int = 7, prioritised: float = -150.0
+    *, steps: int = 8000, value: float = -150.0, sum_of_ours: int = 7, prioritized: float = -150.0
 ) -> list[Row]:
     """Three seeds of one algorithm on the three buffers."""
     found = []
     for seed in range(3):
         for buffer, mean, checksum in (
             (pendulum.SB3, value, 7), (pendulum.UNIFORM, value, sum_of_ours if seed == 2 else 7),
-            (pendulum.PRIORITISED, prioritised, 9),
+            (pendulum.PRIORITIZED, prioritized, 9),
         ):  # fmt: skip
             labels = {"seed": seed, "algorithm": "TD3", "buffer": buffer, "steps": steps}
             found.append({**labels, "measure": "evaluation", "value": mean})
@@ -32,7 +32,7 @@ def test_equal_parameters_and_a_solved_task_hold() -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"sum_of_ours": 8}, {"value": -201.0}, {"prioritised": -201.0}, {"steps": 1000, "sum_of_ours": 8}],
+    [{"sum_of_ours": 8}, {"value": -201.0}, {"prioritized": -201.0}, {"steps": 1000, "sum_of_ours": 8}],
 )
 def test_anything_else_does_not(changed: dict[str, float]) -> None:
     assert not pendulum.verdict(rows(**changed)).holds  # type: ignore[arg-type]

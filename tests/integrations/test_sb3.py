@@ -76,7 +76,7 @@ def test_every_held_transition_is_sb3s(n_steps: int | None, n_envs: int, timeout
         assert_same(got, expected)
 
 
-def test_samples_are_normalised_as_sb3s() -> None:
+def test_samples_are_normalized_as_sb3s() -> None:
     env = VecNormalize(make_vec_env("Pendulum-v1", n_envs=2))
     env.reset()
     for _ in range(20):
@@ -269,5 +269,5 @@ def test_an_image_policy_trains() -> None:
 
 
 def test_draws_by_priority_need_errors() -> None:
-    with pytest.raises(RuntimeError, match='selector="proportional" needs.*callback=PrioritisedLoss'):
+    with pytest.raises(RuntimeError, match='selector="proportional" needs.*callback=PrioritizedLoss'):
         train("DQN", ReplayBuffer, replay_buffer_kwargs={"selector": "proportional"})

@@ -17,7 +17,7 @@ from stable_baselines3 import DDPG, DQN, SAC, TD3, HerReplayBuffer
 from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.her.goal_selection_strategy import GoalSelectionStrategy
 
-from r2d2.integrations.sb3 import HindsightReplayBuffer, PrioritisedLoss
+from r2d2.integrations.sb3 import HindsightReplayBuffer, PrioritizedLoss
 from tests.integrations.sb3_cases import assert_same, assert_same_draws
 from tests.integrations.sb3_goals import Reach, environments, play
 
@@ -44,7 +44,7 @@ def test_samples_are_sb3s_to_the_bit(strategy: Any, n_envs: int, info: bool) -> 
         assert_same_draws(ours, theirs, batches=2, size=33)
 
 
-def test_samples_are_normalised_as_sb3s() -> None:
+def test_samples_are_normalized_as_sb3s() -> None:
     env = VecNormalize(environments(2))
     ours, theirs = buffers(60, env, HindsightReplayBuffer, HerReplayBuffer)
     play(env, 50, ours, theirs)
@@ -132,11 +132,11 @@ def test_running_episodes_wait_and_overwritten_ones_leave(selector: Any) -> None
 
 
 def test_new_goals_go_to_old_and_new_transitions_alike() -> None:
-    """Draws by priority come in the order of their places, and which of them are relabelled must not."""
+    """Draws by priority come in the order of their places, and which of them are relabeled must not."""
     env = environments(1)
     (buffer,) = buffers(400, env, HindsightReplayBuffer, selector="proportional", n_sampled_goal=1, seed=0)
     play(env, 400, buffer)
-    buffer.learner = PrioritisedLoss()
+    buffer.learner = PrioritizedLoss()
     kept = np.concatenate([buffer._draw(100).slots[:50] for _ in range(100)])
     assert abs(kept.mean() - 200) < 10  # 115 / sqrt(5000) = 1.6 is the standard error
 
@@ -176,7 +176,7 @@ def test_training_is_sb3s_to_the_bit(name: str) -> None:
 @pytest.mark.parametrize("name", ["DQN", "SAC"])
 def test_priorities_and_n_step_returns_train(name: str) -> None:
     learner = model(name, HindsightReplayBuffer, 2, selector="proportional", n_steps=3, gamma=0.9)
-    learner.learn(300, callback=PrioritisedLoss())
+    learner.learn(300, callback=PrioritizedLoss())
     assert len(np.unique(learner.replay_buffer.replay.priorities())) > 20
 
 

@@ -1,4 +1,4 @@
-"""Prioritised draws in SB3: exact TD errors come back, and its optimiser gets the gradient of the weighted loss."""
+"""Prioritized draws in SB3: exact TD errors come back, and its optimizer gets the gradient of the weighted loss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.utils import LinearSchedule
 
-from r2d2.integrations.sb3 import PrioritisedLoss, ReplayBuffer
+from r2d2.integrations.sb3 import PrioritizedLoss, ReplayBuffer
 from tests.integrations.sb3_cases import ACTIONS, BOX, Script
 
 ALGORITHMS = {"DDPG": DDPG, "TD3": TD3, "SAC": SAC, "DQN": DQN}
@@ -36,7 +36,7 @@ def make(name: str, *, kind: Any = None, n_envs: int = 1, n_steps: int = 1, **mo
     )  # fmt: skip
 
 
-class Watched(PrioritisedLoss):
+class Watched(PrioritizedLoss):
     """Keeps the last batch and the priorities it got."""
 
     def drawn(self, samples: Any, ids: Any, weight: Any) -> None:
@@ -140,7 +140,7 @@ class Silent(BaseCallback):
 def test_weights_of_one_change_no_bit(name: str) -> None:
     """alpha = 0: what the callback does for weights and errors leaves SB3's training as it is."""
     models = []
-    for callback in (PrioritisedLoss(), Silent()):
+    for callback in (PrioritizedLoss(), Silent()):
         models.append(
             make(name, n_envs=2, alpha=0.0).learn(140, callback=callback)
         )  # each seeds all generators
@@ -184,7 +184,7 @@ def test_what_has_a_high_priority_is_drawn(selector: Any) -> None:
 def test_beta_follows_the_remaining_progress() -> None:
     seen = []
 
-    class Noted(PrioritisedLoss):
+    class Noted(PrioritizedLoss):
         def drawn(self, samples: Any, ids: Any, weight: Any) -> None:
             seen.append(self.beta)
             super().drawn(samples, ids, weight)
@@ -199,10 +199,10 @@ def test_beta_follows_the_remaining_progress() -> None:
 def test_learning_goes_on_with_a_callback_of_its_own_and_not_without() -> None:
     model = make("DQN")
     for _ in range(2):
-        model.learn(80, callback=PrioritisedLoss(), reset_num_timesteps=False)
+        model.learn(80, callback=PrioritizedLoss(), reset_num_timesteps=False)
     assert model._n_updates == 50
     assert not model.q_net._forward_hooks
-    with pytest.raises(RuntimeError, match="callback=PrioritisedLoss"):
+    with pytest.raises(RuntimeError, match="callback=PrioritizedLoss"):
         model.learn(80, reset_num_timesteps=False)
 
 
@@ -214,15 +214,15 @@ def test_a_training_step_that_goes_around_the_critic_is_noticed() -> None:
     with pytest.raises(
         RuntimeError, match="training step of Other did not pass its batch through the critic"
     ):
-        make("DQN", kind=Other).learn(80, callback=PrioritisedLoss())
+        make("DQN", kind=Other).learn(80, callback=PrioritizedLoss())
 
 
 def test_what_cannot_be_weighted_is_refused() -> None:
     with pytest.raises(ValueError, match=r"beta must be in \[0, 1\].*got 1.5"):
-        PrioritisedLoss(beta=1.5)
+        PrioritizedLoss(beta=1.5)
     with pytest.raises(TypeError, match="for DQN, DDPG, TD3 and SAC, got A2C"):
-        A2C("MlpPolicy", "CartPole-v1", device="cpu").learn(1, callback=PrioritisedLoss())
+        A2C("MlpPolicy", "CartPole-v1", device="cpu").learn(1, callback=PrioritizedLoss())
     for arguments in ({}, {"replay_buffer_class": ReplayBuffer}):
         model = DQN("MlpPolicy", "CartPole-v1", device="cpu", buffer_size=50, **arguments)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match='"selector": "proportional"'):
-            model.learn(1, callback=PrioritisedLoss())
+            model.learn(1, callback=PrioritizedLoss())

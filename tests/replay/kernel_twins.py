@@ -15,7 +15,7 @@ from stream_twin import Sizes, cuts
 
 from r2d2.replay import Sequencer
 from r2d2.replay.items import ItemTable
-from r2d2.replay.kernels import NOTHING
+from r2d2.replay.kernels.index import NOTHING
 from r2d2.replay.storage import Storage
 
 Ints = NDArray[np.int64]
@@ -89,9 +89,9 @@ class StoreTwin:
         for number, slot in list(self.holds[stream].items()):
             if (number + 1) * self.block <= low_water and slot != self.filling[stream]:
                 del self.holds[stream][number]
-                self.let_go(slot)
+                self.decref(slot)
 
-    def let_go(self, slot: int) -> None:
+    def decref(self, slot: int) -> None:
         self.blocks[slot].refs -= 1
         if self.blocks[slot].refs == 0:
             self.free.append(slot)
@@ -109,7 +109,7 @@ class StoreTwin:
 
     def release(self, slot: int, offset: int, rows: int) -> None:
         for part in self.chain(slot, offset, rows):
-            self.let_go(part)
+            self.decref(part)
 
     def same_as(self, storage: Storage) -> None:
         for name in vars(Block()):

@@ -80,7 +80,10 @@ def test_a_reloaded_limiter_goes_on() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"ratio": 0.0, "min_steps": 1}, "ratio must be above 0 trained steps per environment step, got 0.0"),
+        (
+            {"replay_ratio": 0.0, "min_steps": 1},
+            "ratio must be above 0 trained steps per environment step, got 0.0",
+        ),
         ({"ratio": 1.0, "min_steps": 0}, "min_steps must be at least 1, got 0"),
         ({"ratio": 1.0, "min_steps": 1, "slack": 0.0}, "slack must be above 0 trained steps, got 0.0"),
     ],

@@ -30,7 +30,7 @@ from r2d2.replay import (
     SoftFifo,
     Uniform,
 )
-from r2d2.replay.relabelers import Strategy
+from r2d2.replay.relabelers.hindsight import Strategy
 from r2d2.types import Codec
 
 STREAMS, BATCH, CAPACITY, BLOCK = 3, 6, 45, 4
@@ -61,13 +61,13 @@ TIGHT, AMPLE = 60, 3000  # steps kept: the storage, or the places, run out first
 
 
 def build(
-    selector: str, remover: str, codec: Codec, cut: str, steps: int, normalise: str = "batch"
+    selector: str, remover: str, codec: Codec, cut: str, steps: int, normalize: str = "batch"
 ) -> Replay:
     made = SELECTORS[selector]()
     return Replay(
         {"stamp": Column((2,), "int32", codec, CUTS[cut].context)}, streams=STREAMS,
         sequencer=CUTS[cut].sequencer(STREAMS, core_size=2), selector=made, remover=REMOVERS[remover](made),
-        capacity=CAPACITY, steps=steps, block=BLOCK, core_size=2, normalise=normalise,
+        capacity=CAPACITY, steps=steps, block=BLOCK, core_size=2, normalize=normalize,
     )  # fmt: skip
 
 
@@ -185,7 +185,7 @@ def test_every_pair_works_together(selector: str, remover: str, codec: Codec, cu
 def test_the_buffer_maximum_works_or_is_refused_at_construction(selector: str, remover: str) -> None:
     """With it, the weights are those of the batch's maximum times one factor, at most 1."""
     if selector.startswith("combined") or selector == "recency":
-        with pytest.raises(ValueError, match='normalise="buffer" needs the smallest probability'):
+        with pytest.raises(ValueError, match='normalize="buffer" needs the smallest probability'):
             build(selector, remover, "raw", "one step", AMPLE, "buffer")
         return
     replay = build(selector, remover, "raw", "one step", AMPLE, "buffer")
@@ -226,7 +226,7 @@ def test_hindsight_works_with_every_pair(number: int, selector: str, remover: st
         assert len(replays[0]) == len(replays[0].selector) <= CAPACITY
         if len(replays[0]) and step % 3 == 0:
             batch = sample(replays, step)
-            world.check(batch, replays[0].relabelled(batch.ids))
+            world.check(batch, replays[0].relabeled(batch.ids))
             priorities = world.rng.exponential(size=BATCH)
             for r in replays:
                 r.update_priorities(batch.ids, priorities)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from stream_twin import Cut, Sizes, StreamTwin
 
-from r2d2.replay import Batch, Column, Draw, Fifo, Proportional, Replay, Selector, Uniform
+from r2d2.replay import Batch, Column, Fifo, PendingBatch, Proportional, Replay, Selector, Uniform
 from r2d2.types import Codec
 
 EPSILON = 1e-6
@@ -74,7 +74,7 @@ class Twin:
     highest: float | None = None
     late: int = 0
     steps: int = 0
-    pending: list[Draw] = field(default_factory=list)
+    pending: list[PendingBatch] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.replay = self.plan.build()

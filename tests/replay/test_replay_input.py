@@ -84,7 +84,7 @@ BAD_WRITES: dict[str, tuple[dict[str, Any], str]] = {
         {"values": {n: v for n, v in row().items() if n != "flag"}},
         r"columns \['action', 'flag'",
     ),
-    "unknown column": ({"values": row() | {"colour": np.ones(2)}}, "must have the columns.*colour"),
+    "unknown column": ({"values": row() | {"color": np.ones(2)}}, "must have the columns.*color"),
     "stream twice": ({"streams": np.array([1, 1])}, r"streams must all be different.*\[1 1\]"),
     "unknown stream": ({"streams": np.array([0, 2])}, r"streams must be in \[0, 2\), got \[0 2\]"),
     "negative stream": ({"streams": np.array([-1, 0])}, r"streams must be in \[0, 2\), got \[-1"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from r2d2.replay import Combined, Fifo, Proportional, RankBased, Recency, Replay, Sequencer, Uniform
-from r2d2.replay.weights import check_normalise, importance_weights
+from r2d2.replay.weights import check_normalize, importance_weights
 from r2d2.types import Column
 
 PRIORITIES = np.array([4.0, 1.0, 0.0, 0.25, 9.0, 2.0])
@@ -35,12 +35,12 @@ def test_a_tiny_priority_shrinks_every_weight_under_the_buffer_maximum_only() ->
     np.testing.assert_allclose(importance_weights(probability, 100, 0.0, smallest=1e-9), 1.0)
 
 
-def replay_of(normalise: str) -> Replay:
+def replay_of(normalize: str) -> Replay:
     """Ten one-step items whose priorities are 1, 2, ..., 10."""
     replay = Replay(
         {"value": Column()}, streams=1, sequencer=Sequencer(1, burn_in=0, unroll=1, n_step=1, period=1),
         selector=Proportional(10, alpha=1.0, epsilon=0.0), remover=Fifo(10), capacity=10, steps=40, block=4,
-        normalise=normalise,
+        normalize=normalize,
     )  # fmt: skip
     ids = [replay.write({"value": np.zeros(1, np.float32)}, np.array([False])) for _ in range(11)]
     replay.update_priorities(np.concatenate(ids), np.arange(1.0, 11.0))
@@ -49,8 +49,8 @@ def replay_of(normalise: str) -> Replay:
 
 def test_weights_of_a_replay() -> None:
     """Without strata's lowest item in the batch the two differ."""
-    for normalise, largest in (("batch", None), ("buffer", (10 * 1 / 55) ** -0.5)):
-        replay = replay_of(normalise)
+    for normalize, largest in (("batch", None), ("buffer", (10 * 1 / 55) ** -0.5)):
+        replay = replay_of(normalize)
         rng = np.random.default_rng(0)
         for _ in range(20):
             batch = replay.sample(3, rng, beta=0.5)
@@ -58,12 +58,12 @@ def test_weights_of_a_replay() -> None:
             np.testing.assert_allclose(batch.weight, plain / (largest or plain.max()), rtol=1e-6)
 
 
-def test_what_cannot_be_normalised_so_is_refused_with_the_reason() -> None:
+def test_what_cannot_be_normalized_so_is_refused_with_the_reason() -> None:
     for selector in (Combined(Uniform(4), capacity=4, streams=1), Recency(4, decay=0.1)):
         with pytest.raises(
             ValueError, match=f'"buffer" needs .* {type(selector).__name__} does not.*"batch"'
         ):
-            check_normalise("buffer", selector)
-        check_normalise("batch", selector)
-    with pytest.raises(ValueError, match='normalise must be "batch" or "buffer", got \'most\''):
-        check_normalise("most", Uniform(4))  # type: ignore[arg-type]
+            check_normalize("buffer", selector)
+        check_normalize("batch", selector)
+    with pytest.raises(ValueError, match='normalize must be "batch" or "buffer", got \'most\''):
+        check_normalize("most", Uniform(4))  # type: ignore[arg-type]

@@ -139,7 +139,7 @@ def test_the_first_episode_of_each_slot_counts_though_another_ends_often() -> No
 
 def test_the_film_shows_the_episode_of_its_seed(tmp_path: Path) -> None:
     """The same as an unfilmed one of that seed: a video explains a number in the table."""
-    run = new_run(tiny(env__id="Recall-v0", env__count=1), tmp_path)
+    run = new_run(tiny(env__id="Recall-v0", env__num_envs=1), tmp_path)
     single = film_set(run.config.env)
     unfilmed, filmed = (
         make_greedy(environments, run.learner.network, stack=2, pixels=False)
@@ -157,8 +157,8 @@ def test_the_film_shows_the_episode_of_its_seed(tmp_path: Path) -> None:
     assert seeds == [7]
 
 
-def test_one_episode_of_every_environment_counts_and_short_ones_are_not_favoured(tmp_path: Path) -> None:
-    run = new_run(tiny(env__count=4), tmp_path)
+def test_one_episode_of_every_environment_counts_and_short_ones_are_not_favored(tmp_path: Path) -> None:
+    run = new_run(tiny(env__num_envs=4), tmp_path)
     greedy = make_greedy(run.environments, run.learner.network, stack=2, pixels=False)
     episodes = play(greedy, seed=9)
     assert [episode.slot for episode in episodes] == [0, 1, 2, 3]
@@ -167,7 +167,7 @@ def test_one_episode_of_every_environment_counts_and_short_ones_are_not_favoured
 
 
 def greedy_of(folder: Path) -> Any:
-    run = new_run(tiny(env__count=1), folder)
+    run = new_run(tiny(env__num_envs=1), folder)
     return make_greedy(run.environments, run.learner.network, stack=2, pixels=False)
 
 

@@ -11,10 +11,11 @@ import pytest
 import torch
 from run_cases import call, lines, new_run, tiny
 
-from r2d2 import build, build_replay
 from r2d2.agent.networks import stack_frames
+from r2d2.build import agents as build
+from r2d2.build import replays as build_replay
 from r2d2.config import Config
-from r2d2.presets import HER
+from r2d2.config.presets import HER
 from r2d2.runtime.local import LocalRun
 
 BITS = 5
@@ -34,7 +35,7 @@ def filled(config: Config, folder: Path, steps: int = 60) -> tuple[LocalRun, Any
         run.act(cut=False)
     assert not isinstance(run.replay, build_replay.Mixture)
     ids = run.replay.items.ids(run.replay.items.places)
-    return run, run.replay.get(ids), run.replay.relabelled(ids)
+    return run, run.replay.get(ids), run.replay.relabeled(ids)
 
 
 @torch.no_grad()
@@ -136,7 +137,7 @@ def test_copies_begin_with_the_highest_priority(tmp_path: Path) -> None:
 
 def test_targets_are_clipped_to_possible_returns(tmp_path: Path) -> None:
     """With a target network that promises far too much or too little, errors are those of 0 and -1/(1-gamma)."""
-    config = replace(HER, env=replace(HER.env, options={"bits": BITS}, count=2))
+    config = replace(HER, env=replace(HER.env, options={"bits": BITS}, num_envs=2))
     run, _, _ = filled(config, tmp_path)
     batch = run.replay.sample(32, np.random.default_rng(0))
     for promise, bound in ((1000.0, 0.0), (-1000.0, -50.0)):

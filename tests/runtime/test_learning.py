@@ -9,10 +9,10 @@ from typing import Literal
 import pytest
 
 from r2d2.config import Config
-from r2d2.metrics import read_metrics
-from r2d2.presets import DQN, R2D2_SMALL
+from r2d2.config.presets import DQN, R2D2_SMALL
 from r2d2.runtime.local import LocalRun
-from r2d2.tracking import Tracker
+from r2d2.tracking.metrics import read_metrics
+from r2d2.tracking.tracker import Tracker
 
 
 def recall(core: Literal["lstm", "gru", "none"], *, delay: int, seed: int, steps: int) -> Config:
@@ -20,18 +20,18 @@ def recall(core: Literal["lstm", "gru", "none"], *, delay: int, seed: int, steps
     length, base = delay + 2, R2D2_SMALL
     return replace(
         base,
-        env=replace(base.env, id="Recall-v0", count=16, options={"delay": delay}),
+        env=replace(base.env, id="Recall-v0", num_envs=16, options={"delay": delay}),
         network=replace(
             base.network, stack=1, features=32, core=core, core_width=32, hidden=32, forget_bias=1.0
         ),
         replay=replace(
-            base.replay, steps=20_000, burn_in=0, unroll=length, period=length, n_step=3, ratio=16.0,
+            base.replay, steps=20_000, burn_in=0, unroll=length, period=length, n_step=3, replay_ratio=16.0,
             min_steps=1000,
         ),
         learner=replace(
             base.learner, batch=32, learning_rate=2e-3, adam_epsilon=1e-5, target_period=50
         ),
-        actor=replace(base.actor, weights_period=4),
+        actor=replace(base.actor, actor_update_period=4),
         run=replace(
             base.run, seed=seed, steps=steps, threads=1, evaluate_period=2000, evaluate_episodes=64,
             checkpoint_period=10**9, video_period=0, track="none", stop_return=0.95,
@@ -68,9 +68,9 @@ def test_dqn_learns_cartpole(seed: int, tmp_path: Path) -> None:
     """One trained step per item is DQN: 195, from 20 at random, within 50,000 steps."""
     config = replace(
         DQN,
-        env=replace(DQN.env, id="CartPole-v1", count=8),
+        env=replace(DQN.env, id="CartPole-v1", num_envs=8),
         network=replace(DQN.network, stack=1, features=128, hidden=128),
-        replay=replace(DQN.replay, steps=50_000, min_steps=1000, ratio=16.0),
+        replay=replace(DQN.replay, steps=50_000, min_steps=1000, replay_ratio=16.0),
         learner=replace(
             DQN.learner, batch=64, learning_rate=5e-4, adam_epsilon=1e-6, target_period=200, reward_clip=0.0
         ),

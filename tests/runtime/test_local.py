@@ -15,7 +15,7 @@ from r2d2.runtime.local import CHECKPOINTS
 @pytest.mark.parametrize("ratio", [0.5, 3.0])
 def test_the_replay_ratio_is_kept_to_within_a_batch(ratio: float, tmp_path: Path) -> None:
     """Trained steps, padding left out, follow ratio * (steps - min_steps) and are never ahead."""
-    config = tiny(replay__ratio=ratio, run__steps=500)
+    config = tiny(replay__replay_ratio=ratio, run__steps=500)
     run = new_run(config, tmp_path)
     counted: list[int] = []
     update = run.learner.update
@@ -51,7 +51,7 @@ def test_the_actor_has_the_learners_weights_after_a_refresh_and_older_ones_until
     tmp_path: Path,
 ) -> None:
     """They are a copy: an update in between must not reach the actor."""
-    run = new_run(tiny(actor__weights_period=7, replay__ratio=8.0), tmp_path)
+    run = new_run(tiny(actor__actor_update_period=7, replay__replay_ratio=8.0), tmp_path)
     lagged = refreshed = 0
     for _ in range(60):
         before, updates = run.learner.network.state_dict(), run.learner.updates

@@ -8,16 +8,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from r2d2 import build, cli
+from r2d2.build import agents as build
+from r2d2.cli import main as cli
 from r2d2.config import Config
-from r2d2.presets import MEMORY, R2D2
-from r2d2.runtime.floor import measure_rates, optimiser_bytes, row_operations, update_operations
+from r2d2.config.presets import MEMORY, R2D2
 from r2d2.runtime.profile import FORWARD, UPDATE, Workbench, profile_actor, profile_learner, profile_train
+from r2d2.runtime.roofline import measure_rates, optimizer_bytes, row_operations, update_operations
 
 SMALL = replace(
     MEMORY,
-    env=replace(MEMORY.env, count=4),
-    replay=replace(MEMORY.replay, burn_in=2, unroll=4, n_step=1, period=2, ratio=2.0),
+    env=replace(MEMORY.env, num_envs=4),
+    replay=replace(MEMORY.replay, burn_in=2, unroll=4, n_step=1, period=2, replay_ratio=2.0),
     learner=replace(MEMORY.learner, batch=4),
 )
 
@@ -81,7 +82,7 @@ def test_the_operations_of_the_papers_network() -> None:
     assert total["encode"] == 16 * 2 * 125 * (first + others)
     assert total["backward"] == 16 * 80 * (first + 2 * (others + row.core + row.heads))
     parameters = sum(p.numel() for p in network.parameters())
-    assert optimiser_bytes(network) == 40 * parameters
+    assert optimizer_bytes(network) == 40 * parameters
 
 
 def test_rates_are_positive_numbers() -> None:
@@ -91,7 +92,7 @@ def test_rates_are_positive_numbers() -> None:
 
 
 def test_the_command_shows_stages_and_speed(capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--env.count", "4", "--learner.batch", "4", "--repeats", "1", "--run.threads", "1"]
+    options = ["--env.num_envs", "4", "--learner.batch", "4", "--repeats", "1", "--run.threads", "1"]
     assert cli.main(["bench", "train", "memory", *options]) == 0
     text = capsys.readouterr().out
     assert all(f"learner: {name}" in text for name in UPDATE)

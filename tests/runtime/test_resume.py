@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from run_cases import PONG, arguments, differences, dotted, lines, new_run, run_command, state, tiny
 
-from r2d2 import checkpoint
-from r2d2.blobs import Blobs
+from r2d2.checkpoint import checkpoint
+from r2d2.checkpoint.blobs import Blobs
 
 SAVE = 1  # number of the checkpoint from which runs go on
 
@@ -28,7 +28,7 @@ CASES: dict[str, dict[str, Any]] = {
         "replay__beta_steps": 400, "replay__alpha_steps": 400, "learner__batch": 8,
     },
     "refreshed": {
-        "replay__initial_state": "refreshed", "replay__ratio": 12.0, "run__probe_items": 9,
+        "replay__initial_state": "refreshed", "replay__replay_ratio": 12.0, "run__probe_items": 9,
         "replay__alpha_steps": 400, "replay__alpha_end": 0.2,
     },
     "hindsight": {
@@ -41,7 +41,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(case: str, tmp_path: Path) -> None:
-    """kill -9 after the checkpoint, resume in a new process: networks, target, optimiser, replay with its
+    """kill -9 after the checkpoint, resume in a new process: networks, target, optimizer, replay with its
     blobs and priorities, random states, counters and metrics are those of the run that was left alone."""
     config = tiny(**CASES[case])
     whole = new_run(config, tmp_path / "whole")
@@ -67,7 +67,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(case: str, tmp_pat
 
 PARTS = [
     "rng", "actor/rng", "actor/steps", "actor_network", "learner/network", "learner/target",
-    "learner/optimiser", "learner/updates", "limiter/inserted", "limiter/trained", "meter", "recent",
+    "learner/optimizer", "learner/updates", "limiter/inserted", "limiter/trained", "meter", "recent",
     "counters/saves", "counters/vector_steps", "counters/next_log", "counters/next_save",
     "replay/storage", "replay/selector/values", "replay/selector/max_priority",
     "replay/items", "replay/items/core", "replay/steps_written", "ages", "probe",
@@ -141,7 +141,7 @@ def test_frames_in_a_checkpoint_are_kept_as_compressed_blobs(tmp_path: Path) -> 
 
 def test_a_changed_architecture_is_refused_and_names_the_field(saved: Path, tmp_path: Path) -> None:
     """The state of other parts would load in silence, or fail deep inside torch."""
-    for change in ({"network__hidden": 17}, {"replay__period": 5}, {"env__count": 3}):
+    for change in ({"network__hidden": 17}, {"replay__period": 5}, {"env__num_envs": 3}):
         run = new_run(tiny(**change), tmp_path / "new")
         (name,) = dotted(change)
         with pytest.raises(ValueError, match=name.replace(".", r"\.")):

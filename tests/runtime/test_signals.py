@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from run_cases import Command, arguments, lines, run_command, state
 
-from r2d2 import checkpoint
+from r2d2.checkpoint import checkpoint
 
 ENDLESS = arguments(run__steps=10_000_000, run__checkpoint_period=10_000_000)
 

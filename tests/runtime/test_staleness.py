@@ -11,7 +11,7 @@ from run_cases import lines, new_run, tiny
 
 from r2d2.runtime.local import LocalRun
 
-RUN: dict[str, Any] = {"replay__ratio": 12.0, "replay__burn_in": 2, "run__checkpoint_period": 10**9}
+RUN: dict[str, Any] = {"replay__replay_ratio": 12.0, "replay__burn_in": 2, "run__checkpoint_period": 10**9}
 
 
 def trained(folder: Path, mode: str, **changes: Any) -> LocalRun:
@@ -42,7 +42,7 @@ def test_refreshed_states_are_written_back_and_with_frozen_weights_are_the_actor
 
 def test_refreshed_states_move_with_the_weights(tmp_path: Path) -> None:
     """The actor acts with its first weights all along, so stored states are as stale as can be."""
-    changes = {"learner__learning_rate": 3e-3, "actor__weights_period": 10**6}
+    changes = {"learner__learning_rate": 3e-3, "actor__actor_update_period": 10**6}
     runs = {mode: trained(tmp_path / mode, mode, **changes) for mode in ("stored", "refreshed")}
     assert runs["stored"].actor_updates == 0
     assert np.abs(states(runs["stored"]) - states(runs["refreshed"])).max() > 0.01
@@ -63,8 +63,8 @@ def test_delta_q_is_logged_and_is_that_of_the_mode(tmp_path: Path) -> None:
 
 def test_age_and_lag_are_logged_in_updates(tmp_path: Path) -> None:
     """With the newest weights at every step lag is age; with the first ones it is the number of updates."""
-    trained(tmp_path / "never", "stored", actor__weights_period=10**6)
-    trained(tmp_path / "often", "stored", actor__weights_period=1)
+    trained(tmp_path / "never", "stored", actor__actor_update_period=10**6)
+    trained(tmp_path / "often", "stored", actor__actor_update_period=1)
     for folder in ("never", "often"):
         age, lag = found(tmp_path / folder, "age/mean"), found(tmp_path / folder, "lag/mean")
         assert age[-1] > 10

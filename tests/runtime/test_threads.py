@@ -13,13 +13,13 @@ import pytest
 from run_cases import Command, arguments, differences, lines, new_run, state, tiny
 
 from r2d2.runtime import threads
+from r2d2.runtime.fair_lock import FairLock
 from r2d2.runtime.local import LocalRun
-from r2d2.runtime.turns import Turns
 
 
 def test_turns_are_taken_in_the_order_of_asking() -> None:
     """Also by a thread that asks again the moment it is done: it goes to the end of the queue."""
-    turns, order = Turns(), []
+    turns, order = FairLock(), []
 
     def take(name: str) -> None:
         with turns:
@@ -39,7 +39,7 @@ def test_turns_are_taken_in_the_order_of_asking() -> None:
 
 
 def test_one_thread_at_a_time_has_the_turn() -> None:
-    turns, inside, most = Turns(), [0], [0]
+    turns, inside, most = FairLock(), [0], [0]
 
     def work() -> None:
         for _ in range(300):
@@ -60,7 +60,7 @@ def test_one_thread_at_a_time_has_the_turn() -> None:
 
 
 def test_an_error_in_a_turn_gives_it_back() -> None:
-    turns = Turns()
+    turns = FairLock()
     with pytest.raises(KeyError), turns:
         raise KeyError
     with turns:
@@ -77,7 +77,7 @@ def trained(folder: Path, **changes: Any) -> LocalRun:
 def test_the_replay_ratio_holds_whoever_is_faster(ratio: float, tmp_path: Path) -> None:
     """At the end all due updates are made; on the way acting is ahead by the slack at most."""
     ahead = []
-    run = new_run(tiny(run__runtime="threads", replay__ratio=ratio, run__steps=600), tmp_path)
+    run = new_run(tiny(run__runtime="threads", replay__replay_ratio=ratio, run__steps=600), tmp_path)
     act = run.act
 
     def watched(*, cut: bool) -> None:
@@ -115,8 +115,10 @@ def test_acting_goes_on_while_the_learner_works(tmp_path: Path) -> None:
 
 
 def test_the_actor_gets_weights_as_they_were_between_two_updates(tmp_path: Path) -> None:
-    """Never those in the middle of one; and they come, every `weights_period` steps or soon after."""
-    run = new_run(tiny(run__runtime="threads", actor__weights_period=3, replay__ratio=4.0), tmp_path)
+    """Never those in the middle of one; and they come, every `actor_update_period` steps or soon after."""
+    run = new_run(
+        tiny(run__runtime="threads", actor__actor_update_period=3, replay__replay_ratio=4.0), tmp_path
+    )
     known: dict[int, Any] = {}
     refresh, update = run.refresh_actor, run.learner.update
 

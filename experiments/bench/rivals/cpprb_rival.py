@@ -52,16 +52,16 @@ class CpprbSequences:
 class CpprbTransitions:
     """`next_obs` is stored apart, since 64 environments are added at once."""
 
-    def __init__(self, capacity: int, prioritised: bool) -> None:
+    def __init__(self, capacity: int, prioritized: bool) -> None:
         env_dict: dict[str, Any] = {
             "obs": {"shape": 4}, "next_obs": {"shape": 4}, "action": {"dtype": np.int16}, "reward": {},
             "terminated": {"dtype": np.bool_},
         }  # fmt: skip
-        if prioritised:
+        if prioritized:
             self._replay = PrioritizedReplayBuffer(capacity, env_dict, alpha=0.6)
         else:
             self._replay = ReplayBuffer(capacity, env_dict)
-        self._prioritised = prioritised
+        self._prioritized = prioritized
         self._rng = np.random.default_rng(0)
         self._indexes: dict[int, Any] = {}
 
@@ -69,7 +69,7 @@ class CpprbTransitions:
         self._replay.add(**values)
 
     def sample(self, n: int) -> Any:
-        if not self._prioritised:
+        if not self._prioritized:
             return self._replay.sample(n)
         sample = self._replay.sample(n, 0.4)
         self._indexes[n] = sample["indexes"]
@@ -100,8 +100,8 @@ def sequences(sizes: Sizes, variant: str, shape: tuple[int, ...], held: int) -> 
     return CpprbSequences(sizes, shape, held)
 
 
-def transitions(capacity: int, streams: int, prioritised: bool) -> CpprbTransitions:
-    return CpprbTransitions(capacity, prioritised)
+def transitions(capacity: int, streams: int, prioritized: bool) -> CpprbTransitions:
+    return CpprbTransitions(capacity, prioritized)
 
 
 def tree(values: NDArray[np.float64]) -> CpprbTree:

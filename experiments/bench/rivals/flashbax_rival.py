@@ -1,4 +1,4 @@
-"""Flashbax on the CPU: its prioritised trajectory buffer with a period, jitted, with the state donated."""
+"""Flashbax on the CPU: its prioritized trajectory buffer with a period, jitted, with the state donated."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class FlashbaxSequences:
     def __init__(self, sizes: Sizes, shape: tuple[int, ...], held: int) -> None:
         self.chunk, self.frames = sizes.period, sizes.rows
         length = -(-held // (sizes.streams * sizes.period)) * sizes.period
-        buffer = flashbax.make_prioritised_trajectory_buffer(
+        buffer = flashbax.make_prioritized_trajectory_buffer(
             add_batch_size=sizes.streams,
             sample_batch_size=sizes.batch,
             sample_sequence_length=sizes.rows,
@@ -88,14 +88,14 @@ class FlashbaxSequences:
 class FlashbaxTransitions:
     """Flat buffers, which rebuild the next observation from the next step of the same environment."""
 
-    def __init__(self, capacity: int, streams: int, prioritised: bool) -> None:
+    def __init__(self, capacity: int, streams: int, prioritized: bool) -> None:
         def make(n: int) -> Any:
             options = {
                 "max_length": capacity, "min_length": 2 * streams, "sample_batch_size": n,
                 "add_batch_size": streams,
             }  # fmt: skip
-            if prioritised:
-                return flashbax.make_prioritised_flat_buffer(**options, priority_exponent=0.6, device="cpu")
+            if prioritized:
+                return flashbax.make_prioritized_flat_buffer(**options, priority_exponent=0.6, device="cpu")
             return flashbax.make_flat_buffer(**options)
 
         example = {
@@ -144,8 +144,8 @@ def sequences(sizes: Sizes, variant: str, shape: tuple[int, ...], held: int) -> 
     return FlashbaxSequences(sizes, shape, held)
 
 
-def transitions(capacity: int, streams: int, prioritised: bool) -> FlashbaxTransitions:
-    return FlashbaxTransitions(capacity, streams, prioritised)
+def transitions(capacity: int, streams: int, prioritized: bool) -> FlashbaxTransitions:
+    return FlashbaxTransitions(capacity, streams, prioritized)
 
 
 def tree(values: NDArray[np.float64]) -> FlashbaxTree:

@@ -23,9 +23,9 @@ LACKS = dict.fromkeys(("tree", "rare"), "its sum tree lives inside the server")
 TABLE = "replay"
 
 
-def _server(capacity: int, signature: Any, prioritised: bool) -> Any:
+def _server(capacity: int, signature: Any, prioritized: bool) -> Any:
     """A table that can always be sampled; the port is free and local."""
-    selector = reverb.selectors.Prioritized(0.9) if prioritised else reverb.selectors.Uniform()
+    selector = reverb.selectors.Prioritized(0.9) if prioritized else reverb.selectors.Uniform()
     table = reverb.Table(
         TABLE,
         sampler=selector,
@@ -48,8 +48,8 @@ class _Table:
     documentation calls a good rule of thumb, twice the batch.
     """
 
-    def __init__(self, capacity: int, signature: Any, prioritised: bool) -> None:
-        self.server = _server(capacity, signature, prioritised)
+    def __init__(self, capacity: int, signature: Any, prioritized: bool) -> None:
+        self.server = _server(capacity, signature, prioritized)
         self.address = f"localhost:{self.server.port}"
         self.client = reverb.Client(self.address)
         self._iterators: dict[int, Any] = {}
@@ -133,12 +133,12 @@ class ReverbSequences:
 class ReverbTransitions:
     """One writer for all; every transition is an item of its own with its next observation."""
 
-    def __init__(self, capacity: int, prioritised: bool) -> None:
+    def __init__(self, capacity: int, prioritized: bool) -> None:
         signature = {
             "obs": _spec((4,), tf.float32), "next_obs": _spec((4,), tf.float32),
             "action": _spec((), tf.int16), "reward": _spec((), tf.float32), "terminated": _spec((), tf.bool),
         }  # fmt: skip
-        self._table = _Table(capacity, signature, prioritised)
+        self._table = _Table(capacity, signature, prioritized)
         self._writer = self._table.client.trajectory_writer(num_keep_alive_refs=1)
         self._rng = np.random.default_rng(0)
 
@@ -160,5 +160,5 @@ def sequences(sizes: Sizes, variant: str, shape: tuple[int, ...], held: int) -> 
     return ReverbSequences(sizes, shape, held)
 
 
-def transitions(capacity: int, streams: int, prioritised: bool) -> ReverbTransitions:
-    return ReverbTransitions(capacity, prioritised)
+def transitions(capacity: int, streams: int, prioritized: bool) -> ReverbTransitions:
+    return ReverbTransitions(capacity, prioritized)

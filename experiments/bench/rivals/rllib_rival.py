@@ -1,4 +1,4 @@
-"""RLlib: its prioritised buffer with the storage unit that its R2D2 used, and with single timesteps."""
+"""RLlib: its prioritized buffer with the storage unit that its R2D2 used, and with single timesteps."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ class RllibSequences:
 class RllibTransitions:
     """Single timesteps, each a small batch object of its own."""
 
-    def __init__(self, capacity: int, prioritised: bool) -> None:
-        kind = PrioritizedReplayBuffer if prioritised else ReplayBuffer
-        self._replay = kind(capacity, "timesteps", **({"alpha": 0.6} if prioritised else {}))
-        self._prioritised = prioritised
+    def __init__(self, capacity: int, prioritized: bool) -> None:
+        kind = PrioritizedReplayBuffer if prioritized else ReplayBuffer
+        self._replay = kind(capacity, "timesteps", **({"alpha": 0.6} if prioritized else {}))
+        self._prioritized = prioritized
         self._rng = np.random.default_rng(0)
         self._indexes: dict[int, Any] = {}
 
@@ -82,7 +82,7 @@ class RllibTransitions:
         )
 
     def sample(self, n: int) -> Any:
-        if not self._prioritised:
+        if not self._prioritized:
             return self._replay.sample(n)
         sample = self._replay.sample(n, beta=0.4)
         self._indexes[n] = sample["batch_indexes"]
@@ -114,8 +114,8 @@ def sequences(sizes: Sizes, variant: str, shape: tuple[int, ...], held: int) -> 
     return RllibSequences(sizes, shape, held)
 
 
-def transitions(capacity: int, streams: int, prioritised: bool) -> RllibTransitions:
-    return RllibTransitions(capacity, prioritised)
+def transitions(capacity: int, streams: int, prioritized: bool) -> RllibTransitions:
+    return RllibTransitions(capacity, prioritized)
 
 
 def tree(values: NDArray[np.float64]) -> RllibTree:

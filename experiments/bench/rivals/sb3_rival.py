@@ -36,5 +36,5 @@ class Sb3Transitions:
         """There are no priorities."""
 
 
-def transitions(capacity: int, streams: int, prioritised: bool) -> Sb3Transitions:
+def transitions(capacity: int, streams: int, prioritized: bool) -> Sb3Transitions:
     return Sb3Transitions(capacity, streams)

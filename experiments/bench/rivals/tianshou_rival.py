@@ -54,11 +54,11 @@ class TianshouSequences:
 class TianshouTransitions:
     """With `obs_next` rebuilt from the next step, as its documentation advises."""
 
-    def __init__(self, capacity: int, streams: int, prioritised: bool) -> None:
+    def __init__(self, capacity: int, streams: int, prioritized: bool) -> None:
         options = {"ignore_obs_next": True}
         self._replay: Any = (
             PrioritizedVectorReplayBuffer(capacity, streams, alpha=0.6, beta=0.4, **options)
-            if prioritised
+            if prioritized
             else VectorReplayBuffer(capacity, streams, **options)
         )
         self._rng = np.random.default_rng(0)
@@ -101,8 +101,8 @@ def sequences(sizes: Sizes, variant: str, shape: tuple[int, ...], held: int) -> 
     return TianshouSequences(sizes, shape, held)
 
 
-def transitions(capacity: int, streams: int, prioritised: bool) -> TianshouTransitions:
-    return TianshouTransitions(capacity, streams, prioritised)
+def transitions(capacity: int, streams: int, prioritized: bool) -> TianshouTransitions:
+    return TianshouTransitions(capacity, streams, prioritized)
 
 
 def tree(values: NDArray[np.float64]) -> TianshouTree:

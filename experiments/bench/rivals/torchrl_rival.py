@@ -1,4 +1,4 @@
-"""TorchRL: `Sequence` windows around prioritised anchors, in a storage of [time, environment].
+"""TorchRL: `Sequence` windows around prioritized anchors, in a storage of [time, environment].
 
 Its published C++ extension is built for another torch than the one that is often installed. Only the
 autograd functions in it fail to link; bound lazily, its trees (all that a replay needs) work.
@@ -70,8 +70,8 @@ class TorchrlSequences:
 class TorchrlTransitions:
     """One flat storage; a batch is a TensorDict."""
 
-    def __init__(self, capacity: int, streams: int, prioritised: bool) -> None:
-        sampler = PrioritizedSampler(capacity, alpha=0.6, beta=0.4) if prioritised else RandomSampler()
+    def __init__(self, capacity: int, streams: int, prioritized: bool) -> None:
+        sampler = PrioritizedSampler(capacity, alpha=0.6, beta=0.4) if prioritized else RandomSampler()
         self._replay = TensorDictReplayBuffer(storage=LazyTensorStorage(capacity), sampler=sampler)
         self._rng = np.random.default_rng(0)
         self._index: dict[int, Any] = {}
@@ -123,8 +123,8 @@ def sequences(sizes: Sizes, variant: str, shape: tuple[int, ...], held: int) -> 
     return TorchrlSequences(sizes, shape, held)
 
 
-def transitions(capacity: int, streams: int, prioritised: bool) -> TorchrlTransitions:
-    return TorchrlTransitions(capacity, streams, prioritised)
+def transitions(capacity: int, streams: int, prioritized: bool) -> TorchrlTransitions:
+    return TorchrlTransitions(capacity, streams, prioritized)
 
 
 def tree(values: NDArray[np.float64]) -> TorchrlTree:

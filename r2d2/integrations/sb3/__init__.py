@@ -2,6 +2,6 @@
 
 from r2d2.integrations.sb3.buffer import ReplayBuffer
 from r2d2.integrations.sb3.hindsight import HindsightReplayBuffer
-from r2d2.integrations.sb3.priorities import PrioritisedLoss
+from r2d2.integrations.sb3.priorities import PrioritizedLoss
 
-__all__ = ["HindsightReplayBuffer", "PrioritisedLoss", "ReplayBuffer"]
+__all__ = ["HindsightReplayBuffer", "PrioritizedLoss", "ReplayBuffer"]

@@ -38,7 +38,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
 
     The arguments before the star are SB3's, which hands over all but the last itself. `n_steps` > 1 makes n-step
     returns and needs the model's `gamma`. `selector` "proportional" or "rank" draws by priority and needs
-    `learn(callback=PrioritisedLoss())`, which brings TD errors back and weights into the loss; `alpha` is
+    `learn(callback=PrioritizedLoss())`, which brings TD errors back and weights into the loss; `alpha` is
     the exponent of priorities, `None` the paper's. Images are kept by `codec` in blocks of `block` steps.
     Random numbers come from numpy's global generator, which SB3 seeds, or with `seed` from one of the buffer's own.
 
@@ -145,7 +145,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
     # -- drawing -------------------------------------------------------------------------------------------
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> Samples:  # type: ignore[override]
-        """`batch_size` transitions, normalised by `env`."""
+        """`batch_size` transitions, normalized by `env`."""
         drawn = self._draw(batch_size)
         found = self._read(drawn)
         samples = self._samples(found, env)
@@ -168,7 +168,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
         if self.learner is None:
             raise RuntimeError(
                 f'selector="{self.selector}" needs the TD errors of each batch: pass '
-                "callback=PrioritisedLoss() to model.learn()"
+                "callback=PrioritizedLoss() to model.learn()"
             )
         selector = self.replay.selector
         places, probability = selector.sample(n, self._generator())

@@ -40,7 +40,7 @@ ACHIEVED, DESIRED = column_of("achieved_goal"), column_of("desired_goal")
 
 
 class HindsightReplayBuffer(ReplayBuffer, HerReplayBuffer):  # type: ignore[misc]
-    """Transitions of finished episodes, a share of n_sampled_goal / (n_sampled_goal + 1) of each batch relabelled.
+    """Transitions of finished episodes, a share of n_sampled_goal / (n_sampled_goal + 1) of each batch relabeled.
 
     The new goal is one that was achieved in the same episode: after its last step (`final`), after a random step
     from the transition's own on (`future`, as SB3 and unlike the paper with the transition's own), after
@@ -176,14 +176,14 @@ class HindsightReplayBuffer(ReplayBuffer, HerReplayBuffer):  # type: ignore[misc
         else:
             # Stratified draws come in the order of their places, so without this the oldest would get the goals.
             drawn = self._draw_by_priority(n).take(self._generator().permutation(n))
-        return drawn.take(np.roll(np.arange(n), -self._relabelled(n)))
+        return drawn.take(np.roll(np.arange(n), -self._relabeled(n)))
 
-    def _relabelled(self, n: int) -> int:
+    def _relabeled(self, n: int) -> int:
         return int(self.her_ratio * n)
 
     def _read(self, drawn: Drawn) -> Transitions:
         found = super()._read(drawn)
-        count = self._relabelled(len(drawn.slots))
+        count = self._relabeled(len(drawn.slots))
         if count == 0:
             return found
         chosen = slice(len(drawn.slots) - count, None)

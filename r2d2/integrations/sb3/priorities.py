@@ -1,17 +1,17 @@
-"""PrioritisedLoss: a callback through which SB3's unchanged training steps learn with importance weights.
+"""PrioritizedLoss: a callback through which SB3's unchanged training steps learn with importance weights.
 
     model = DQN("MlpPolicy", env, replay_buffer_class=ReplayBuffer,
                 replay_buffer_kwargs={"selector": "proportional"})
-    model.learn(100_000, callback=PrioritisedLoss(beta=LinearSchedule(0.4, 1.0, 1.0)))
+    model.learn(100_000, callback=PrioritizedLoss(beta=LinearSchedule(0.4, 1.0, 1.0)))
 
 SB3's losses are plain means over the batch. The gradient of a weighted mean is the plain one with the gradient at
 each item's Q value times its weight, so the weights are multiplied in there, on the way back through the critic:
-what SB3's optimiser gets is exactly the gradient of the weighted loss, with the critic's features, before
+what SB3's optimizer gets is exactly the gradient of the weighted loss, with the critic's features, before
 SB3's gradient clipping. TD errors are those of that very loss, not computed a second time: no
 forward pass and no random number is added, and with weights of 1 training does not change by a bit.
 
 Only the critic's loss is weighted. Actor and temperature losses of DDPG, TD3 and SAC stay plain means over the
-drawn items, as in public implementations of prioritised TD3 and SAC. The loss that SB3 logs is the unweighted one.
+drawn items, as in public implementations of prioritized TD3 and SAC. The loss that SB3 logs is the unweighted one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Batch:
         self.errors: list[torch.Tensor] = []  # |TD| [B] by critic
 
 
-class PrioritisedLoss(BaseCallback):
+class PrioritizedLoss(BaseCallback):
     """Weights into the critic's loss, absolute TD errors back to the buffer as priorities. For DQN, DDPG, TD3, SAC.
 
     `beta` is the exponent of the importance weights: a number, or as elsewhere in SB3 a function of the remaining
@@ -73,10 +73,10 @@ class PrioritisedLoss(BaseCallback):
         model: Any = self.model
         buffer = model.replay_buffer if isinstance(model, (DQN, TD3, SAC)) else None
         if buffer is None:
-            raise TypeError(f"PrioritisedLoss is for DQN, DDPG, TD3 and SAC, got {type(model).__name__}")
+            raise TypeError(f"PrioritizedLoss is for DQN, DDPG, TD3 and SAC, got {type(model).__name__}")
         if not isinstance(buffer, ReplayBuffer) or buffer.selector == "uniform":
             raise TypeError(
-                "PrioritisedLoss needs replay_buffer_class=r2d2.integrations.sb3.ReplayBuffer with "
+                "PrioritizedLoss needs replay_buffer_class=r2d2.integrations.sb3.ReplayBuffer with "
                 f'replay_buffer_kwargs={{"selector": "proportional"}} or "rank", got {type(buffer).__name__}'
             )
         self._detach()

@@ -15,7 +15,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.preprocessing import get_obs_shape
 
-from r2d2.blobs import Blobs
+from r2d2.checkpoint.blobs import Blobs
 from r2d2.replay import Fifo, Replay, Selector, Sequencer
 from r2d2.types import Codec, Column
 

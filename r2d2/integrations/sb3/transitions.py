@@ -15,7 +15,7 @@ Samples = ReplayBufferSamples | DictReplayBufferSamples
 
 
 class Learner(Protocol):
-    """What prioritised draws need from outside: `PrioritisedLoss` is one."""
+    """What prioritized draws need from outside: `PrioritizedLoss` is one."""
 
     @property
     def beta(self) -> float:

@@ -1,0 +1,1 @@
+"""Torsos: features of one observation."""

@@ -1,0 +1,187 @@
+"""Config -> objects; with `build/replays.py` the only module that knows both."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from envs.vector import Goals
+from r2d2.agent.actor import Actor, Environments
+from r2d2.agent.exploration import epsilon_ladder
+from r2d2.agent.learner import Learner
+from r2d2.agent.networks import QNetwork
+from r2d2.agent.torsos.drop_achieved_goal import DropAchievedGoal
+from r2d2.config import Config
+from r2d2.replay import RateLimiter
+from r2d2.config.schedules import linear
+
+
+def device(config: Config) -> torch.device:
+    """The device that `run.device` names; auto takes CUDA, then MPS, then the CPU."""
+    name = config.run.device
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(name)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"run.device {name!r} cannot be used here ({error}): try --run.device cpu") from None
+    return chosen
+
+
+def precision(name: str, device: torch.device) -> torch.dtype:
+    """What `learner.precision` or `actor.precision` means on a device."""
+    bfloat16 = has_bfloat16(device) if name == "auto" else name == "bfloat16"
+    return torch.bfloat16 if bfloat16 else torch.float32
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 itself; elsewhere it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def is_pixels(shape: tuple[int, ...], dtype: str) -> bool:
+    """Frames are uint8 with two axes, or three with the colors last; everything else is a vector."""
+    return dtype == "uint8" and len(shape) in (2, 3)
+
+
+def network(
+    config: Config, shape: tuple[int, ...], dtype: str, actions: int, goals: Goals | None = None
+) -> QNetwork:
+    """The Q network for observations of one step; its initial weights depend on `run.seed` alone.
+
+    Of a goal environment's observations it does not see what was achieved.
+    """
+    net = config.network
+    hidden = 0 if goals is None else goals.size
+    if is_pixels(shape, dtype):
+        channels = net.stack * (shape[2] if len(shape) == 3 else 1)
+        inputs: tuple[int, ...] = (channels, shape[0], shape[1])
+    else:
+        inputs = ((math.prod(shape) - hidden) * net.stack,)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.run.seed)
+        made = QNetwork(
+            inputs,
+            actions,
+            torso=net.torso,
+            features=net.features,
+            core=net.core,
+            core_width=net.core_width,
+            hidden=net.hidden,
+            previous_inputs=net.previous_inputs,
+            dueling=net.dueling,
+            forget_bias=net.forget_bias,
+        )
+    if hidden:
+        made.torso = nn.Sequential(DropAchievedGoal(net.stack, hidden), *made.torso)
+    return made
+
+
+def check_initial_state(config: Config, longest: int | None) -> None:
+    """Refuse whole episodes that would not be whole; `longest` is the environment's longest one, steps."""
+    r = config.replay
+    if r.initial_state != "episode":
+        return
+    if r.burn_in:
+        raise ValueError(
+            f"replay.burn_in must be 0 with initial_state episode, got {r.burn_in}: whole episodes begin "
+            "where the state is known; use --replay.burn-in 0, or initial_state zero"
+        )
+    if longest is None or r.unroll < longest:
+        raise ValueError(
+            f"replay.unroll must be at least the longest episode of {config.env.id} with initial_state "
+            f"episode ({'which has no bound' if longest is None else f'{longest} steps'}), got {r.unroll}: "
+            + ("" if longest is None else f"use --replay.unroll {longest}, or ")
+            + "use --replay.initial-state stored"
+        )
+
+
+def learner(config: Config, net: QNetwork, *, pixels: bool, device: torch.device) -> Learner:
+    """The learner, with its own target network and optimizer."""
+    c, r = config.learner, config.replay
+    return Learner(
+        net,
+        stack=config.network.stack,
+        pixels=pixels,
+        burn_in=r.burn_in,
+        unroll=r.unroll,
+        n_step=r.n_step,
+        discount=c.discount,
+        eta=r.eta,
+        learning_rate=c.learning_rate,
+        adam_epsilon=c.adam_epsilon,
+        max_grad_norm=c.max_grad_norm,
+        target_period=c.target_period,
+        period=r.period,
+        initial_state=r.initial_state,
+        loss=c.loss,
+        priority=r.priority,
+        rescaling=c.rescaling,
+        reward_clip=c.reward_clip,
+        target_bounds=target_bounds(config),
+        double=c.double,
+        precision=precision(c.precision, device),
+        device=device,
+        gradient_accumulation_steps=c.gradient_accumulation_steps,
+        graphs=c.graphs,
+    )
+
+
+def target_bounds(config: Config) -> tuple[float, float]:
+    """What targets are clipped to: with `learner.target_clip` to the returns that rewards of -1 and 0 can have."""
+    c = config.learner
+    if not c.target_clip:
+        return -math.inf, math.inf
+    if c.discount == 1.0:
+        raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")
+    return -1.0 / (1.0 - c.discount), 0.0
+
+
+def limiter(config: Config) -> RateLimiter:
+    """The replay ratio of `replay.replay_ratio`."""
+    return RateLimiter(config.replay.replay_ratio, min_steps=config.replay.min_steps)
+
+
+def actor(
+    config: Config, environments: Environments, net: QNetwork, *, pixels: bool, rng: np.random.Generator
+) -> Actor:
+    """The actor of the whole vector; `net` is its own copy of the network."""
+    where = next(net.parameters()).device
+    made = Actor(
+        environments,
+        net,
+        stack=config.network.stack,
+        pixels=pixels,
+        rng=rng,
+        life_loss=config.env.life_loss,
+        device=where,
+        precision=precision(config.actor.precision, where),
+    )
+    made.epsilon = epsilon(config, environments.num_envs, 0)
+    return made
+
+
+def epsilon(config: Config, environments: int, steps: int) -> NDArray[np.float64]:
+    """Each environment's epsilon [N] after `steps` environment steps."""
+    a = config.actor
+    match a.exploration:
+        case "ladder":
+            return epsilon_ladder(environments, base=a.epsilon_base, power=a.epsilon_power)
+        case "linear":
+            now = linear(steps, start=1.0, end=a.epsilon_end, steps=a.epsilon_steps)
+            return np.full(environments, now)
+
+
+def threads(config: Config) -> int:
+    """CPU threads for the networks."""
+    return config.run.threads or os.cpu_count() or 1

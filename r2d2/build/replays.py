@@ -1,0 +1,243 @@
+"""Config -> replay: storage, selector, remover, mixture, and what they will weigh."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.make import make
+from envs.vector import Goals
+from r2d2.build import sizes as memory
+from r2d2.agent.actor import initial_priorities as actor_priorities
+from r2d2.build.agents import is_pixels
+from r2d2.config import Config
+from r2d2.replay import (
+    Combined,
+    Fifo,
+    Hindsight,
+    LowestPriority,
+    Mixture,
+    Proportional,
+    RankBased,
+    Recency,
+    Remover,
+    Replay,
+    Reservoir,
+    Selector,
+    Sequencer,
+    SoftFifo,
+    Uniform,
+)
+from r2d2.replay.selectors.mixture import batch_shares
+from r2d2.config.schedules import linear
+from r2d2.types import step_columns
+
+PRIORITY_COLUMNS = ["reward", "terminated", "q_taken", "q_greedy"]
+_STAGES = 100  # of alpha on its way; ours: it is never more than a hundredth of it behind
+_REMOVING, _RELABELLING = 100, 101  # children of the run's seed; those of `runtime/local.py` count from 0
+
+
+def replay(
+    config: Config, shape: tuple[int, ...], dtype: str, *, streams: int, core_size: int,
+    goals: Goals | None = None, longest: int | None = None,
+) -> Replay | Mixture:  # fmt: skip
+    """The replay for `streams` environments, whose episodes have at most `longest` steps."""
+    r = config.replay
+    drawn = batch_shares(config.learner.batch, [1.0 - r.long_term, r.long_term])
+    if r.newest and drawn[0] <= r.newest * streams:
+        raise ValueError(
+            f"replay.newest={r.newest} of each of {streams} environments and one drawn item do not fit in "
+            f"the {drawn[0]} items of a batch: raise learner.batch, or lower env.num_envs or replay.newest"
+        )
+    if r.long_term == 1.0:
+        raise ValueError("replay.long_term must be below 1: for nothing else use --replay.remover reservoir")
+    sequencers = [_sequencer(config, streams, core_size) for _ in range(1 if r.long_term == 0.0 else 2)]
+    relabelers = [relabeler(config, part, goals, longest, i) for i, part in enumerate(sequencers)]
+    recent = _replay(config, shape, dtype, sequencers[0], relabelers[0])
+    if r.long_term == 0.0:
+        return recent
+    parts = {"remover": "reservoir", "newest": 0, "folder": r.folder and str(Path(r.folder) / "long_term")}
+    other = replace(config, replay=replace(r, **parts))  # type: ignore[arg-type]
+    long_term = _replay(other, shape, dtype, sequencers[1], relabelers[1])
+    return Mixture([recent, long_term], [1.0 - r.long_term, r.long_term], normalize=r.normalize)
+
+
+def _sequencer(config: Config, streams: int, core_size: int) -> Sequencer:
+    r = config.replay
+    return Sequencer(
+        streams,
+        burn_in=r.burn_in,
+        unroll=r.unroll,
+        n_step=r.n_step,
+        period=r.period,
+        context=config.network.stack - 1,
+        core_size=core_size,
+    )
+
+
+def relabeler(
+    config: Config, sequencer: Sequencer, goals: Goals | None, longest: int | None, number: int = 0
+) -> Hindsight | None:
+    """Hindsight for items of this sequencer; `number` is that of the replay in a mixture."""
+    r = config.replay
+    if r.hindsight == "none":
+        return None
+    if goals is None or longest is None:
+        raise ValueError(
+            f"replay.hindsight={r.hindsight} needs an environment with goals and a longest episode, which "
+            f"{config.env.id} is not: try --env BitFlipping-v0, or --replay.hindsight none"
+        )
+    seed = np.random.SeedSequence(config.run.seed, spawn_key=(_RELABELLING + number,))
+    return Hindsight(
+        sequencer, goal_size=goals.size, longest=longest, outcome=goals.outcome, rng=np.random.default_rng(seed),
+        strategy=r.hindsight, copies=r.copies,
+    )  # fmt: skip
+
+
+def _replay(
+    config: Config, shape: tuple[int, ...], dtype: str, sequencer: Sequencer, relabeler: Hindsight | None
+) -> Replay:
+    r = config.replay
+    streams, core_size = sequencer.streams, sequencer.core_size
+    stack = config.network.stack
+    codec = r.codec if is_pixels(shape, dtype) else "raw"
+    columns = step_columns(shape, dtype, codec=codec, stack=stack)
+    steps = kept_steps(config)
+    # A fourth more items than long episodes make: short ones make more, and `steps` is what binds.
+    capacity = versions(config) * max(-(-steps * 5 // (4 * r.period)), streams * sequencer.items_at_once)
+    capacity = max(capacity, 0 if relabeler is None else relabeler.at_once)
+    chosen = selector(config, capacity, streams)
+    return Replay(
+        columns,
+        streams=streams,
+        sequencer=sequencer,
+        selector=chosen,
+        remover=remover(config, capacity, chosen),
+        capacity=capacity,
+        steps=steps,
+        block=r.block,
+        core_size=core_size,
+        linked=r.initial_state == "refreshed",
+        normalize=r.normalize,
+        relabeler=relabeler,
+        folder=Path(r.folder) if r.folder else None,
+    )
+
+
+def versions(config: Config) -> int:
+    """Items for each stretch of steps: the one that was played, and its hindsight copies."""
+    return 1 if config.replay.hindsight == "none" else 1 + config.replay.copies
+
+
+def kept_steps(config: Config) -> int:
+    """The steps that one replay has room for."""
+    r = config.replay
+    return math.ceil(r.steps * (1.0 + r.soft_surplus)) if r.remover == "soft" else r.steps
+
+
+def selector(config: Config, capacity: int, streams: int) -> Selector:
+    """Which items are drawn."""
+    r = config.replay
+    if r.alpha_steps and r.selector not in ("proportional", "rank"):
+        raise ValueError(
+            f"replay.alpha_steps={r.alpha_steps} needs replay.selector proportional or rank, whose alpha it "
+            f"changes, got {r.selector}: leave it 0"
+        )
+    made: Selector
+    match r.selector:
+        case "uniform":
+            made = Uniform(capacity)
+        case "proportional":
+            made = Proportional(
+                capacity, alpha=r.alpha, stratified=r.stratified, changing_alpha=r.alpha_steps > 0
+            )
+        case "rank":
+            made = RankBased(capacity, alpha=r.alpha, stratified=r.stratified)
+        case "recency":
+            made = Recency(capacity, decay=r.decay)
+    return Combined(made, capacity=capacity, streams=streams, newest=r.newest) if r.newest else made
+
+
+def remover(config: Config, capacity: int, selector: Selector) -> Remover:
+    """Which items are given up."""
+    r = config.replay
+    match r.remover:
+        case "fifo":
+            return Fifo(capacity)
+        case "reservoir":
+            seed = np.random.SeedSequence(config.run.seed, spawn_key=(_REMOVING,))
+            return Reservoir(capacity, np.random.default_rng(seed))
+        case "lowest":
+            return LowestPriority(selector)
+        case "soft":
+            return SoftFifo(capacity, min(capacity, versions(config) * -(-r.steps // r.period)))
+
+
+def alpha(config: Config, steps: int) -> float:
+    """The exponent of the priorities after `steps` environment steps, in stages: each one costs a look at every
+    item (a tenth of a second for a million), so it is not changed with every draw, as beta is."""
+    r = config.replay
+    if r.alpha_steps == 0:
+        return r.alpha
+    stage = steps * _STAGES // r.alpha_steps
+    return linear(stage, start=r.alpha, end=r.alpha_end, steps=_STAGES)
+
+
+def set_alpha(config: Config, replay: Replay | Mixture, steps: int) -> None:
+    """Let what draws from the replay have the alpha of `steps` environment steps."""
+    if config.replay.alpha_steps == 0:
+        return
+    for part in replay.replays if isinstance(replay, Mixture) else [replay]:
+        drawing = part.selector.rest if isinstance(part.selector, Combined) else part.selector
+        assert isinstance(drawing, Proportional | RankBased)  # `selector` has refused the others
+        drawing.set_alpha(alpha(config, steps))
+
+
+def beta(config: Config, steps: int) -> float:
+    """The exponent of the importance weights after `steps` environment steps."""
+    r = config.replay
+    if r.beta_steps == 0:
+        return r.beta
+    return linear(steps, start=r.beta, end=r.beta_end, steps=r.beta_steps)
+
+
+def initial_priorities(
+    config: Config, replay: Replay | Mixture, ids: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Priorities [K] of new items from the Q values recorded with their steps."""
+    r, c = config.replay, config.learner
+    return actor_priorities(
+        replay.get(ids, PRIORITY_COLUMNS), burn_in=r.burn_in, unroll=r.unroll, n_step=r.n_step,
+        discount=c.discount, eta=r.eta, rescaling=c.rescaling, reward_clip=c.reward_clip, priority=r.priority,
+    )  # fmt: skip
+
+
+def set_initial_priorities(config: Config, replay: Replay | Mixture, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give new items their first priorities; returns those that are no hindsight copies.
+
+    An actor's Q values are those of the goal that it pursued, so copies keep the highest priority seen so far.
+    """
+    own = ids[~replay.relabeled(ids)]
+    held = own[replay.holds(own)]  # the copies of the same write may have taken places
+    if len(held):
+        replay.update_priorities(held, initial_priorities(config, replay, held), initial=True)
+    return own
+
+
+def replay_bytes(config: Config) -> dict[str, int]:
+    """Estimated bytes of the replay at capacity, by column; nothing is allocated for it."""
+    environments = make(config.env.id, 1, protocol=config.env.protocol, frame_size=config.env.frame_size,
+                        threads=1, options=dict(config.env.options))  # fmt: skip
+    spec = environments.spec
+    environments.close()
+    r = config.replay
+    codec = r.codec if is_pixels(spec.observation_shape, spec.observation_dtype) else "raw"
+    columns = step_columns(spec.observation_shape, spec.observation_dtype, codec=codec, stack=1)
+    steps = kept_steps(config) * (2 if r.long_term else 1)
+    core = {"lstm": 2 * config.network.core_width, "gru": config.network.core_width, "none": 0}
+    items = versions(config) * -(-steps // r.period)
+    return memory.replay_bytes(columns, steps=steps, items=items, core_size=core[config.network.core])

@@ -1,0 +1,1 @@
+"""Checkpoints: atomic, incremental, verified."""

@@ -1,0 +1,166 @@
+"""Blobs on disk: append-only files that several checkpoints share, and the index that says what lies where.
+
+A save puts the blobs it has not seen into new segment files and never touches an existing one, so an older
+checkpoint cannot be harmed. A segment of which less than half is still referred to is not used again: what is
+alive in it is written anew. Hence the bound: the segments of one checkpoint hold at most twice the bytes of
+its blobs, and all on disk at most twice the bytes of the blobs of the `keep` kept checkpoints together.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2d2.checkpoint.blobs import Blobs
+from r2d2.checkpoint.manifest import CheckpointError, sync_folder
+
+FOLDER = "segments"
+SEGMENT_BYTES = 64 << 20  # ours: small enough that compacting one does not stall a save, few enough files
+LIVE_SHARE = 0.5  # ours: bounds the waste, and the extra writing, at a factor 2
+INDEX = np.dtype([("key", "<i8"), ("offset", "<i8"), ("size", "<i8"), ("segment", "<i4"), ("crc", "<u4")])
+
+Index = NDArray[Any]  # INDEX [K], one row a blob, keys increasing
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a save has to write: rows to fill in, and the positions of the blobs they are for."""
+
+    index: dict[str, Index]  # by path in the tree; rows of known blobs are complete
+    new: dict[str, NDArray[np.intp]]  # positions to be written
+    nbytes: int  # of the blobs to be written
+
+
+def segment_path(root: Path, segment: int) -> Path:
+    return root / FOLDER / f"seg-{segment:08d}.bin"
+
+
+def plan(root: Path, blobs: Mapping[str, Blobs], known: Mapping[str, Index], *, trusted: bool) -> Plan:
+    """Decides which blobs lie on disk already.
+
+    With `trusted`, a key in `known` stands for its content. Without, size and crc are compared as well: a run
+    that went back to an older checkpoint gives old keys to new content.
+    """
+    index = {path: np.zeros(len(leaf), INDEX) for path, leaf in blobs.items()}
+    old: dict[str, NDArray[np.bool_]] = {}
+    for path, leaf in blobs.items():
+        index[path]["key"] = leaf.keys
+        rows = known.get(path, np.zeros(0, INDEX))
+        at = np.searchsorted(rows["key"], leaf.keys)
+        hit = at < len(rows)
+        hit[hit] = rows["key"][at[hit]] == leaf.keys[hit]
+        if not trusted:
+            for i in np.flatnonzero(hit).tolist():
+                row, blob = rows[at[i]], leaf.data[i]
+                hit[i] = bool(row["size"] == memoryview(blob).nbytes and row["crc"] == zlib.crc32(blob))
+        index[path][hit] = rows[at[hit]]
+        old[path] = hit
+    unfit = _unfit(root, [index[path][hit] for path, hit in old.items()])
+    new = {path: np.flatnonzero(~hit | np.isin(index[path]["segment"], unfit)) for path, hit in old.items()}
+    nbytes = sum(memoryview(blobs[path].data[i]).nbytes for path, at in new.items() for i in at.tolist())
+    return Plan(index, new, nbytes)
+
+
+def _unfit(root: Path, live: list[Index]) -> list[int]:
+    """Segments that are mostly dead, too short or gone."""
+    unfit = []
+    for segment, (alive, end) in _by_segment(live).items():
+        try:
+            size = segment_path(root, segment).stat().st_size
+        except FileNotFoundError:
+            size = -1
+        if size < end or alive < LIVE_SHARE * size:
+            unfit.append(segment)
+    return unfit
+
+
+def _by_segment(indices: Iterable[Index]) -> dict[int, tuple[int, int]]:
+    """Segment -> (bytes referred to, end of the last blob referred to)."""
+    rows = np.concatenate([np.zeros(0, INDEX), *indices])
+    numbers, which = np.unique(rows["segment"], return_inverse=True)
+    alive, end = np.zeros(len(numbers), np.int64), np.zeros(len(numbers), np.int64)
+    np.add.at(alive, which, rows["size"])
+    np.maximum.at(end, which, rows["offset"] + rows["size"])
+    return {int(n): (int(a), int(e)) for n, a, e in zip(numbers, alive, end, strict=True)}
+
+
+def write(root: Path, blobs: Mapping[str, Blobs], pending: Plan, created: list[Path]) -> None:
+    """Writes the new blobs to new segments, through to the disk, and completes `pending.index`.
+
+    Each path is put into `created` before the file is opened, so that the caller can clean up.
+    """
+    segment = 1 + max((int(path.stem[4:]) for path in (root / FOLDER).glob("seg-*.bin")), default=-1)
+    batch: list[Any] = []
+    offset = 0
+    for path, positions in pending.new.items():
+        index, data = pending.index[path], blobs[path].data
+        rows = np.zeros(len(positions), INDEX)
+        for row, i in enumerate(positions.tolist()):
+            blob = data[i]
+            size = memoryview(blob).nbytes
+            if batch and offset + size > SEGMENT_BYTES:
+                _write_segment(segment_path(root, segment), batch, created)
+                batch, offset, segment = [], 0, segment + 1
+            rows[row] = (index["key"][i], offset, size, segment, zlib.crc32(blob))
+            batch.append(blob)
+            offset += size
+        index[positions] = rows
+    if batch:
+        _write_segment(segment_path(root, segment), batch, created)
+    sync_folder(root / FOLDER)
+
+
+def _write_segment(path: Path, batch: list[Any], created: list[Path]) -> None:
+    created.append(path)
+    with open(path, "xb", buffering=1 << 20) as file:
+        file.writelines(batch)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def used(index: Mapping[str, Index]) -> dict[str, int]:
+    """The segments an index refers to, and how many bytes of each must be there."""
+    return {segment_path(Path(), n).name: end for n, (_, end) in _by_segment(index.values()).items()}
+
+
+def read(root: Path, index: Index) -> Iterator[tuple[int, bytes]]:
+    """Yields (position, blob) in the order on disk, each verified.
+
+    Raises CheckpointError naming file and key when a blob is damaged.
+    """
+    for segment in np.unique(index["segment"]):
+        path = segment_path(root, segment)
+        at = np.flatnonzero(index["segment"] == segment)
+        at = at[np.argsort(index["offset"][at], kind="stable")]
+        rows = index[at]
+        columns = (at.tolist(), rows["key"].tolist(), rows["offset"].tolist(), rows["size"].tolist())
+        try:
+            with open(path, "rb", buffering=1 << 20) as file:
+                position = 0
+                for i, key, offset, size, crc in zip(*columns, rows["crc"].tolist(), strict=True):
+                    if offset != position:
+                        file.seek(offset)
+                    blob = file.read(size)
+                    position = offset + size
+                    if zlib.crc32(blob) != crc or len(blob) != size:
+                        what = "is damaged" if len(blob) == size else "is truncated"
+                        raise CheckpointError(f"{path} {what}: the blob of key {key} at byte {offset:,}")
+                    yield i, blob
+        except FileNotFoundError:
+            raise CheckpointError(f"{path} is missing: the checkpoint refers to blobs in it") from None
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read: {error}") from error
+
+
+def collect_garbage(root: Path, in_use: set[str]) -> None:
+    """Deletes the segments that no checkpoint refers to."""
+    for path in (root / FOLDER).glob("seg-*.bin"):
+        if path.name not in in_use:
+            path.unlink(missing_ok=True)

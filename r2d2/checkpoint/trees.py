@@ -1,0 +1,233 @@
+"""Turns a nested state (dicts, lists, numbers, arrays, tensors, blobs) into JSON plus raw bytes, and back.
+
+Nothing is pickled, so reading never runs code. Every value comes back with its own type, dtype and bits:
+integers of any size, nan and infinities, lone surrogates, Fortran order and channels-last layout. What cannot
+come back exactly is refused before anything is written. Tensors come back on the CPU, without gradient.
+"""
+
+from __future__ import annotations
+
+import ast
+import struct
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2d2.checkpoint.blobs import Blobs
+
+CHUNK = 16 << 20  # bytes copied at a time where an array is not contiguous; ours: small beside any replay
+ALIGNMENT = 64  # bytes; ours: a cache line, so that a memory map of the file is usable as it is
+PLAIN_KINDS = "biufcmMSUV"  # numpy kinds whose bytes are the whole value (V: structured)
+PLAIN_INT = 1 << 53  # integers up to this are exact in every JSON reader; larger ones go as hexadecimal text
+
+
+@dataclass
+class Encoded:
+    """A tree taken apart."""
+
+    tree: Any = None  # JSON
+    arrays: list[tuple[int, Any]] = field(default_factory=list)  # (offset in bytes, array, tensor or bytes)
+    blobs: dict[str, Blobs] = field(default_factory=dict)
+    nbytes: int = 0  # length of arrays.bin in bytes
+
+    def place(self, value: Any, nbytes: int) -> dict[str, Any]:
+        """Gives `value` the next aligned place in arrays.bin."""
+        offset = -(-self.nbytes // ALIGNMENT) * ALIGNMENT
+        self.arrays.append((offset, value))
+        self.nbytes = offset + nbytes
+        return {"offset": offset, "nbytes": nbytes}
+
+
+def encode(tree: Mapping[Any, Any]) -> Encoded:
+    """Takes a tree apart without copying any array.
+
+    Raises TypeError naming the path of the first value that could not come back exactly.
+    """
+    encoded = Encoded()
+    encoded.tree = _encode(dict(tree), "", encoded)
+    return encoded
+
+
+def _encode(value: Any, path: str, out: Encoded) -> Any:
+    kind = type(value)
+    if value is None or kind is bool:
+        return value
+    if kind is int:
+        return value if -PLAIN_INT <= value <= PLAIN_INT else {"int": hex(value)}
+    if kind is float:
+        return {"float": struct.pack(">d", value).hex()}
+    if kind is str:
+        return value if _is_unicode(value) else {"str": value.encode("utf-32-le", "surrogatepass").hex()}
+    if kind is bytes:
+        return {"bytes": out.place(value, len(value))}
+    if kind is list:
+        return [_encode(v, f"{path}/{i}", out) for i, v in enumerate(value)]
+    if kind is tuple:
+        return {"tuple": [_encode(v, f"{path}/{i}", out) for i, v in enumerate(value)]}
+    if kind is dict or kind is OrderedDict:
+        name = "dict" if kind is dict else "ordered"
+        return {name: [[_encode_key(k, path), _encode(v, f"{path}/{k}", out)] for k, v in value.items()]}
+    if kind is Blobs:
+        if path in out.blobs:
+            raise TypeError(f"two Blobs have the same path {path}: rename a key that contains '/'")
+        out.blobs[path] = value
+        return {"blobs": path}
+    return _encode_array(value, path, out)
+
+
+def _encode_key(key: Any, path: str) -> Any:
+    inner = Encoded()
+    coded = _encode(key, f"{path}/{key!r}", inner)
+    if inner.arrays or inner.blobs or type(key) not in (str, int, float, bool, type(None), tuple):
+        raise TypeError(f"key {key!r} at {path or '/'} must be str, int, float, bool, None or a tuple")
+    return coded
+
+
+def _encode_array(value: Any, path: str, out: Encoded) -> Any:
+    if type(value) is np.ndarray:
+        spec: dict[str, Any] = {"dtype": _dtype_text(value.dtype, path), "shape": list(value.shape)}
+        spec["fortran"] = _is_fortran(value)
+        return {"array": spec | out.place(value, value.nbytes)}
+    if isinstance(value, np.generic):
+        return {"scalar": {"dtype": _dtype_text(value.dtype, path), "hex": value.tobytes().hex()}}
+    torch: Any = sys.modules.get("torch")  # a value can only be a tensor where torch was imported already
+    is_tensor = torch is not None and type(value) is torch.Tensor
+    if is_tensor and value.layout is torch.strided and not value.is_quantized:
+        spec = {"dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
+        spec["channels_last"] = _is_channels_last(value)
+        return {"tensor": spec | out.place(value, value.numel() * value.element_size())}
+    raise TypeError(
+        f"{path or '/'} is a {type(value).__module__}.{type(value).__qualname__}, which would not come back "
+        "exactly: use dicts, lists, tuples, numbers, str, bytes, numpy arrays, plain tensors and Blobs"
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_fortran(array: NDArray[Any]) -> bool:
+    return bool(array.flags.f_contiguous and not array.flags.c_contiguous)
+
+
+def _is_channels_last(tensor: Any) -> bool:
+    import torch
+
+    if tensor.dim() != 4 or tensor.is_contiguous():
+        return False
+    return bool(tensor.is_contiguous(memory_format=torch.channels_last))
+
+
+def _dtype_text(dtype: np.dtype[Any], path: str) -> str:
+    if dtype.hasobject or dtype.kind not in PLAIN_KINDS or dtype.isbuiltin == 2:
+        raise TypeError(
+            f"{path or '/'} has dtype {dtype}, whose bytes are not its value: use a numeric dtype"
+        )
+    return repr(np.lib.format.dtype_to_descr(dtype))
+
+
+def pieces(value: Any) -> Iterator[memoryview]:
+    """Yields the bytes of an array, tensor or bytes in order, copying at most about CHUNK bytes at a time."""
+    if isinstance(value, bytes):
+        yield memoryview(value)
+        return
+    if not isinstance(value, np.ndarray):
+        value = _tensor_bytes(value)
+    if _is_fortran(value):
+        value = value.T
+    if value.nbytes == 0:
+        return
+    if value.flags.c_contiguous:
+        yield value.reshape(-1).view(np.uint8).data
+        return
+    rows = max(1, CHUNK * len(value) // value.nbytes)
+    for start in range(0, len(value), rows):
+        part = np.ascontiguousarray(value[start : start + rows])
+        yield part.reshape(-1).view(np.uint8).data
+
+
+def _tensor_bytes(tensor: Any) -> NDArray[np.uint8]:
+    import torch
+
+    if _is_channels_last(tensor):
+        tensor = tensor.permute(0, 2, 3, 1)
+    plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    array: NDArray[np.uint8] = plain.reshape(-1).view(torch.uint8).numpy()
+    return array
+
+
+Fill = Callable[[int, memoryview], None]  # fill(offset in arrays.bin, buffer to fill)
+
+
+def decode(tree: Any, fill: Fill, blobs: Mapping[str, Blobs]) -> Any:
+    """Puts a tree together again; `fill` is called once an array, with rising offsets."""
+    if isinstance(tree, list):
+        return [decode(v, fill, blobs) for v in tree]
+    if not isinstance(tree, dict):
+        return tree
+    ((kind, value),) = tree.items()
+    match kind:
+        case "int":
+            return int(value, 16)
+        case "float":
+            return struct.unpack(">d", bytes.fromhex(value))[0]
+        case "str":
+            return bytes.fromhex(value).decode("utf-32-le", "surrogatepass")
+        case "tuple":
+            return tuple(decode(v, fill, blobs) for v in value)
+        case "dict" | "ordered":
+            mapping: dict[Any, Any] = {} if kind == "dict" else OrderedDict()
+            mapping.update((decode(k, fill, blobs), decode(v, fill, blobs)) for k, v in value)
+            return mapping
+        case "blobs":
+            return blobs[value]
+        case "scalar":
+            return _decode_scalar(value)
+        case "bytes" | "array" | "tensor":
+            return _decode_bytes(kind, value, fill)
+    raise ValueError(f"unknown kind of value {kind!r}")
+
+
+def _dtype(text: str) -> np.dtype[Any]:
+    return np.lib.format.descr_to_dtype(ast.literal_eval(text))
+
+
+def _decode_scalar(spec: dict[str, Any]) -> Any:
+    cell = np.zeros((), _dtype(spec["dtype"]))
+    raw = bytes.fromhex(spec["hex"])
+    if raw:
+        cell.reshape(1).view(np.uint8)[:] = np.frombuffer(raw, np.uint8)
+    return cell[()]
+
+
+def _decode_bytes(kind: str, spec: dict[str, Any], fill: Fill) -> Any:
+    raw = np.empty(spec["nbytes"], np.uint8)
+    fill(spec["offset"], raw.data)
+    if kind == "bytes":
+        return raw.tobytes()
+    shape = spec["shape"]
+    if kind == "array":
+        dtype = _dtype(spec["dtype"])
+        if not raw.nbytes:
+            return np.zeros(shape, dtype)
+        array = raw.view(dtype)
+        return array.reshape(shape[::-1]).T if spec["fortran"] else array.reshape(shape)
+    import torch
+
+    dtype = getattr(torch, spec["dtype"])
+    if not raw.nbytes:
+        return torch.empty(shape, dtype=dtype)
+    tensor = torch.from_numpy(raw).view(dtype)
+    if spec["channels_last"]:
+        n, c, h, w = shape
+        return tensor.reshape(n, h, w, c).permute(0, 3, 1, 2)
+    return tensor.reshape(shape)

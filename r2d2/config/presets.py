@@ -1,0 +1,175 @@
+"""Presets: whole methods as Config values. A preset is data; none has code of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from r2d2.config import (
+    ActorConfig,
+    Config,
+    EnvConfig,
+    LearnerConfig,
+    NetworkConfig,
+    ReplayConfig,
+    RunConfig,
+    from_dict,
+    to_dict,
+)
+
+# The paper's values are the defaults.
+R2D2 = Config()
+
+# The same algorithm, tuned for two CPU cores (ours): 42 x 42 frames, a small network, shorter sequences, and
+# a replay ratio at which the learner and not the emulator takes most of the time. The target network is
+# copied often: each copy carries values back by n steps, and few updates are made in an hour.
+R2D2_SMALL = Config(
+    env=EnvConfig(num_envs=32, frame_size=42),
+    network=NetworkConfig(torso="small", features=256, core_width=128, hidden=128),
+    replay=ReplayConfig(
+        steps=400_000,
+        burn_in=10,
+        unroll=20,
+        n_step=5,
+        period=10,
+        replay_ratio=8.0,
+        min_steps=10_000,
+        block=40,
+    ),
+    learner=LearnerConfig(batch=16, discount=0.99, learning_rate=5e-4, adam_epsilon=1e-4, target_period=60),
+    actor=ActorConfig(actor_update_period=25),
+    run=RunConfig(steps=2_000_000, checkpoint_period=250_000, evaluate_period=100_000),
+)
+
+# DQN (Mnih et al. 2015) with Adam, on the sequence machinery: one trained step, no core, uniform draws.
+DQN = Config(
+    env=EnvConfig(num_envs=8),
+    network=NetworkConfig(core="none", previous_inputs=False, dueling=False),
+    replay=ReplayConfig(
+        steps=1_000_000, burn_in=0, unroll=1, n_step=1, period=1, selector="uniform", beta=0.0, replay_ratio=8.0
+    ),
+    learner=LearnerConfig(
+        batch=32, discount=0.99, learning_rate=6.25e-5, adam_epsilon=1.5e-4, max_grad_norm=10.0, double=False,
+        target_period=8000, rescaling=False, reward_clip=1.0,
+    ),
+    actor=ActorConfig(exploration="linear", epsilon_end=0.01, actor_update_period=1),
+)  # fmt: skip
+
+# Double DQN (van Hasselt et al. 2016): the online network chooses the action that the target network values.
+DOUBLE_DQN = replace(DQN, learner=replace(DQN.learner, double=True))
+
+# Prioritized replay (Schaul et al. 2016, section 4) on double DQN, proportional and rank-based; beta rises to
+# 1 over the run (here 40 M frames; 200 M in the paper).
+PER = replace(
+    DOUBLE_DQN,
+    replay=replace(DQN.replay, selector="proportional", alpha=0.6, beta=0.4, beta_steps=RunConfig().steps),
+)
+PER_RANK = replace(PER, replay=replace(PER.replay, selector="rank", alpha=0.7, beta=0.5))
+
+# Ape-X DQN (Horgan et al. 2018): many actors with a ladder of epsilons, 3-step returns, batches of 512, a
+# soft capacity.
+APEX = replace(
+    DQN,
+    env=EnvConfig(num_envs=64),
+    network=NetworkConfig(core="none", previous_inputs=False),
+    replay=replace(PER.replay, steps=2_000_000, n_step=3, replay_ratio=1.0, remover="soft", beta_steps=0),
+    learner=replace(
+        PER.learner, batch=512, learning_rate=1e-4, max_grad_norm=40.0, target_period=2500, reward_clip=1.0
+    ),
+    actor=ActorConfig(actor_update_period=400),
+)
+
+# Memory tasks on one CPU core (ours): a small MLP and LSTM, the lengths of R2D2_SMALL, a forget-gate bias of 1,
+# without which long memories take far longer, and little exploration: in Recall one wrong step ends it all.
+MEMORY = Config(
+    env=EnvConfig(id="Recall-v0", num_envs=16),
+    network=NetworkConfig(stack=1, features=32, core_width=32, hidden=32, forget_bias=1.0),
+    replay=ReplayConfig(
+        steps=20_000, burn_in=10, unroll=20, n_step=3, period=10, replay_ratio=16.0, min_steps=1000, block=10
+    ),
+    learner=LearnerConfig(
+        batch=32, discount=0.99, learning_rate=2e-3, adam_epsilon=1e-5, target_period=50
+    ),
+    actor=ActorConfig(epsilon_base=0.2, actor_update_period=4),
+    run=RunConfig(
+        steps=60_000, threads=1, log_period=2000, evaluate_period=4000, evaluate_episodes=64, video_period=0
+    ),
+)  # fmt: skip
+
+# Hindsight replay on bit flipping (Andrychowicz et al. 2017, section 4.1 and appendix A): discount 0.98, epsilon
+# 0.2, Adam 1e-3, batch 128, clipped targets, 4 copies with goals of the future, 40 updates for 16 episodes of 15
+# steps. Ours: three hidden layers of 256 units instead of one, and a target network that is copied every 100
+# updates instead of one that follows slowly (0.05 after every 40).
+HER = Config(
+    env=EnvConfig(id="BitFlipping-v0", num_envs=16),
+    network=NetworkConfig(
+        stack=1, features=256, core="none", hidden=256, previous_inputs=False, dueling=False
+    ),
+    replay=ReplayConfig(
+        steps=100_000, burn_in=0, unroll=1, n_step=1, period=1, selector="uniform", beta=0.0, replay_ratio=20.0,
+        min_steps=1000, hindsight="future",
+    ),
+    learner=LearnerConfig(
+        batch=128, discount=0.98, learning_rate=1e-3, adam_epsilon=1e-8, target_period=100, double=False,
+        rescaling=False, target_clip=True,
+    ),
+    actor=ActorConfig(epsilon_base=0.2, epsilon_power=0.0, actor_update_period=1),
+    run=RunConfig(
+        steps=50_000, threads=1, log_period=5000, evaluate_period=5000, evaluate_episodes=64, video_period=0
+    ),
+)  # fmt: skip
+
+PRESETS: dict[str, Config] = {
+    "r2d2": R2D2,
+    "r2d2-small": R2D2_SMALL,
+    "memory": MEMORY,
+    "dqn": DQN,
+    "double-dqn": DOUBLE_DQN,
+    "per": PER,
+    "per-rank": PER_RANK,
+    "apex": APEX,
+    "her": HER,
+}
+
+# Changes to a preset, as `r2d2-small+gru`; the R2D2 paper's ablations (sections 3 and 5, appendix) and ours.
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "zero": {"replay.initial_state": "zero"},
+    "refreshed": {"replay.initial_state": "refreshed"},
+    "burn-in-0": {"replay.burn_in": 0},
+    "burn-in-20": {"replay.burn_in": 20},
+    "burn-in-40": {"replay.burn_in": 40},
+    "feed-forward": {"network.core": "none"},
+    "gru": {"network.core": "gru"},
+    "no-previous": {"network.previous_inputs": False},
+    "clip": {"learner.rescaling": False, "learner.reward_clip": 1.0},
+    "discount-99": {"learner.discount": 0.99},
+    "reset": {"env.life_loss": "reset"},
+    "roll": {"env.life_loss": "roll"},
+    "eta-0": {"replay.eta": 0.0},
+    "eta-1": {"replay.eta": 1.0},
+    "uniform": {"replay.selector": "uniform"},
+    # alpha as in the proportional variant of prioritized replay; with LAP there are no importance weights.
+    "lap": {"replay.priority": "lap", "learner.loss": "huber", "replay.alpha": 0.6, "replay.beta": 0.0},
+    "n1": {"replay.n_step": 1},
+    "n3": {"replay.n_step": 3},
+    "n5": {"replay.n_step": 5},
+    "unroll-40": {"replay.unroll": 40},
+    "unroll-80": {"replay.unroll": 80},
+    "unroll-160": {"replay.unroll": 160},
+}
+
+
+def preset(name: str) -> Config:
+    """A preset, changed by the ablations after it in turn; KeyError with the part that is not known.
+
+    >>> preset("r2d2-small+gru+n3").replay.n_step
+    3
+    """
+    base, *changes = name.split("+")
+    values = to_dict(PRESETS[base])
+    for change in changes:
+        for key, value in ABLATIONS[change].items():
+            section, _, field = key.partition(".")
+            values[section][field] = value
+    config: Config = from_dict(values)
+    return config

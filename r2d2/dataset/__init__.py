@@ -1,0 +1,1 @@
+"""Datasets: the replay of a run as checksummed numpy files."""

@@ -1,0 +1,239 @@
+"""Datasets: the steps of a replay as files, and back into another replay.
+
+    for episode in read("pong-demonstrations"):
+        episode["observation"]  # [L + 1, 84, 84]
+
+A dataset holds steps, not items, so whoever reads it cuts, stacks and warms up as it likes. Core states are
+not in it: they belong to one network and one way of cutting. Priorities are not in it either: the recorded
+Q values, from which the priorities of new items are computed, are columns like the others.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2d2.dataset.files import Dataset, DatasetError, Episode, open_dataset, write_dataset
+from r2d2.replay import Replay
+from r2d2.replay.episodes import Episodes, read_episode, stored_episodes
+from r2d2.types import Column
+
+__all__ = ["Dataset", "DatasetError", "Spec", "export", "fill", "open_dataset", "read", "write_dataset"]
+
+OPTIONAL = ("q_taken", "q_greedy")  # columns that players other than our actor do not have: zeros then
+PROTOCOL = ("protocol", "life_loss", "options")  # of the environment: how it is played, not what it is
+AT_ONCE = 256 << 20  # bytes of episodes that `fill` holds; ours: little beside any replay of frames
+
+# The recurrent states [K, C] before K rows, from their columns [K, ...], which of them begin an episode [K],
+# and their streams [K].
+CoreStates = Callable[[Mapping[str, NDArray], NDArray[np.bool_], NDArray[np.int64]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What steps must have in common to be trained on together."""
+
+    env: dict[str, Any]  # id, protocol, life_loss, options, as in `EnvConfig`
+    num_actions: int
+    columns: dict[str, dict[str, Any]]  # name -> shape, dtype of one step
+
+    @staticmethod
+    def of(env: Mapping[str, Any], num_actions: int, columns: Mapping[str, Column]) -> Spec:
+        """The spec of a replay's columns; of `env` only what names the task and its protocol is kept."""
+        named = {name: env[name] for name in ("id", *PROTOCOL)}
+        forms = {
+            name: {"shape": list(c.shape), "dtype": np.dtype(c.dtype).name} for name, c in columns.items()
+        }
+        return Spec(named, num_actions, forms)
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """These fields as they stand in dataset.json."""
+        return asdict(self)
+
+    def check_takes(self, dataset: Dataset, *, other_protocol: bool = False) -> None:
+        """Raise ValueError naming the first field in which the dataset is of another kind.
+
+        `other_protocol` takes steps played under another protocol, meaning of a lost life or option. Columns
+        that are not asked for are ignored; the recorded Q values may be missing.
+        """
+        head, where = dataset.head, dataset.path
+        for name in ("id",) if other_protocol else ("id", *PROTOCOL):
+            wanted, got = self.env[name], head["env"].get(name)
+            if wanted != got:
+                remedy = f"import it with {_option(name, got)}"
+                if name != "id":
+                    remedy += ", or with --other-protocol if these steps may be mixed"
+                raise ValueError(f"env.{name} must be {wanted!r}, got {got!r} in {where}: {remedy}")
+        if self.num_actions != head["num_actions"]:
+            raise ValueError(
+                f"num_actions must be {self.num_actions}, got {head['num_actions']} in {where}: its actions "
+                "mean something else; use the release of the environment that it was recorded with"
+            )
+        for name, form in self.columns.items():
+            self._check_column(name, form, head["columns"].get(name), where)
+
+    def _check_column(
+        self, name: str, wanted: dict[str, Any], got: dict[str, Any] | None, path: Path
+    ) -> None:
+        if got is None:
+            if name in OPTIONAL:
+                return
+            raise ValueError(
+                f"column {name} must be {wanted['dtype']} {wanted['shape']}, but {path} has none: it has "
+                "other columns than a replay of r2d2; record it and write the dataset again"
+            )
+        for field in ("shape", "dtype"):
+            if wanted[field] != got[field]:
+                frames = name == "observation" and field == "shape" and got["dtype"] == "uint8"
+                remedy = (
+                    f"import it with --env.frame-size {got['shape'][0]}" if frames else "record it again so"
+                )
+                raise ValueError(
+                    f"{field} of column {name} must be {wanted[field]}, got {got[field]} in {path}: {remedy}"
+                )
+
+
+def _option(name: str, value: Any) -> str:
+    """The command line's way to say it."""
+    words = (
+        [str(word) for pair in value.items() for word in pair] if isinstance(value, dict) else [str(value)]
+    )
+    return f"--env.{name.replace('_', '-')} {' '.join(words)}"
+
+
+def read(path: Path | str) -> Iterator[dict[str, NDArray[Any]]]:
+    """Columns [L + 1, ...] of each episode of a dataset, oldest first; see `Dataset.read`."""
+    return open_dataset(Path(path)).read()
+
+
+def export(
+    replay: Replay,
+    path: Path,
+    spec: Spec,
+    *,
+    source: Mapping[str, Any],
+    steps: int | None = None,
+    min_return: float | None = None,
+) -> Dataset:
+    """Write a replay's steps, or a part of them, as a new dataset.
+
+    `steps` takes the newest steps only, exactly so many: the oldest episode then loses its beginning. With
+    `min_return`, only whole episodes with at least this return are taken, the newest first, as long as they
+    fit into `steps`. `source` is what is to be known of the run. Memory: a chunk and the longest episode.
+    """
+    if steps is not None and steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    episodes = stored_episodes(replay)
+    limit = int(episodes.steps.sum()) if steps is None else steps
+    if min_return is None:
+        chosen = _newest(episodes.steps, limit)
+    else:
+        chosen = _demonstrations(replay, episodes, limit, min_return)
+    if not chosen:
+        raise ValueError(_nothing(len(episodes), limit, min_return))
+
+    def content() -> Iterator[Episode]:
+        for index, cut in chosen:
+            columns = read_episode(replay, episodes, index)
+            yield {name: column[cut:] for name, column in columns.items()}
+
+    return write_dataset(path, content(), {**spec.head, "source": dict(source)})
+
+
+def _newest(lengths: NDArray[np.int64], limit: int) -> list[tuple[int, int]]:
+    """(episode, rows cut off its front) of the newest `limit` steps, oldest first."""
+    after = np.cumsum(lengths[::-1])[::-1] - lengths  # steps that are newer than the episode
+    return [(i, max(0, int(after[i] + lengths[i]) - limit)) for i in np.flatnonzero(after < limit).tolist()]
+
+
+def _demonstrations(
+    replay: Replay, episodes: Episodes, limit: int, min_return: float
+) -> list[tuple[int, int]]:
+    """The newest whole episodes that are good enough, within `limit` steps, oldest first."""
+    chosen: list[tuple[int, int]] = []
+    names = ["reward", "previous_action", "terminated", "truncated"]
+    for index in reversed(range(len(episodes))):
+        steps = int(episodes.steps[index])
+        columns = read_episode(replay, episodes, index, names)
+        ends = columns["terminated"][steps - 1] or columns["truncated"][steps - 1]
+        whole = columns["previous_action"][0] == 0 and ends
+        if not whole or columns["reward"][:steps].sum(dtype=np.float64) < min_return:
+            continue
+        if steps > limit:
+            break
+        limit -= steps
+        chosen.append((index, 0))
+    return chosen[::-1]
+
+
+def _nothing(episodes: int, limit: int, min_return: float | None) -> str:
+    if episodes == 0 or min_return is None:
+        return "the replay holds no finished item, so there is nothing to export: train longer"
+    return (
+        f"none of the replay's {episodes:,} episodes is whole, has a return of at least {min_return:g} and "
+        f"at most {limit:,} steps: lower --min-return, or raise --steps"
+    )
+
+
+def fill(
+    replay: Replay,
+    dataset: Dataset,
+    *,
+    first: int = 0,
+    core: CoreStates | None = None,
+    written: Callable[[NDArray[np.int64]], None] = lambda ids: None,
+) -> None:
+    """Write the episodes of a dataset, from number `first` on, into a replay through `Replay.write`.
+
+    Each is an episode of its own, whatever is missing of it; one row of up to N streams is written at a time.
+    `core` gives the recurrent states that new items start from (zeros without it), `written` is told the ids
+    of the new items. Memory: a chunk and AT_ONCE bytes of episodes, or the longest one if that is larger.
+    """
+    waiting = dataset.read(first=first)
+    free = deque(range(replay.streams))
+    playing: dict[int, Episode] = {}  # by stream
+    at = np.zeros(replay.streams, np.int64)  # next row of the stream's episode
+    lanes = _lanes(replay, dataset)
+    while True:
+        while len(playing) < lanes and (episode := next(waiting, None)) is not None:
+            at[free[0]] = 0
+            playing[free.popleft()] = _for_replay(replay, episode)
+        if not playing:
+            return
+        streams = np.array(list(playing))
+        rows = at[streams].tolist()
+        values = {
+            name: np.stack([episode[name][t] for episode, t in zip(playing.values(), rows, strict=True)])
+            for name in replay.columns
+        }
+        last = np.array([t + 1 == len(e["action"]) for e, t in zip(playing.values(), rows, strict=True)])
+        states = None if core is None else core(values, at[streams] == 0, streams)
+        written(replay.write(values, last, streams=streams, core=states))
+        at[streams] += 1
+        for stream in streams[last].tolist():
+            del playing[stream]
+            free.append(stream)
+
+
+def _lanes(replay: Replay, dataset: Dataset) -> int:
+    """Episodes written side by side: as many as there are streams, if they fit into AT_ONCE."""
+    row_bytes = sum(column.row_bytes for column in replay.columns.values())
+    longest = (int(dataset.index["steps"].max()) + 1) * row_bytes
+    return min(replay.streams, max(1, AT_ONCE // longest))
+
+
+def _for_replay(replay: Replay, episode: Episode) -> Episode:
+    """The replay's columns of an episode, zeros for those that may be missing."""
+    missing = {
+        name: np.zeros(len(episode["action"]), replay.columns[name].dtype)
+        for name in OPTIONAL
+        if name in replay.columns and name not in episode
+    }
+    return {name: missing[name] if name in missing else episode[name] for name in replay.columns}

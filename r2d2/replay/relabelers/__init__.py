@@ -1,0 +1,1 @@
+"""Relabelers: copies of items under another goal."""

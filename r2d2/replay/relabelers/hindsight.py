@@ -1,0 +1,260 @@
+"""Hindsight: what was reached by chance is replayed as if it had been the goal (Andrychowicz et al. 2017).
+
+When an episode ends, each of its items gets `copies` more: items of their own that share the stored steps and
+differ in the goal, as in the paper's algorithm 1. They have their own ids and priorities, are drawn, weighed
+and given up like all others, and cost an index entry, a goal and a recurrent state each. Goals are drawn once,
+when the copy is made, so a priority always speaks of one goal. (Libraries that draw a new goal whenever a
+batch is read save the copies, but one priority then stands for all goals of an item.) Nothing stored is
+changed: `rewrite` puts goal and rewards into the batch that was read.
+
+One copy has one goal for all its rows, burn-in, unroll and lookahead. With `future`, every trained step comes
+before the goal is reached: the copy is cut short where its goal was. The goal is one of those achieved after
+the copy's first trained step, so a sequence as long as its episode has as many goals as single steps have.
+
+The recurrent state before a copy's first row is the one that the actor had under the goal of its own. What it
+remembers of the world still holds, what it remembers of the goal does not: burn-in under the new goal mends
+that. An item that begins with its episode has the state zero, which is exact under every goal; whole episodes
+(`initial_state="episode"`) and zero states are exact or stale just as without hindsight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2d2.replay.kernels import index as kernels
+from r2d2.replay.sequencer import Sequencer
+from r2d2.replay.storage import Storage
+from r2d2.types import Batch, Column
+
+Ints = NDArray[np.int64]
+Goals = NDArray[np.float32]  # [K, G]
+Strategy = Literal["final", "future", "episode", "random"]
+Outcome = Callable[[Goals, Goals], tuple[NDArray[np.float32], NDArray[np.bool_]]]
+
+BANK = 10_000  # achieved goals that strategy `random` draws from, a uniform sample of all; ours
+NEEDED = ("observation", "reward", "terminated")  # columns without which nothing can be relabeled
+TOLD = ("previous_action", "previous_reward")  # rewritten together: the first says where episodes begin
+
+
+class GoalBank:
+    """A uniform sample of all goals [G] ever added (Vitter's algorithm R)."""
+
+    def __init__(self, size: int, goal_size: int) -> None:
+        self._goals = np.zeros((size, goal_size), np.float32)
+        self._seen = 0
+
+    def add(self, goals: Goals, rng: np.random.Generator) -> None:
+        """Offer goals [K, G], one after the other."""
+        number = self._seen + np.arange(len(goals))
+        self._seen += len(goals)
+        place = np.where(number < len(self._goals), number, rng.integers(number + 1))
+        kept = place < len(self._goals)
+        for at, goal in zip(place[kept].tolist(), goals[kept], strict=True):
+            self._goals[at] = goal
+
+    def draw(self, n: int, rng: np.random.Generator) -> Goals:
+        """n of them, with replacement."""
+        return self._goals[rng.integers(min(self._seen, len(self._goals)), size=n)]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"goals": self._goals[: self._seen].copy(), "seen": self._seen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._seen = state["seen"]
+        self._goals[: self._seen] = state["goals"]
+
+
+class Hindsight:
+    """Makes `copies` of every item of an episode, with goals of that `strategy`, once the episode ends.
+
+    `final`: what the episode achieved in the end. `future`: what it achieved after the item's first trained
+    step. `episode`: what it achieved at any time. `random`: what any episode so far achieved.
+
+    The column `observation` must be [D] with the goal that the agent pursues and the one that it has achieved
+    as its last 2 * `goal_size` numbers, in this order. `outcome` maps achieved goals and goals [K, G] to the
+    rewards [K] for arriving there and whether that terminates [K]. `longest` is the most actions of an
+    episode: the steps of a running episode are kept, whatever the remover does, until its copies are made.
+    """
+
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        *,
+        goal_size: int,
+        longest: int,
+        outcome: Outcome,
+        rng: np.random.Generator,
+        strategy: Strategy = "future",
+        copies: int = 4,
+    ) -> None:
+        for name, value in (("goal_size", goal_size), ("longest", longest), ("copies", copies)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if strategy == "final" and copies > 1:
+            raise ValueError(
+                f"copies must be 1 with strategy final, which has one goal an episode, got {copies}"
+            )
+        streams, most = sequencer.streams, -(-longest // sequencer.period)
+        self.sequencer, self.outcome, self.rng = sequencer, outcome, rng
+        self.strategy, self.copies = strategy, copies
+        self.goal_size, self.longest = goal_size, longest
+        self.core = np.zeros(
+            (streams, most, sequencer.core_size), np.float32
+        )  # by stream and number of the item
+        self._items = np.zeros((streams, most, 9), np.int64)  # as `Storage.append` returns them
+        self._count = np.zeros(streams, np.int64)  # items of each running episode
+        self._achieved = np.zeros((streams, longest + 1, goal_size), np.float32)  # of each running episode
+        self._row = np.zeros(streams, np.int64)
+        self._bank = GoalBank(BANK if strategy == "random" else 0, goal_size)
+
+    @property
+    def at_once(self) -> int:
+        """The most copies that the end of one episode makes."""
+        return self.copies * self._items.shape[1]
+
+    def blocks(self, block: int) -> int:
+        """Blocks of so many steps that the running episodes may hold."""
+        return len(self._row) * (self.longest // block + 3)
+
+    def check_columns(self, columns: Mapping[str, Column]) -> None:
+        """Raise ValueError if steps of these columns cannot be relabeled."""
+        missing = [name for name in NEEDED if name not in columns]
+        if missing:
+            raise ValueError(f"columns must have {', '.join(NEEDED)} for hindsight, got no {missing[0]}")
+        if (TOLD[0] in columns) != (TOLD[1] in columns):
+            raise ValueError(f"columns must have both or none of {' and '.join(TOLD)} for hindsight")
+        shape, dtype = columns["observation"].shape, columns["observation"].numpy_dtype
+        if len(shape) != 1 or shape[0] < 2 * self.goal_size or dtype.kind != "f":
+            raise ValueError(
+                f"observation must be floats [D] whose last {2 * self.goal_size} are the desired and the "
+                f"achieved goal of {self.goal_size} each, got {dtype} {shape}"
+            )
+
+    def check(self, streams: Ints) -> None:
+        """Refuse a row of an episode that is longer than `longest`; call before anything is written."""
+        over = self._row[streams] > self.longest
+        if over.any():
+            raise ValueError(
+                f"an episode must have at most longest={self.longest} actions, got more in stream "
+                f"{int(streams[over][0])}: raise longest"
+            )
+
+    def write(
+        self,
+        values: Mapping[str, NDArray],
+        last: NDArray[np.bool_],
+        streams: Ints,
+        new: Ints,
+        storage: Storage,
+    ) -> list[tuple[Ints, Goals]]:
+        """Take in one row of each stream and the items `new` [K, 9] (of `Storage.append`) that it completed, before
+        these can be given up; returns the copies [n, 9] and goals [n, G] of each episode that ends.
+
+        The copies refer to their steps already; their recurrent states are in `core`.
+        """
+        self._achieved[streams, self._row[streams]] = values["observation"][:, -self.goal_size :]
+        self._row[streams] += 1
+        if len(new):
+            kernels.incref(new, storage.block, storage.arrays)  # until the episode ends
+            stream, number = new[:, 0], new[:, 6]
+            pending = self.sequencer.arrays[2]
+            self._items[stream, number] = new
+            self.core[stream, number] = pending[stream, number % pending.shape[1]]
+            np.maximum.at(self._count, stream, number + 1)
+        ended = []
+        for stream in streams[last].tolist():
+            held = self._items[stream, : self._count[stream]]
+            copies, goals = self._copies(held, self._achieved[stream, : self._row[stream]])
+            kernels.incref(copies, storage.block, storage.arrays)
+            storage.abandon(held)
+            ended.append((copies, goals))
+            self._count[stream] = self._row[stream] = 0
+        return ended
+
+    def _copies(self, items: Ints, achieved: Goals) -> tuple[Ints, Goals]:
+        """`copies` of each item of an episode that achieved these goals [L + 1, G], and their goals."""
+        actions = len(achieved) - 1
+        copies = np.repeat(items, self.copies, 0)
+        n, first = len(copies), copies[:, 6] * self.sequencer.period
+        if self.strategy == "random":
+            self._bank.add(achieved[1:], self.rng)
+            return copies, self._bank.draw(n, self.rng)
+        if self.strategy == "final":
+            return copies, np.repeat(achieved[-1:], n, 0)
+        if self.strategy == "episode":
+            return copies, achieved[self.rng.integers(1, actions + 1, size=n)]
+        at = self.rng.integers(first + 1, actions + 1)  # the row in which the goal is reached
+        length = np.minimum(copies[:, 4], at - first)
+        lookahead = np.minimum(self.sequencer.n_step, actions - (first + length - 1))
+        copies[:, 4], copies[:, 5] = length, lookahead
+        copies[:, 8] = copies[:, 2:6].sum(1)
+        return copies, achieved[at]
+
+    def rewrite(self, batch: Batch, goals: Goals) -> None:
+        """Give items of a batch these goals [B, G], those that are not NaN; only its own arrays are changed.
+
+        The reward of a row is that of arriving in the next one. The last row of an item, whose next one lies
+        outside, gets 0; nothing reads it. An actor's own Q values stay those of the goal that it pursued.
+        """
+        chosen = np.flatnonzero(~np.isnan(goals[:, 0]))
+        if len(chosen) == 0:
+            return
+        columns, g, goals = batch.columns, self.goal_size, goals[chosen]
+        columns["observation"][chosen, :, -2 * g : -g] = goals[:, None]
+        achieved = columns["observation"][chosen, :, -g:]
+        achieved = achieved[:, achieved.shape[1] - columns["reward"].shape[1] :]  # [K, T, G] without context
+        rows = achieved.shape[1]
+        reward, terminated = self.outcome(achieved.reshape(-1, g), np.repeat(goals, rows, 0))
+        reward, terminated = reward.reshape(-1, rows), terminated.reshape(-1, rows)  # of arriving in each row
+        if TOLD[1] in columns:
+            columns[TOLD[1]][chosen] = np.where(columns[TOLD[0]][chosen] > 0, reward, 0.0)
+        trained = rows - self.sequencer.unroll - self.sequencer.n_step
+        begin = trained - batch.burn_in[chosen, None]
+        end = trained + batch.length[chosen, None] + batch.lookahead[chosen, None] - 1
+        row = np.clip(np.arange(rows), begin, end)  # padding repeats
+        inside, after = row < end, np.minimum(row + 1, rows - 1)
+        over = np.take_along_axis(terminated, after, 1) & inside
+        if "truncated" in columns:  # what ended for the goal of its own is cut off for this one
+            ended = columns["truncated"][chosen] | columns["terminated"][chosen]
+            columns["truncated"][chosen] = ended & ~over
+        columns["terminated"][chosen] = over
+        columns["reward"][chosen] = np.where(inside, np.take_along_axis(reward, after, 1), 0.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, of the running episodes too."""
+        running = [
+            {"items": items[:n].copy(), "core": core[:n].copy(), "achieved": achieved[:rows].copy()}
+            for items, core, achieved, n, rows in zip(
+                self._items, self.core, self._achieved, self._count, self._row, strict=True
+            )
+        ]
+        return {"running": running, "rng": self.rng.bit_generator.state, "bank": self._bank.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for stream, saved in enumerate(state["running"]):
+            n, rows = len(saved["items"]), len(saved["achieved"])
+            self._items[stream, :n], self.core[stream, :n] = saved["items"], saved["core"]
+            self._achieved[stream, :rows] = saved["achieved"]
+            self._count[stream], self._row[stream] = n, rows
+        self.rng.bit_generator.state = state["rng"]
+        self._bank.load_state_dict(state["bank"])
+
+
+def check_relabeler(
+    relabeler: Hindsight | None, columns: Mapping[str, Column], sequencer: Sequencer, capacity: int
+) -> None:
+    """Raise ValueError if a replay of these parts could not make or hold the copies of one episode."""
+    if relabeler is None:
+        return
+    relabeler.check_columns(columns)
+    if relabeler.sequencer is not sequencer:
+        raise ValueError("relabeler must be made for the replay's own sequencer, got one for another")
+    if capacity < relabeler.at_once:
+        raise ValueError(
+            f"capacity must be at least {relabeler.at_once} items, the copies of one episode "
+            f"(copies={relabeler.copies} * items of {relabeler.longest} actions), got {capacity}"
+        )

@@ -1,0 +1,1 @@
+"""Removers: which items are given up."""

@@ -1,0 +1,87 @@
+"""Reservoir: a uniform sample of everything that was ever offered (Vitter 1985, algorithm R)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2d2.replay.removers.remover import NONE, Places
+
+
+class Reservoir:
+    """At any time each of the `seen` items offered so far is held with the same probability, held / seen.
+
+    While everything seen is held and there is room (at most `capacity` items), a newcomer is taken in. After
+    that, newcomer number i replaces the item in slot j, drawn from 1..i, if j is one of the slots held, and
+    is refused otherwise; a newcomer may be replaced by a later one of the same call.
+
+    Items given up under storage pressure are drawn uniformly, which leaves a smaller uniform sample. It does
+    not grow again, since those that were given up cannot come back to take their share. An emptied reservoir
+    begins anew: it is then a sample of what is offered from there on.
+    """
+
+    def __init__(self, capacity: int, rng: np.random.Generator) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity must be at least 1, got {capacity}")
+        self.seen = 0  # items offered since it was last empty
+        self._rng = rng
+        self._held = np.empty(capacity, np.int64)  # the place in each slot
+        self._count = 0
+        self._reserved = NONE  # slots of the newcomers accepted but not inserted yet
+
+    @property
+    def nbytes(self) -> int:
+        return self._held.nbytes
+
+    def offer(self, n: int, free: int) -> tuple[NDArray[np.bool_], Places]:
+        """Newcomers accepted [n], and the items that leave for them."""
+        count = self._count
+        room = min(free, len(self._held) - count) if count == self.seen else 0
+        grown = min(n, room)
+        occupant = {count + k: k for k in range(grown)}  # slot -> its newcomer
+        numbers = np.arange(self.seen + grown + 1, self.seen + n + 1)
+        drawn = self._rng.integers(numbers)  # j - 1 for each newcomer, from 0..i - 1
+        for k in np.flatnonzero(drawn < count + grown).tolist():
+            occupant[int(drawn[k])] = grown + k
+        newcomers = np.array(sorted((k, slot) for slot, k in occupant.items()), np.int64).reshape(-1, 2)
+        self._reserved = newcomers[:, 1]
+        self.seen += n
+        self._count += grown
+        accepted = np.zeros(n, np.bool_)
+        accepted[newcomers[:, 0]] = True
+        return accepted, self._held[self._reserved[self._reserved < count]]
+
+    def insert(self, places: Places) -> None:
+        self._held[self._reserved] = places
+        self._reserved = NONE
+
+    def pop(self, n: int) -> Places:
+        """Give up n items, drawn uniformly."""
+        kept = self._count - min(n, self._count)
+        chosen = self._rng.choice(self._count, self._count - kept, replace=False)
+        given_up = self._held[chosen]
+        stays = np.ones(self._count, np.bool_)
+        stays[chosen] = False
+        self._held[:kept] = self._held[: self._count][stays]
+        self._count = kept
+        if kept == 0:
+            self.seen = 0
+        return given_up
+
+    def updated(self, count: int) -> Places:
+        return NONE
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "held": self._held[: self._count].copy(),
+            "seen": self.seen,
+            "rng": self._rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._count = len(state["held"])
+        self._held[: self._count] = state["held"]
+        self.seen = state["seen"]
+        self._rng.bit_generator.state = state["rng"]

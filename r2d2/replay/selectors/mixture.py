@@ -1,0 +1,270 @@
+"""Mixture: several replays of the same steps behind one, each with a fixed share of every batch.
+
+A recent and a long-term one, say, as in CLEAR (Rolnick et al. 2019)::
+
+    mixture = Mixture([recent, long_term], shares=[0.5, 0.5])
+
+It is written, drawn from and saved like a `Replay`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2d2.replay.checks import check_draw
+from r2d2.replay.pending_batch import PendingBatch
+from r2d2.replay.replay import Replay
+from r2d2.replay.weights import Normalize, check_normalize, importance_weights
+from r2d2.types import Batch
+
+Ints = NDArray[np.int64]
+
+_FIELDS = ("core", "burn_in", "length", "lookahead", "probability")  # of a Batch, joined as they are
+
+
+def batch_shares(n: int, shares: Sequence[float]) -> list[int]:
+    """How many of n items come from each: n * share, the largest remainders rounded up, the first of equals.
+
+    >>> batch_shares(7, [0.5, 0.25, 0.25])
+    [3, 2, 2]
+    """
+    exact = [n * share / sum(shares) for share in shares]
+    counts = [math.floor(x + 1e-9) for x in exact]  # 0.1 * 30 is 3, not 2.9999...
+    by_remainder = sorted(range(len(shares)), key=lambda j: (round(counts[j] - exact[j], 9), j))
+    for j in by_remainder[: n - sum(counts)]:
+        counts[j] += 1
+    return counts
+
+
+class PendingMixture:
+    """The draws of one batch, which decode side by side into the same arrays."""
+
+    def __init__(
+        self, columns: dict[str, NDArray], records: NDArray, draws: list[tuple[int, float, PendingBatch]],
+        outer: Callable[[int, Ints], Ints], items: int, beta: float, smallest: float | None,
+    ) -> None:  # fmt: skip
+        """`draws`: number of the replay, its share of this batch, its draw, in the order of the rows; `outer`
+        turns the ids of a replay into those of the mixture."""
+        self._columns, self._records, self._draws, self._outer = columns, records, draws, outer
+        self._items, self._beta, self._smallest = items, beta, smallest
+
+    def result(self) -> Batch:
+        """The batch, complete."""
+        parts = [draw.result() for _, _, draw in self._draws]
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS}
+        ids = [self._outer(j, part.ids) for (j, _, _), part in zip(self._draws, parts, strict=True)]
+        share = np.repeat([share for _, share, _ in self._draws], [len(part.ids) for part in parts])
+        joined["probability"] *= share
+        weight = importance_weights(joined["probability"], self._items, self._beta, self._smallest)
+        return Batch(self._columns, ids=np.concatenate(ids), weight=weight, records=self._records, **joined)
+
+
+class Mixture:
+    """`replays` that are written alike; `shares` [R] of each batch come from them.
+
+    Their copies of an item are items of their own, each with its own id, priority and probability. An item of
+    replay j is drawn with P = share_j P_j(item), where share_j is the part of the batch that j really gave (n
+    times the share, rounded to whole items: the largest remainders up). Over all items of all replays that
+    sums to 1, and importance weights with beta = 1 restore the uniform mean over them, which takes the effect
+    of the shares back: use a small beta, or 0.
+
+    A replay that is empty (its remover refused everything) leaves its share to the others.
+    """
+
+    def __init__(
+        self, replays: Sequence[Replay], shares: Sequence[float], *, normalize: Normalize = "batch"
+    ) -> None:
+        if len(replays) == 0 or len(shares) != len(replays):
+            raise ValueError(f"shares must have one number a replay, got {len(shares)} for {len(replays)}")
+        if min(shares) <= 0.0 or not math.isclose(sum(shares), 1.0):
+            raise ValueError(f"shares must be positive and sum to 1, got {list(shares)}")
+        for part in ("sequencer", "selector", "remover"):
+            if len({id(getattr(replay, part)) for replay in replays}) < len(replays):
+                raise ValueError(f"each replay of a mixture needs a {part} of its own: make one for each")
+        first = replays[0]
+        for replay in replays:
+            check_normalize(normalize, replay.selector)
+            if _shape(replay) != _shape(first):
+                raise ValueError(
+                    "the replays of a mixture must be alike in columns, streams, sequencer and core size, "
+                    f"got {_shape(first)} and {_shape(replay)}"
+                )
+        self.replays, self.shares, self.normalize = list(replays), list(shares), normalize
+        self._first = np.cumsum([0, *(replay.capacity for replay in self.replays[:-1])])  # of their places
+        self.columns, self.streams, self.sequencer = first.columns, first.streams, first.sequencer
+
+    def __len__(self) -> int:
+        return sum(len(replay) for replay in self.replays)
+
+    @property
+    def capacity(self) -> int:
+        return sum(replay.capacity for replay in self.replays)
+
+    @property
+    def steps_written(self) -> int:
+        """Steps, not copies of them: every replay is written the same."""
+        return self.replays[0].steps_written
+
+    @property
+    def late_updates(self) -> int:
+        return sum(replay.late_updates for replay in self.replays)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(replay.nbytes for replay in self.replays)
+
+    @property
+    def step_nbytes(self) -> dict[str, float]:
+        """See `Replay.step_nbytes`; the copies of a step together."""
+        sizes: dict[str, float] = {}
+        for replay in self.replays:
+            for name, size in replay.step_nbytes.items():
+                sizes[name] = sizes.get(name, 0.0) + size
+        return sizes
+
+    def write(
+        self,
+        values: Mapping[str, NDArray],
+        last: NDArray[np.bool_],
+        *,
+        streams: Ints | None = None,
+        core: NDArray[np.float32] | None = None,
+    ) -> Ints:
+        """See `Replay.write`; the ids of the new items of all replays, one replay after the other."""
+        ids = [replay.write(values, last, streams=streams, core=core) for replay in self.replays]
+        return np.concatenate([self._outer(j, part) for j, part in enumerate(ids)])
+
+    def sample(
+        self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None
+    ) -> Batch:
+        """See `Replay.sample`."""
+        return self.draw(n, rng, beta=beta, out=out).result()
+
+    def draw(
+        self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None
+    ) -> PendingMixture:
+        """See `Replay.draw`. The items of the first replay come first."""
+        check_draw(n, len(self))
+        counts = batch_shares(
+            n, [share if len(r) else 0.0 for r, share in zip(self.replays, self.shares, strict=True)]
+        )
+        shape, storage = (n, self.sequencer.rows), self.replays[0].storage
+        columns, records = storage.room(self.columns, shape, self.sequencer.context, out)
+        smallest = None
+        if self.normalize == "buffer":
+            smallest = min(
+                count / n * replay.selector.min_probability()  # type: ignore[attr-defined]  # checked when made
+                for replay, count in zip(self.replays, counts, strict=True)
+                if count
+            )
+        draws, start = [], 0
+        for j, (replay, count) in enumerate(zip(self.replays, counts, strict=True)):
+            if count:
+                part = {name: column[start : start + count] for name, column in columns.items()}
+                rows = _to_fill(part, records[start : start + count])
+                draws.append((j, count / n, replay.draw(count, rng, out=rows)))
+                start += count
+        return PendingMixture(columns, records, draws, self._outer, len(self), beta, smallest)
+
+    def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
+        """See `Replay.get`."""
+        ids = np.asarray(ids, np.int64)
+        chosen = list(self.columns) if names is None else names
+        shape, storage = (len(ids), self.sequencer.rows), self.replays[0].storage
+        columns, _ = storage.allocate(chosen, shape, self.sequencer.context)
+        fields: dict[str, NDArray] = {}
+        for j, (where, inner) in enumerate(self._inner(ids)):
+            part = self.replays[j].get(inner, chosen)
+            for name, column in columns.items():
+                column[where] = part.columns[name]
+            for name in (*_FIELDS, "weight"):
+                value = getattr(part, name)
+                fields.setdefault(name, np.empty((len(ids), *value.shape[1:]), value.dtype))[where] = value
+        return Batch(columns, ids=ids, **fields)
+
+    def update_priorities(self, ids: Ints, priorities: NDArray, *, initial: bool = False) -> None:
+        """See `Replay.update_priorities`; each id finds the replay that it came from."""
+        ids, priorities = np.asarray(ids, np.int64), np.asarray(priorities, np.float64)
+        if ids.shape != priorities.shape or ids.ndim != 1:
+            raise ValueError(f"ids and priorities must be [K] alike, got {ids.shape} and {priorities.shape}")
+        parts = list(enumerate(self._inner(ids)))
+        for j, (where, inner) in parts:
+            self.replays[j].locate_priorities(inner, priorities[where])
+        for j, (where, inner) in parts:
+            self.replays[j].update_priorities(inner, priorities[where], initial=initial)
+
+    def priorities(self) -> NDArray[np.float64]:
+        """See `Replay.priorities`."""
+        return np.concatenate([replay.priorities() for replay in self.replays])
+
+    def holds(self, ids: Ints) -> NDArray[np.bool_]:
+        """See `Replay.holds`."""
+        held = np.zeros(len(ids), np.bool_)
+        for replay, (where, inner) in zip(self.replays, self._inner(np.asarray(ids, np.int64)), strict=True):
+            held[where] = replay.holds(inner)
+        return held
+
+    def relabeled(self, ids: Ints) -> NDArray[np.bool_]:
+        """See `Replay.relabeled`."""
+        copies = np.zeros(len(ids), np.bool_)
+        for replay, (where, inner) in zip(self.replays, self._inner(np.asarray(ids, np.int64)), strict=True):
+            copies[where] = replay.relabeled(inner)
+        return copies
+
+    def successors(self, ids: Ints) -> Ints:
+        """See `Replay.successors`; of a copy, the copy in the same replay."""
+        after = np.full(len(ids), -1, np.int64)
+        for j, (where, inner) in enumerate(self._inner(np.asarray(ids, np.int64))):
+            found = self.replays[j].successors(inner)
+            after[where] = np.where(found < 0, -1, self._outer(j, found))
+        return after
+
+    def refresh(self, ids: Ints, core: NDArray[np.float32]) -> None:
+        """See `Replay.refresh`."""
+        for replay, (where, inner) in zip(self.replays, self._inner(np.asarray(ids, np.int64)), strict=True):
+            replay.refresh(inner, core[where])
+
+    def clear(self) -> None:
+        """See `Replay.clear`."""
+        for replay in self.replays:
+            replay.clear()
+
+    def _outer(self, j: int, ids: Ints) -> Ints:
+        """An id is generation * capacity + place here too, the replays' places one after the other."""
+        generation, place = np.divmod(ids, self.replays[j].capacity)
+        return generation * self.capacity + self._first[j] + place
+
+    def _inner(self, ids: Ints) -> list[tuple[NDArray[np.bool_], Ints]]:
+        """For each replay which ids are its own, and what it calls them."""
+        generation, place = np.divmod(ids, self.capacity)
+        home = np.searchsorted(self._first, place, "right") - 1
+        parts = []
+        for j, replay in enumerate(self.replays):
+            mine = home == j
+            parts.append((mine, generation[mine] * replay.capacity + place[mine] - self._first[j]))
+        return parts
+
+    def state_dict(self) -> dict[str, Any]:
+        return {f"replay_{j}": replay.state_dict() for j, replay in enumerate(self.replays)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for j, replay in enumerate(self.replays):
+            replay.load_state_dict(state[f"replay_{j}"])
+
+
+def _shape(replay: Replay) -> tuple[Any, ...]:
+    """What the replays of a mixture must have in common."""
+    s = replay.sequencer
+    sizes = (s.context, s.burn_in, s.unroll, s.n_step, s.period, replay.items.core.shape[1])
+    return replay.columns, replay.streams, sizes
+
+
+def _to_fill(columns: dict[str, NDArray], records: NDArray) -> Batch:
+    """Arrays for a draw to fill; of such a batch only the columns are looked at."""
+    nothing: Any = None
+    return Batch(columns, *(nothing,) * 7, records)

@@ -1,0 +1,1 @@
+"""Run folders: where a run came from, and the seeds of its parts."""

@@ -1,0 +1,1 @@
+"""The cluster runtime: Ray, and the roles that know no Ray."""

@@ -1,0 +1,296 @@
+"""ClusterRun: keeps a cluster's processes at work, notices when one is lost, and keeps the record of the run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from envs.make import make
+from r2d2.agent.actor import Episode
+from r2d2.build import agents as build
+from r2d2.checkpoint import checkpoint
+from r2d2.config import Config, from_dict, to_dict
+from r2d2.config.checks import check_same_parts
+from r2d2.runtime.cluster.roles.acting import Acted
+from r2d2.runtime.cluster.roles.layout import Layout
+from r2d2.runtime.cluster.roles.learning import Progress
+from r2d2.runtime.cluster.roles.messages import Lost
+from r2d2.runtime.cluster.roles.record import Record
+from r2d2.runtime.cluster.roles.reshard import reshard_checkpoint
+from r2d2.runtime.evaluator import Evaluator
+from r2d2.runtime.local import RECENT_EPISODES
+from r2d2.tracking.tracker import Tracker
+
+SLICE = 0.5  # seconds of work asked for at a time, after which a process can be told something else; ours
+LOOK = 1.0  # seconds between looks at a shard; ours
+AGAIN = 0.2  # seconds until a lost process is asked again; ours
+FINISH = 30.0  # seconds that actors have to hand over their last steps; ours
+
+Answer = Callable[[Any], None]
+
+
+class Fleet(Protocol):
+    """The processes: `actor`, `shard`, `learner` and `evaluator`, each with an index."""
+
+    def call(self, kind: str, index: int, method: str, *arguments: Any) -> Any:
+        """Ask for a method's result; returns a ticket, which may be an argument of another call."""
+
+    def wait(self, timeout: float) -> list[tuple[Any, Any]]:
+        """Tickets that have come with their results; a result is Lost where the process was."""
+
+    def pid(self, kind: str, index: int) -> int:
+        """The number of a process on its machine."""
+
+    def close(self) -> None:
+        """End all processes."""
+
+
+class ClusterRun:
+    """One training run in `run_dir`. Set `stop` at any time: steps are handed over, then all is saved."""
+
+    def __init__(
+        self,
+        config: Config,
+        run_dir: Path,
+        tracker: Tracker,
+        launch: Callable[[int | None, Path | None], Fleet],
+    ) -> None:
+        """`launch` starts the processes, from a checkpoint's number and folder or anew."""
+        self.config, self.run_dir, self.tracker = config, run_dir, tracker
+        self.layout = Layout(config)
+        self._launch = launch
+        env = config.env
+        environments = make(env.id, 1, protocol=env.protocol, frame_size=env.frame_size, threads=1,
+                            options=dict(env.options))  # fmt: skip
+        spec = environments.spec
+        environments.close()
+        build.check_initial_state(config, spec.max_episode_steps)
+        pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
+        self.evaluator = Evaluator(config, run_dir, tracker, pixels=pixels)
+        self.record = Record(config)
+        self.recent: deque[Episode] = deque(maxlen=RECENT_EPISODES)
+        self.env_steps = self.updates = 0  # the most that there ever were, so that no log goes backwards
+        self.progress = Progress(0, 0, 0, 0, 0.0)
+        self.saves = 0
+        self.next_log, self.next_save = config.run.log_period, config.run.checkpoint_period
+        self.ended_at = 0
+        self.stop = False
+        self._from: tuple[int | None, Path | None] = (None, None)
+        self._answers: dict[Any, Answer] = {}
+        self._later: list[tuple[float, Callable[[], None]]] = []
+        self._evaluating = False
+        self._ending = False
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Train until `run.steps`, `run.stop_return` or `stop`; a checkpoint is the last thing done."""
+        self.fleet = self._launch(*self._from)
+        try:
+            for actor in range(self.layout.actors):
+                self._work("actor", actor, "run", self._acted)
+            for shard in range(self.layout.shards):
+                self._work("shard", shard, "status", self.record.shard, pause=LOOK)
+            self._work("learner", 0, "train", self._learned)
+            while not self._over:
+                self._pump()
+                if self.env_steps >= self.next_log:
+                    self._log()
+                if self.evaluator.due(self.env_steps, ending=False) and not self._evaluating:
+                    self._evaluate()
+                if self.env_steps >= self.next_save:
+                    self.save()
+            self._finish()
+        finally:
+            self.fleet.close()
+
+    @property
+    def _over(self) -> bool:
+        return self.stop or self.evaluator.solved or self.env_steps >= self.config.run.steps
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to its end: `run.steps` made, or solved."""
+        return max(self.ended_at, self.env_steps) >= self.config.run.steps
+
+    def _finish(self) -> None:
+        """Every actor's last steps, the updates that they entitle to, a last evaluation, and a checkpoint."""
+        self._ending = True
+        for result in self._all([("actor", i, "finish", FINISH) for i in range(self.layout.actors)]):
+            if not isinstance(result, Lost):
+                self._acted(0, result)
+        before = -1
+        while self.progress.updates > before:
+            before = self.progress.updates
+            self._learned(0, self._insist("learner", 0, "train", SLICE))
+        self._log()
+        while self._evaluating:
+            self._pump()
+        if self.evaluator.due(self.env_steps, ending=not self.stop) and not self.stop:
+            self._evaluate()
+            while self._evaluating:
+                self._pump()
+        if not self.stop:
+            self.ended_at = self.config.run.steps
+        self.save()
+
+    # -- the processes ---------------------------------------------------------------------------------
+
+    def _work(
+        self, kind: str, index: int, method: str, then: Callable[[int, Any], None], *, pause: float = 0.0
+    ) -> None:
+        """Have a process do something again and again, however often it is lost, until the run ends."""
+
+        def ask() -> None:
+            if not self._ending:
+                arguments = () if method == "status" else (SLICE,)
+                self._answers[self.fleet.call(kind, index, method, *arguments)] = answer
+
+        def answer(result: Any) -> None:
+            lost = isinstance(result, Lost)
+            self._heard(kind, index, lost=lost)
+            if not lost:
+                then(index, result)
+            delay = AGAIN if lost else pause
+            if delay:
+                self._later.append((time.monotonic() + delay, ask))
+            else:
+                ask()
+
+        ask()
+
+    def _heard(self, kind: str, index: int, *, lost: bool) -> None:
+        """Note that a process is lost, or there (again)."""
+        news = self.record.heard(kind, index, lost=lost, now=time.monotonic())
+        if news is not None:
+            print(f"\n{news}", file=sys.stderr, flush=True)
+
+    def _pump(self, timeout: float = 0.1) -> None:
+        """Wait for results and hand them to whoever asked."""
+        now = time.monotonic()
+        due = [action for moment, action in self._later if moment <= now]
+        self._later = [(moment, action) for moment, action in self._later if moment > now]
+        for action in due:
+            action()
+        for ticket, result in self.fleet.wait(timeout):
+            self._answers.pop(ticket)(result)
+
+    def _all(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The results of calls, made side by side while everything else goes on."""
+        results: dict[int, Any] = {}
+        for i, (kind, index, method, *arguments) in enumerate(calls):
+            ticket = self.fleet.call(kind, index, method, *arguments)
+            self._answers[ticket] = partial(results.__setitem__, i)
+        while len(results) < len(calls):
+            self._pump()
+        return [results[i] for i in range(len(calls))]
+
+    def _insist(self, kind: str, index: int, method: str, *arguments: Any) -> Any:
+        """The result of one call, asked for until there is one."""
+        while isinstance(result := self._all([(kind, index, method, *arguments)])[0], Lost):
+            self._heard(kind, index, lost=True)
+            time.sleep(AGAIN)
+        return result
+
+    def _acted(self, actor: int, acted: Acted) -> None:
+        self.recent.extend(acted.episodes)
+        self.record.acted(actor, acted)
+
+    def _learned(self, _: int, progress: Progress) -> None:
+        if progress.updates < self.progress.updates:
+            self.record.updates_lost += self.progress.updates - progress.updates
+        self.progress = progress
+        self.env_steps = max(self.env_steps, progress.env_steps)
+        self.updates = max(self.updates, progress.updates)
+
+    # -- reports ---------------------------------------------------------------------------------------
+
+    def _log(self) -> None:
+        self.next_log = self.env_steps + self.config.run.log_period
+        (report,) = self._all([("learner", 0, "report")])
+        metrics = {} if isinstance(report, Lost) else dict(report)
+        metrics |= self.record.metrics(self.progress)
+        if self.recent:
+            metrics["mean_return"] = float(np.mean([episode.total for episode in self.recent]))
+            metrics["mean_length"] = float(np.mean([episode.length for episode in self.recent]))
+        self.tracker.log(metrics, env_steps=self.env_steps, updates=self.updates)
+
+    def _evaluate(self) -> None:
+        """Greedy episodes of the learner's weights as they are now; logged when they are done."""
+        self._evaluating = True
+        steps, updates = self.env_steps, self.progress.updates
+        weights = self.fleet.call("learner", 0, "weights")
+        self._answers[weights] = lambda _: None
+        state = self.evaluator.state_dict()
+        ticket = self.fleet.call("evaluator", 0, "evaluate", weights, state, steps, updates)
+
+        def done(result: Any) -> None:
+            self._evaluating = False
+            self._heard("evaluator", 0, lost=isinstance(result, Lost))
+            if isinstance(result, Lost):
+                self.evaluator.next = self.env_steps + self.config.run.evaluate_period
+                return
+            state, metrics, videos = result
+            self.evaluator.load_state_dict(state)
+            self.evaluator.last_return = metrics["evaluation/mean_return"]
+            metrics["evaluation/env_steps"] = steps  # those of the weights; the line's are of now
+            self.tracker.log(metrics, env_steps=self.env_steps, updates=self.updates)
+            for name, path in videos.items():
+                self.tracker.log_video(name, path, env_steps=self.env_steps)
+
+        self._answers[ticket] = done
+
+    # -- checkpoints -----------------------------------------------------------------------------------
+
+    def save(self) -> Path:
+        """Write a checkpoint: the shards their parts, then the learner the rest, which makes it count."""
+        self.saves += 1
+        self.next_save = self.env_steps + self.config.run.checkpoint_period
+        shards = [("shard", i, "save", self.saves) for i in range(self.layout.shards)]
+        for call, result in zip(shards, self._all(shards), strict=True):
+            if isinstance(result, Lost):
+                self._insist(*call)
+        path, progress = self._insist("learner", 0, "save", self.saves, self.state_dict())
+        self._learned(0, progress)
+        return Path(path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint holds beside the learner and the shards."""
+        return {
+            "config": to_dict(self.config),
+            "actor": {"steps": self.env_steps},
+            "counters": {name: getattr(self, name) for name in _COUNTERS},
+            "recent": [list(episode) for episode in self.recent],
+            "evaluator": self.evaluator.state_dict(),
+            "tracker": self.tracker.state_dict(),
+            "record": self.record.state_dict(),
+        }
+
+    def load(self, path: Path) -> None:
+        """Go on where `save` left off; `path` is one checkpoint."""
+        state = checkpoint.load(path)
+        check_same_parts(state["config"], self.config)
+        before: Config = from_dict(state["config"])
+        if _processes(before) != _processes(self.config):
+            reshard_checkpoint(self.config, before, self.run_dir, state["counters"]["saves"])
+        for name, value in state["counters"].items():
+            setattr(self, name, value)
+        self.recent.extend(Episode(*episode) for episode in state["recent"])
+        self.evaluator.load_state_dict(state["evaluator"])
+        self.tracker.load_state_dict(state["tracker"])
+        self.record.load_state_dict(state["record"])
+        self._from = (self.saves, path)
+
+
+def _processes(config: Config) -> tuple[int, int]:
+    return config.cluster.actors, config.cluster.shards
+
+
+_COUNTERS = ("env_steps", "updates", "saves", "next_log", "next_save", "ended_at")

@@ -1,0 +1,59 @@
+"""EvaluatorRole: greedy episodes in a process of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, SupportsFloat
+
+import torch
+
+from envs.make import make
+from r2d2.build import agents as build
+from r2d2.config import Config
+from r2d2.runtime.evaluator import Evaluator
+
+
+class Recorder:
+    """Keeps what is logged, for another process to log."""
+
+    def __init__(self) -> None:
+        self.metrics: dict[str, SupportsFloat] = {}
+        self.videos: dict[str, Path] = {}
+
+    def log(self, metrics: Mapping[str, SupportsFloat], *, env_steps: int, updates: int) -> None:
+        self.metrics |= metrics
+
+    def log_video(self, name: str, path: Path, env_steps: int) -> None:
+        self.videos[name] = path
+
+
+class EvaluatorRole:
+    """Composed of the same `Evaluator` as the local runtime."""
+
+    def __init__(self, config: Config, run_dir: Path) -> None:
+        self.config = config
+        env = config.env
+        environments = make(env.id, 1, protocol=env.protocol, frame_size=env.frame_size, threads=1,
+                            options=dict(env.options))  # fmt: skip
+        spec = environments.spec
+        environments.close()
+        self.network = build.network(
+            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
+        ).to(build.device(config))
+        self.recorder = Recorder()
+        pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
+        self.evaluator = Evaluator(config, run_dir, self.recorder, pixels=pixels)
+
+    def evaluate(
+        self, weights: Mapping[str, Any], state: dict[str, Any], steps: int, updates: int
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Path]]:
+        """Play with these weights, after so many environment steps and updates.
+
+        `state` is that of an `Evaluator`; returns the one after it, the metrics and the videos.
+        """
+        self.evaluator.load_state_dict(state)
+        self.network.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+        self.recorder.metrics, self.recorder.videos = {}, {}
+        self.evaluator.evaluate(self.network, steps=steps, updates=updates)
+        return self.evaluator.state_dict(), self.recorder.metrics, self.recorder.videos

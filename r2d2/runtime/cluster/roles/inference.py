@@ -1,0 +1,161 @@
+"""Central inference: one process has the network, on a GPU say, and acts for all actors in common batches.
+
+Core states stay with the actors and travel with each step, so the process that is lost takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from envs.make import make
+from r2d2.build import agents as build
+from r2d2.config import Config
+from r2d2.runtime.cluster.roles.messages import Lost, Published
+
+PAUSE = 0.1  # seconds until a lost process is asked again; ours
+
+
+class Asked(NamedTuple):
+    """One step of an actor: inputs of `QNetwork.step`, and the newest weights that the actor knows of."""
+
+    observation: NDArray  # [1, N, ...]
+    previous_action: NDArray[np.int32]  # [1, N]
+    previous_reward: NDArray[np.float32]  # [1, N]
+    core: NDArray[np.float32]  # [N, C]
+    offered: Published | None
+
+
+class Answered(NamedTuple):
+    """Q values [N, A], core states after the step [N, C], and the updates in the weights that gave them."""
+
+    q: NDArray[np.float32]
+    core: NDArray[np.float32]
+    updates: int
+
+
+class Fetch(Protocol):
+    """Fetches published weights; raises Lost where they are gone."""
+
+    def __call__(self, handle: Any) -> dict[str, Any]: ...
+
+
+class _Entry:
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.answer: Answered | None = None
+
+
+class InferenceRole:
+    """Answers steps of many actors, which call it from threads of their own.
+
+    Whoever finds the network free takes along everybody who waits: while one batch is computed the next one
+    gathers, so batches grow with the load and nobody waits for a timer.
+    """
+
+    def __init__(self, config: Config, fetch: Fetch) -> None:
+        env = config.env
+        environments = make(env.id, 1, protocol=env.protocol, frame_size=env.frame_size, threads=1,
+                            options=dict(env.options))  # fmt: skip
+        spec = environments.spec
+        environments.close()
+        network = build.network(
+            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
+        )
+        self.device = build.device(config)
+        self.network = network.to(self.device)
+        self.updates = 0  # in the weights
+        self.batches = self.steps = 0
+        self._fetch = fetch
+        self._queue: deque[_Entry] = deque()
+        self._turn = threading.Lock()
+
+    def step(self, asked: Asked) -> Answered:
+        """Answer one actor, together with all who wait."""
+        entry = _Entry(asked)
+        self._queue.append(entry)
+        with self._turn:
+            if entry.answer is None:
+                waiting = [self._queue.popleft() for _ in range(len(self._queue))]
+                self._answer(waiting if entry in waiting else [entry])
+        assert entry.answer is not None
+        return entry.answer
+
+    @torch.no_grad()
+    def _answer(self, entries: list[_Entry]) -> None:
+        self._refresh([entry.asked.offered for entry in entries])
+        asked = [entry.asked for entry in entries]
+        inputs = [
+            self._joined([getattr(one, name) for one in asked], axis)
+            for name, axis in (
+                ("observation", 1),
+                ("previous_action", 1),
+                ("previous_reward", 1),
+                ("core", 0),
+            )
+        ]
+        q, core = (tensor.cpu().numpy() for tensor in self.network.step(*inputs))
+        self.batches += 1
+        self.steps += len(q)
+        ends = np.cumsum([len(one.core) for one in asked])
+        for entry, end in zip(entries, ends.tolist(), strict=True):
+            mine = slice(end - len(entry.asked.core), end)
+            entry.answer = Answered(q[mine], core[mine], self.updates)
+
+    def _joined(self, arrays: list[NDArray], axis: int) -> Tensor:
+        return torch.from_numpy(np.concatenate(arrays, axis)).to(self.device)
+
+    def _refresh(self, offers: list[Published | None]) -> None:
+        """Take the newest of the offered weights. Actors hear of them at different times: never go back."""
+        newest = max((o for o in offers if o is not None), key=lambda o: o.updates, default=None)
+        if newest is None or newest.updates <= self.updates:
+            return
+        try:
+            weights = self._fetch(newest.handle)
+        except Lost:  # with the learner that made them; its successor will publish others
+            return
+        self.network.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+        self.updates = newest.updates
+
+
+class InferencePort(Protocol):
+    """An actor's way to the central inference; may raise Lost."""
+
+    def step(self, asked: Asked) -> Answered: ...
+
+
+class RemoteNetwork:
+    """Stands where an actor has its network; `step` is answered by the central one, however long it is away."""
+
+    def __init__(self, port: InferencePort, *, core_size: int, actions: int) -> None:
+        self.port, self.core_size, self.actions = port, core_size, actions
+        self.offered: Published | None = None
+        self.updates = 0  # in the weights that answered last
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Where the actor's tensors are: on the CPU."""
+        yield torch.empty(0)
+
+    def step(
+        self, observation: Tensor, previous_action: Tensor, previous_reward: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See `QNetwork.step`."""
+        asked = Asked(
+            observation.numpy(), previous_action.numpy(), previous_reward.numpy(), state.numpy(), self.offered
+        )
+        while True:
+            try:
+                answered = self.port.step(asked)
+                break
+            except Lost:
+                time.sleep(PAUSE)
+        self.updates = answered.updates
+        return torch.from_numpy(answered.q), torch.from_numpy(np.array(answered.core))  # writable

@@ -1,0 +1,112 @@
+"""The arithmetic floor: what an update or an acting step must compute and move, over what the machine can do.
+
+A floor is the time that the operations of a stage take at the rate of a large matrix product, or its bytes at
+the rate of a large copy, both measured here on the same device with the same threads. Nothing can be faster
+without computing less; the share of the floor is how much is left to win.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from r2d2.agent.networks import QNetwork
+
+# Rows and columns of the measured product, and bytes of the measured copy, on a CPU and elsewhere: large enough
+# for the best rate and to be beyond the caches (ours).
+MATRIX = (1024, 8192)
+COPY = (64 * 2**20, 2**30)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a device can do: operations a second of a product in float32 or bfloat16, bytes moved a second (each
+    copied byte is read and written)."""
+
+    operations: float
+    bytes: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """Operations (a multiplication or an addition each) of one row of one sequence, forward."""
+
+    encode: int
+    first: int  # the part of `encode` that is the first layer: its inputs need no gradient
+    core: int
+    heads: int
+
+
+def measure_rates(device: torch.device, precision: torch.dtype, repeats: int = 5) -> Rates:
+    """The best of some tries, after one that is not counted."""
+    size, length = (sizes[device.type != "cpu"] for sizes in (MATRIX, COPY))
+    a = torch.randn(size, size, device=device).to(precision)
+    source = torch.zeros(length, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    product = min(seconds(lambda: a @ a, device) for _ in range(1 + repeats))
+    moved = min(seconds(lambda: target.copy_(source), device) for _ in range(1 + repeats))
+    return Rates(2 * size**3 / product, 2 * length / moved)
+
+
+def seconds(call: Callable[[], Any], device: torch.device) -> float:
+    """Wall time of a call, until the device is done with it."""
+    wait(device)
+    start = time.perf_counter()
+    call()
+    wait(device)
+    return time.perf_counter() - start
+
+
+def wait(device: torch.device) -> None:
+    """Until the device is done with everything."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def row_operations(network: QNetwork, observation: Tensor) -> Row:
+    """Counted layer by layer for one stacked observation [1, 1, ...]; only products count, as everything else is
+    small beside them."""
+    twin = copy.deepcopy(network).cpu()
+    counts: dict[nn.Module, int] = {}
+
+    def count(module: nn.Module, _: Any, out: Tensor) -> None:
+        weight = module.get_parameter("weight")
+        counts[module] = 2 * weight.numel() * (out[0, 0].numel() if isinstance(module, nn.Conv2d) else 1)
+
+    for module in twin.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(count)
+    zero = torch.zeros(1, 1)
+    with torch.no_grad():
+        twin.step(observation.cpu(), zero.int(), zero, torch.zeros(1, twin.core_size))
+    torso = [counts[module] for module in twin.torso.modules() if module in counts]
+    heads = sum(counts[module] for module in twin.head.modules() if module in counts)
+    core = 0 if twin.core is None else 2 * sum(p.numel() for p in twin.core.parameters() if p.ndim == 2)
+    return Row(sum(torso), torso[0], core, heads)
+
+
+def update_operations(row: Row, *, items: int, burn_in: int, unroll: int, n_step: int) -> dict[str, int]:
+    """Operations of the stages of one update: two networks forward, one backward along the trained rows.
+
+    >>> update_operations(Row(10, 4, 2, 1), items=1, burn_in=4, unroll=8, n_step=1)
+    {'encode': 260, 'core': 52, 'heads': 18, 'backward': 176}
+    """
+    rows = items * (burn_in + unroll + n_step)
+    return {
+        "encode": 2 * rows * row.encode,
+        "core": 2 * rows * row.core,
+        "heads": 2 * items * (unroll + n_step) * row.heads,
+        "backward": items * unroll * (2 * (row.encode + row.core + row.heads) - row.first),
+    }
+
+
+def optimizer_bytes(network: QNetwork) -> int:
+    """Adam reads parameter, gradient and both moments and writes three of them, float32; clipping reads the
+    gradient for its norm, then reads and writes it."""
+    return 10 * 4 * sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,1 @@
+"""Metrics: JSON lines, the terminal, Weights & Biases."""

@@ -1,0 +1,162 @@
+"""Where the numbers of a run go: to `metrics.jsonl` always, to wandb and the terminal as asked.
+
+tracker = open_tracker(run_dir, track="auto", total_env_steps=10_000_000, name="pong-0", config={...})
+tracker.load_state_dict(state)  # only on resume, before anything is logged
+tracker.log({"loss": 0.1, "mean_return": 3.0}, env_steps=4000, updates=10)
+tracker.close()
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, SupportsFloat, TextIO
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from r2d2.tracking.metrics import CLOCKS, FILE, MetricsFile, Record, plain, read_metrics
+from r2d2.tracking.terminal import Terminal
+from r2d2.tracking.wandb import Track, WandbRun, choose_mode
+
+__all__ = ["Sink", "Track", "Tracker", "open_tracker", "read_metrics"]
+
+BINS = 64  # of a histogram; ours: what wandb draws by default
+
+
+class Sink(Protocol):
+    """One place that records go to. It must never raise because of the place: training goes on without it."""
+
+    def log(self, record: Record) -> None: ...
+    def log_video(self, name: str, path: Path, record: Record) -> None: ...
+    def log_histogram(self, name: str, counts: NDArray[Any], edges: NDArray[Any], record: Record) -> None: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+    def close(self, exit_code: int) -> None: ...
+
+
+class Tracker:
+    """Hands each record to `metrics.jsonl` in `run_dir` and to the sinks, which have names.
+
+    Not thread-safe. `metrics.jsonl` is the truth: when it cannot be written, OSError is raised.
+    """
+
+    def __init__(self, run_dir: Path, sinks: Mapping[str, Sink] | None = None) -> None:
+        self.run_dir = Path(run_dir)
+        self._sinks = dict(sinks or {})
+        self._file: MetricsFile | None = None
+        self._env_steps = self._updates = 0
+        self._seconds_before = 0.0  # training time before this process, in seconds
+        self._started = time.monotonic()
+
+    def log(self, metrics: Mapping[str, SupportsFloat], *, env_steps: int, updates: int) -> None:
+        """Records numbers. Raises TypeError or ValueError for what is not a metric, naming it."""
+        if taken := set(metrics) & set(CLOCKS):
+            raise ValueError(f"metrics must not be named {sorted(taken)}: each record has these already")
+        record = self._record(
+            env_steps, updates, {name: plain(name, value) for name, value in metrics.items()}
+        )
+        self._open().write(record.line())
+        for sink in self._sinks.values():
+            sink.log(record)
+
+    def log_video(self, name: str, path: Path, env_steps: int) -> None:
+        """Records a video file: in `metrics.jsonl` its path, relative to the run folder if it lies there."""
+        record = self._record(env_steps, self._updates, {})
+        path = Path(path)
+        inside = path.resolve().is_relative_to(self.run_dir.resolve())
+        shown = path.resolve().relative_to(self.run_dir.resolve()) if inside else path
+        self._open().write(record.line() | {name: str(shown)})
+        for sink in self._sinks.values():
+            sink.log_video(name, path, record)
+
+    def log_histogram(self, name: str, array: ArrayLike, env_steps: int) -> None:
+        """Records how the finite values of an array are distributed: counts [BINS], edges [BINS + 1]."""
+        record = self._record(env_steps, self._updates, {})
+        values = np.asarray(array, np.float64).ravel()
+        counts, edges = np.histogram(values[np.isfinite(values)], bins=BINS)
+        self._open().write(record.line() | {name: {"counts": counts.tolist(), "edges": edges.tolist()}})
+        for sink in self._sinks.values():
+            sink.log_histogram(name, counts, edges, record)
+
+    def close(self, exit_code: int = 0) -> None:
+        """Ends the record; an `exit_code` other than 0 marks the run as failed. May be called twice."""
+        sinks, self._sinks = self._sinks, {}
+        for sink in sinks.values():
+            sink.close(exit_code)
+        if self._file is not None:
+            self._file.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs to go on with the same curve; the lines so far are then on the disk."""
+        file = self._open()
+        file.sync()
+        return {
+            "env_steps": self._env_steps,
+            "updates": self._updates,
+            "lines": file.lines,
+            "wall_seconds": self._seconds(),
+            "sinks": {name: sink.state_dict() for name, sink in self._sinks.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes back to a checkpoint: what was logged after it leaves `metrics.jsonl`, to be logged again."""
+        if self._file is not None:
+            raise RuntimeError("load_state_dict must come before anything is logged: load into a new Tracker")
+        self._env_steps, self._updates = state["env_steps"], state["updates"]
+        self._seconds_before, self._started = state["wall_seconds"], time.monotonic()
+        for name, sink in self._sinks.items():
+            if name in state["sinks"]:  # a sink that is new in this process starts fresh
+                sink.load_state_dict(state["sinks"][name])
+        self._file = MetricsFile(self.run_dir / FILE, lines=state["lines"], env_steps=self._env_steps)
+
+    def _open(self) -> MetricsFile:
+        if self._file is None:
+            self._file = MetricsFile(self.run_dir / FILE)
+        return self._file
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._started
+
+    def _record(self, env_steps: int, updates: int, metrics: Mapping[str, float | int | bool]) -> Record:
+        self._env_steps, self._updates = max(self._env_steps, int(env_steps)), int(updates)
+        return Record(int(env_steps), int(updates), round(self._seconds(), 3), round(time.time(), 3), metrics)
+
+
+def open_tracker(
+    run_dir: Path,
+    *,
+    track: Track = "auto",
+    total_env_steps: int | None = None,
+    project: str = "r2d2",
+    name: str | None = None,
+    group: str | None = None,
+    job_type: str | None = None,
+    tags: Sequence[str] = (),
+    config: Mapping[str, Any] | None = None,
+    stream: TextIO | None = None,
+) -> Tracker:
+    """A tracker with a terminal (on `stream`, or the standard output) and, as `track` says, wandb.
+
+    `auto` uses wandb online when somebody is logged in, offline when not, and says which. Raises ValueError
+    when `track` asks for what cannot work here.
+    """
+    terminal = Terminal(sys.stdout if stream is None else stream, total_env_steps=total_env_steps)
+    mode, why = choose_mode(track)
+    sinks: dict[str, Sink] = {"terminal": terminal}
+    if mode != "none":
+        sinks["wandb"] = WandbRun(
+            run_dir,
+            mode=mode,
+            say=terminal.say,
+            project=project,
+            name=name,
+            group=group,
+            job_type=job_type,
+            tags=tags,
+            config=config,
+        )
+    terminal.say(why)
+    return Tracker(run_dir, sinks)

@@ -1,0 +1,193 @@
+"""Weights & Biases: the only module that imports `wandb`, and only once something is logged.
+
+Nothing that wandb raises stops a training: its first failure switches it off with one warning. What it would
+have shown is in `metrics.jsonl` all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import netrc
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlparse
+
+from numpy.typing import NDArray
+
+from r2d2.tracking.metrics import Record
+
+Track = Literal["auto", "wandb", "wandb-offline", "none"]
+Mode = Literal["online", "offline", "none"]
+FOLDERS = (
+    "WANDB_DATA_DIR",
+    "WANDB_CACHE_DIR",
+    "WANDB_ARTIFACT_DIR",
+)  # else wandb writes into the home folder
+FINISH_SECONDS = 120  # ours: an upload may take that long at the end, then the run ends without it
+
+
+def choose_mode(track: Track, environ: Mapping[str, str] = os.environ) -> tuple[Mode, str]:
+    """Decides what wandb does, and says it in one sentence.
+
+    Raises ValueError when wandb is asked for by name and cannot work.
+    """
+    if track == "none":
+        return "none", "wandb: not used"
+    if importlib.util.find_spec("wandb") is None:
+        if track != "auto":
+            raise ValueError(
+                f"track={track!r} needs the package wandb: pip install wandb, or use track='none'"
+            )
+        return "none", "wandb: not installed, metrics go to metrics.jsonl only"
+    host = urlparse(environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    if track == "wandb-offline":
+        return "offline", "wandb: offline, as asked"
+    if track == "wandb":
+        if not _logged_in(host, environ):
+            raise ValueError(
+                f"track='wandb' needs a login at {host}: run `wandb login`, or use track='wandb-offline'"
+            )
+        return "online", f"wandb: online at {host}"
+    match environ.get("WANDB_MODE"):
+        case "disabled":
+            return "none", "wandb: off, as WANDB_MODE says"
+        case "offline" | "dryrun":
+            return "offline", "wandb: offline, as WANDB_MODE says"
+    if _logged_in(host, environ):
+        return "online", f"wandb: online, logged in at {host}"
+    return "offline", f"wandb: offline, as nobody is logged in at {host} (wandb login)"
+
+
+def _logged_in(host: str, environ: Mapping[str, str]) -> bool:
+    if environ.get("WANDB_API_KEY") or environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    home = Path(environ.get("HOME") or Path.home())
+    named = environ.get("NETRC")
+    for path in [Path(named)] if named else [home / ".netrc", home / "_netrc"]:
+        try:
+            if host in netrc.netrc(str(path)).hosts:
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False
+
+
+def sweep_run(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The id that an agent of a sweep has given to the run of this process; None outside of sweeps."""
+    return environ.get("WANDB_RUN_ID") if environ.get("WANDB_SWEEP_ID") else None
+
+
+class WandbRun:
+    """Sends records to one wandb run, whose id survives a resume.
+
+    The horizontal axis of all charts is `env_steps`, not wandb's own counter, which starts again with each
+    offline part of a run. All offline parts of one run have the same id.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        *,
+        mode: Literal["online", "offline"],
+        say: Callable[[str], None],
+        project: str = "r2d2",
+        name: str | None = None,
+        group: str | None = None,
+        job_type: str | None = None,
+        tags: Sequence[str] = (),
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.id = sweep_run() or secrets.token_hex(4)
+        self._dir, self._mode, self._say = Path(run_dir), mode, say
+        self._about: dict[str, Any] = {"project": project, "name": name, "group": group, "job_type": job_type}
+        self._about |= {"tags": list(tags), "config": dict(config or {})}
+        self._run: Any = None
+        self._off = False
+        self._environ: list[str] = []  # the variables that are ours, to be taken back
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"id": self.id}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on with the run of a checkpoint; before anything is logged."""
+        self.id = state["id"]
+
+    def log(self, record: Record) -> None:
+        self._guard(lambda: self._started().log(record.line()))
+
+    def log_video(self, name: str, path: Path, record: Record) -> None:
+        def send() -> None:
+            import wandb
+
+            video = wandb.Video(str(path), format=path.suffix.removeprefix("."))  # type: ignore[arg-type]
+            self._started().log({name: video, "env_steps": record.env_steps})
+
+        self._guard(send)
+
+    def log_histogram(self, name: str, counts: NDArray[Any], edges: NDArray[Any], record: Record) -> None:
+        def send() -> None:
+            import wandb
+
+            histogram = wandb.Histogram(np_histogram=(counts.tolist(), edges.tolist()))
+            self._started().log({name: histogram, "env_steps": record.env_steps})
+
+        self._guard(send)
+
+    def close(self, exit_code: int) -> None:
+        if self._run is not None and not self._off:
+            self._guard(lambda: self._run.finish(exit_code=exit_code))
+            if self._mode == "offline" and not self._off:
+                parts = f"{self._dir}/wandb/offline-run-*-{self.id}"
+                self._say(f"wandb: upload with `wandb sync --id {self.id} {parts}`")
+        self._run, self._off = None, True
+        self._restore_environ()
+
+    def _started(self) -> Any:
+        if self._run is None:
+            for variable in FOLDERS:
+                if variable not in os.environ:
+                    os.environ[variable] = str(self._dir.resolve() / "wandb")
+                    self._environ.append(variable)
+            self._dir.mkdir(parents=True, exist_ok=True)
+            import wandb
+
+            settings = wandb.Settings(console="off", silent=True, finish_timeout=FINISH_SECONDS)
+            resume: Any = "allow" if self._mode == "online" else None  # offline there is no one to ask
+            self._run = wandb.init(
+                id=self.id,
+                dir=str(self._dir),
+                mode=self._mode,
+                resume=resume,
+                settings=settings,
+                **self._about,
+            )
+            self._run.define_metric("env_steps")
+            self._run.define_metric("*", step_metric="env_steps")
+        return self._run
+
+    def _guard(self, call: Callable[[], None]) -> None:
+        if self._off:
+            return
+        try:
+            call()
+        except Exception as error:  # whatever wandb raises, training goes on
+            self._off = True
+            self._say(f"warning: wandb failed and is off from here on ({type(error).__name__}: {error})")
+            self._tear_down()
+
+    def _tear_down(self) -> None:
+        """Ends what is left of wandb, which would else complain when the process ends."""
+        with contextlib.suppress(Exception):  # the failure was reported; ending what failed may fail as well
+            import wandb
+
+            wandb.teardown(exit_code=1)
+        self._restore_environ()
+
+    def _restore_environ(self) -> None:
+        for variable in self._environ:
+            os.environ.pop(variable, None)
+        self._environ.clear()

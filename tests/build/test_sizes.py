@@ -1,0 +1,78 @@
+"""Laws of the estimate: arithmetic, near what is then held, and a refusal before memory is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from run_cases import new_run, tiny
+
+from r2d2.build import replays as build_replay
+from r2d2.build import sizes as memory
+from r2d2.build.sizes import check_fits, gigabytes, replay_bytes
+from r2d2.config.presets import PRESETS
+from r2d2.types import Column, step_columns
+
+# By hand, a step beside its frame: actions 2 x int32, rewards and Q values 4 x float32, two flags.
+SMALL = 26  # bytes a step of the columns that are not pixels
+
+
+def test_the_papers_replay_by_hand() -> None:
+    """4e6 frames of 84 x 84 are 28.2 GB raw; 1e5 items with an LSTM state of 2 x 512 floats are 0.41 GB."""
+    columns = step_columns((84, 84), "uint8", codec="raw", stack=4)
+    sizes = replay_bytes(columns, steps=4_000_000, items=100_000, core_size=1024)
+    assert sizes["observation"] == 28_224_000_000
+    assert sizes["core state"] == 409_600_000
+    assert sizes["index"] == 6_400_000
+    assert sum(sizes.values()) == 28_224_000_000 + 4_000_000 * SMALL + 409_600_000 + 6_400_000
+
+
+@pytest.mark.parametrize(("codec", "least_ratio"), [("lz4", 14), ("zstd", 25)])
+def test_compressed_frames_are_counted_at_a_ratio_that_every_game_reaches(
+    codec: str, least_ratio: int
+) -> None:
+    columns = {"observation": Column((84, 84), "uint8", codec)}  # type: ignore[arg-type]
+    size = replay_bytes(columns, steps=4_000_000, items=0, core_size=0)["observation"]
+    assert 28_224_000_000 / (least_ratio + 1) <= size <= 28_224_000_000 / least_ratio
+
+
+def test_the_estimate_follows_the_preset() -> None:
+    sizes = build_replay.replay_bytes(PRESETS["r2d2"])
+    assert sizes["observation"] == pytest.approx(28_224_000_000 / 15, abs=1)
+    assert sizes["core state"] == 409_600_000
+    assert build_replay.replay_bytes(PRESETS["dqn"])["core state"] == 0
+    replay = PRESETS["r2d2-small"].replay
+    width = PRESETS["r2d2-small"].network.core_width
+    small = build_replay.replay_bytes(PRESETS["r2d2-small"])
+    assert small["core state"] == -(-replay.steps // replay.period) * 2 * width * 4
+
+
+def test_the_estimate_is_near_what_a_full_replay_holds(tmp_path: Path) -> None:
+    """Raw vectors: arrays of the estimated size, plus blocks that writers have open."""
+    config = tiny(replay__steps=20_000, replay__block=40)
+    held = new_run(config, tmp_path).replay.nbytes
+    estimate = sum(build_replay.replay_bytes(config).values())
+    assert 0.75 * held < estimate < 1.1 * held
+
+
+def test_what_does_not_fit_is_refused_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the memory is left to networks, environments and batches."""
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1_000_000)
+    check_fits({"observation": 800_000, "core state": 100_000})
+    with pytest.raises(MemoryError) as error:
+        check_fits({"observation": 800_000, "core state": 100_001})
+    for part in ("900,001 bytes", "1,000,000 bytes", "800,000 bytes", "for observation", "--replay.steps"):
+        assert part in str(error.value)
+
+
+def test_a_containers_limit_counts_where_it_is_lower(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = memory.psutil.virtual_memory().available
+    files = {"memory.max": "3000000", "memory.current": "1000000"}
+    monkeypatch.setattr(Path, "read_text", lambda path: files[path.name])
+    assert memory.available_bytes() == 2_000_000
+    files["memory.max"] = "max\n"
+    assert memory.available_bytes() == pytest.approx(free, rel=0.2)
+
+
+def test_bytes_are_written_for_readers() -> None:
+    assert gigabytes(28_224_000_000) == "28,224,000,000 bytes (28.22 GB)"

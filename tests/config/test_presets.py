@@ -1,0 +1,94 @@
+"""Laws of composed presets: each ablation changes what it names and nothing else, on every recurrent preset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_cases import call, differences, new_run, tiny
+
+from r2d2.build import agents as build
+from r2d2.config import Config, to_dict
+from r2d2.config.checks import check_ranges
+from r2d2.config.presets import ABLATIONS, PRESETS, preset
+from r2d2.runtime import run_folder
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+@pytest.mark.parametrize("base", ["r2d2", "r2d2-small"])
+def test_an_ablation_changes_the_fields_it_names(base: str, name: str) -> None:
+    config = preset(f"{base}+{name}")
+    before, after = to_dict(PRESETS[base]), to_dict(config)
+    changed = {path[1:].replace("/", ".") for path in differences(before, after)}
+    assert changed <= set(ABLATIONS[name])
+    for key, value in ABLATIONS[name].items():
+        section, field = key.split(".")
+        assert after[section][field] == value
+    check_ranges(config)
+    assert config.replay.period <= config.replay.unroll
+
+
+def test_every_ablation_changes_one_of_the_presets() -> None:
+    for name in ABLATIONS:
+        assert any(preset(f"{base}+{name}") != PRESETS[base] for base in ("r2d2", "r2d2-small", "memory")), (
+            name
+        )
+
+
+def test_changes_are_made_in_turn() -> None:
+    config = preset("r2d2-small+n1+gru+n3")
+    assert (config.replay.n_step, config.network.core) == (3, "gru")
+    assert preset("dqn") == PRESETS["dqn"]
+
+
+def test_an_unknown_change_is_named_with_what_may_have_been_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = call(capsys, "train", "r2d2-small+burn-in-02")
+    assert output.code == 2
+    assert "unknown change 'burn-in-02' of a preset: did you mean burn-in-0" in output.err
+    assert "unknown preset 'r2d': did you mean r2d2?" in call(capsys, "train", "r2d+gru").err
+
+
+def test_the_preset_may_come_last(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+
+    def start(config: Config, run_dir: Path, *, preset: str) -> int:
+        started.append(preset)
+        return 0
+
+    monkeypatch.setattr(run_folder, "start", start)
+    assert call(capsys, "train", "--env", "CartPole-v1", "dqn+n3").code == 0
+    assert call(capsys, "train", "--env", "CartPole-v1", "--run-dir", "dqn").code == 0  # a folder's name
+    assert started[0] == "dqn+n3"
+    assert started[1].startswith("r2d2")
+
+
+def test_the_help_names_every_ablation(capsys: pytest.CaptureFixture[str]) -> None:
+    out = call(capsys, "--help").out.replace(",", " ").split()
+    assert set(ABLATIONS) <= set(out)
+
+
+EPISODE: dict[str, Any] = {
+    "env__id": "Recall-v0",
+    "env__options": {"delay": 5},
+    "replay__initial_state": "episode",
+}
+
+
+def test_whole_episodes_are_refused_where_they_would_not_be_whole(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"replay\.burn_in must be 0 .* got 4: .*--replay\.burn-in 0"):
+        new_run(tiny(**EPISODE, replay__unroll=7), tmp_path)
+    with pytest.raises(
+        ValueError, match=r"at least the longest .*\(7 steps\), got 6: use --replay\.unroll 7"
+    ):
+        new_run(tiny(**EPISODE, replay__burn_in=0, replay__unroll=6), tmp_path)
+    unbounded = tiny(replay__initial_state="episode", replay__burn_in=0)
+    with pytest.raises(ValueError, match=r"no bound\), got 8: use --replay\.initial-state stored"):
+        build.check_initial_state(unbounded, None)
+    run = new_run(tiny(**EPISODE, replay__burn_in=0, replay__unroll=7), tmp_path)
+    run.train()
+    assert run.learner.updates > 3
