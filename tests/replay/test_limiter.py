@@ -84,8 +84,8 @@ def test_a_reloaded_limiter_goes_on() -> None:
             {"replay_ratio": 0.0, "min_steps": 1},
             "ratio must be above 0 trained steps per environment step, got 0.0",
         ),
-        ({"ratio": 1.0, "min_steps": 0}, "min_steps must be at least 1, got 0"),
-        ({"ratio": 1.0, "min_steps": 1, "slack": 0.0}, "slack must be above 0 trained steps, got 0.0"),
+        ({"replay_ratio": 1.0, "min_steps": 0}, "min_steps must be at least 1, got 0"),
+        ({"replay_ratio": 1.0, "min_steps": 1, "slack": 0.0}, "slack must be above 0 trained steps, got 0.0"),
     ],
 )
 def test_constructor_says_what_is_wrong(arguments: dict[str, float], message: str) -> None:
