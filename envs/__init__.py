@@ -9,6 +9,7 @@ import gymnasium as gym
 
 from envs.goals import BitFlipping
 from envs.memory.cartpole import MaskedCartPole
+from envs.memory.chain import MemoryChain
 from envs.memory.recall import Recall, Repeat
 from envs.memory.task import MakeTask
 from envs.memory.tmaze import TMaze
@@ -18,6 +19,7 @@ _TASKS: tuple[tuple[str, MakeTask, dict[str, Any]], ...] = (  # type: ignore[ass
     ("Copy-v0", Recall, {"length": 8, "delay": 4, "noise": 0.0}),
     ("Repeat-v0", Repeat, {}),
     ("TMaze-v0", TMaze, {}),
+    ("MemoryChain-v0", MemoryChain, {}),
     ("MaskedCartPole-v0", MaskedCartPole, {}),
 )
 

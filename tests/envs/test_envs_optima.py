@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from envs.make import make
 from envs.memory.cartpole import MAX_ANGLE, MAX_POSITION, MaskedCartPole
+from envs.memory.chain import MemoryChain
 from envs.memory.recall import Recall, Repeat, memoryless_return
 from envs.memory.task import Task
 from envs.memory.tmaze import EAST, NORTH, SOUTH, TMaze
@@ -203,3 +204,47 @@ def test_no_straight_line_through_position_and_angle_balances_the_pole() -> None
 
     scores = returns(task, act, 500).reshape(lines, starts).mean(axis=1)
     assert 35 < scores.max() < 80
+
+
+@pytest.mark.parametrize("bits", [1, 3])
+def test_the_chain_asks_for_a_bit_that_was_shown_once(bits: int) -> None:
+    """Whoever keeps the first observation earns 1, whoever answers the opposite -1, and all before is free."""
+    length, n = 7, 64
+    env = make("MemoryChain-v0", n, options={"length": length, "bits": bits})
+    first = env.reset(0)
+    assert env.spec.max_episode_steps == length + 1
+    shown = first[:, 2:]
+    assert set(shown.ravel().tolist()) == {-1.0, 1.0}
+    rng = np.random.default_rng(0)
+    for t in range(1, length + 1):
+        result = env.step(rng.integers(2, size=n))
+        assert not result.reward.any()
+        assert not result.terminated.any()
+        assert not result.observation[:, 2:].any()
+        np.testing.assert_allclose(result.observation[:, 0], 1 - t / length, rtol=1e-6)
+        assert t == length or not result.observation[:, 1].any()
+    asked = result.observation[:, 1].astype(np.int64)
+    assert set(asked.tolist()) == set(range(bits))
+    answer = (shown[np.arange(n), asked] > 0).astype(np.int64)
+    wrong = np.arange(n) < n // 2
+    result = env.step(np.where(wrong, 1 - answer, answer))
+    np.testing.assert_array_equal(result.reward, np.where(wrong, -1, 1))
+    assert result.terminated.all()
+
+
+def test_without_memory_no_answer_in_the_chain_beats_a_guess_but_the_previous_action_can_carry_the_bit() -> (
+    None
+):
+    """All tables over the observation alone earn 0 on both bits; one over the previous action as well earns 1."""
+    policies = np.array(list(itertools.product(range(2), repeat=5)))  # inputs: bit 0, bit 1, then 3 steps
+    plain = np.repeat(policies, 3, axis=1)
+    task = MemoryChain(2 * len(plain), length=3)
+    task.shown[:, 0] = np.tile([0, 1], len(plain))
+    np.testing.assert_array_equal(tables(task, plain, 2), np.zeros(len(plain)))
+    task = MemoryChain(2, length=3)
+    task.shown[:, 0] = [0, 1]
+
+    def note(observation: NDArray[np.float32], previous: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.where(observation[:, 2] == 0, previous, observation[:, 2] > 0)
+
+    np.testing.assert_array_equal(returns(task, note, 4), [1, 1])

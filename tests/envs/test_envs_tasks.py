@@ -19,6 +19,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("Repeat-v0", {"symbols": 2, "back": 1, "length": 3}),
     ("TMaze-v0", {"corridor": 2}),
     ("TMaze-v0", {"corridor": 3, "noise": 1}),
+    ("MemoryChain-v0", {"length": 3}),
+    ("MemoryChain-v0", {"length": 2, "bits": 3}),
     ("MaskedCartPole-v0", {"steps": 12}),
     ("MaskedCartPole-v0", {"velocities": 1}),
 ]
@@ -89,6 +91,8 @@ def test_a_task_can_be_filmed(env_id: str, options: dict[str, Any]) -> None:
         ("Repeat-v0", {"back": 0}, "back must be a whole number.*0 steps back would need no memory"),
         ("Repeat-v0", {"symbols": True}, "symbols must be a whole number"),
         ("TMaze-v0", {"corridor": 0}, "corridor must be a whole number"),
+        ("MemoryChain-v0", {"length": 0}, "length must be a whole number"),
+        ("MemoryChain-v0", {"bits": 0}, "bits must be a whole number"),
         ("TMaze-v0", {"noise": 0.5}, r"noise must be 0 \(off\) or 1 \(on\), got 0.5"),
         ("TMaze-v0", {"lenght": 3}, "cannot be built with options.*lenght"),
         ("MaskedCartPole-v0", {"steps": 0}, "steps must be a whole number.*CartPole-v1 has 500"),
