@@ -17,8 +17,8 @@ from r2d2.agent.learner import Learner
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.torsos.drop_achieved_goal import DropAchievedGoal
 from r2d2.config import Config
-from r2d2.replay import RateLimiter
 from r2d2.config.schedules import linear
+from r2d2.replay import RateLimiter
 
 
 def device(config: Config) -> torch.device:
@@ -92,11 +92,6 @@ def check_initial_state(config: Config, longest: int | None) -> None:
     r = config.replay
     if r.initial_state != "episode":
         return
-    if r.burn_in:
-        raise ValueError(
-            f"replay.burn_in must be 0 with initial_state episode, got {r.burn_in}: whole episodes begin "
-            "where the state is known; use --replay.burn-in 0, or initial_state zero"
-        )
     if longest is None or r.unroll < longest:
         raise ValueError(
             f"replay.unroll must be at least the longest episode of {config.env.id} with initial_state "
@@ -142,8 +137,6 @@ def target_bounds(config: Config) -> tuple[float, float]:
     c = config.learner
     if not c.target_clip:
         return -math.inf, math.inf
-    if c.discount == 1.0:
-        raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")
     return -1.0 / (1.0 - c.discount), 0.0
 
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from envs.make import make
 from envs.vector import Goals
-from r2d2.build import sizes as memory
 from r2d2.agent.actor import initial_priorities as actor_priorities
+from r2d2.build import sizes as memory
 from r2d2.build.agents import is_pixels
 from r2d2.config import Config
+from r2d2.config.schedules import linear
 from r2d2.replay import (
     Combined,
     Fifo,
@@ -33,7 +34,6 @@ from r2d2.replay import (
     Uniform,
 )
 from r2d2.replay.selectors.mixture import batch_shares
-from r2d2.config.schedules import linear
 from r2d2.types import step_columns
 
 PRIORITY_COLUMNS = ["reward", "terminated", "q_taken", "q_greedy"]
@@ -53,8 +53,6 @@ def replay(
             f"replay.newest={r.newest} of each of {streams} environments and one drawn item do not fit in "
             f"the {drawn[0]} items of a batch: raise learner.batch, or lower env.num_envs or replay.newest"
         )
-    if r.long_term == 1.0:
-        raise ValueError("replay.long_term must be below 1: for nothing else use --replay.remover reservoir")
     sequencers = [_sequencer(config, streams, core_size) for _ in range(1 if r.long_term == 0.0 else 2)]
     relabelers = [relabeler(config, part, goals, longest, i) for i, part in enumerate(sequencers)]
     recent = _replay(config, shape, dtype, sequencers[0], relabelers[0])
@@ -142,11 +140,6 @@ def kept_steps(config: Config) -> int:
 def selector(config: Config, capacity: int, streams: int) -> Selector:
     """Which items are drawn."""
     r = config.replay
-    if r.alpha_steps and r.selector not in ("proportional", "rank"):
-        raise ValueError(
-            f"replay.alpha_steps={r.alpha_steps} needs replay.selector proportional or rank, whose alpha it "
-            f"changes, got {r.selector}: leave it 0"
-        )
     made: Selector
     match r.selector:
         case "uniform":
@@ -193,7 +186,7 @@ def set_alpha(config: Config, replay: Replay | Mixture, steps: int) -> None:
         return
     for part in replay.replays if isinstance(replay, Mixture) else [replay]:
         drawing = part.selector.rest if isinstance(part.selector, Combined) else part.selector
-        assert isinstance(drawing, Proportional | RankBased)  # `selector` has refused the others
+        assert isinstance(drawing, Proportional | RankBased)  # `check_config` has refused the others
         drawing.set_alpha(alpha(config, steps))
 
 
@@ -216,7 +209,9 @@ def initial_priorities(
     )  # fmt: skip
 
 
-def set_initial_priorities(config: Config, replay: Replay | Mixture, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+def set_initial_priorities(
+    config: Config, replay: Replay | Mixture, ids: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Give new items their first priorities; returns those that are no hindsight copies.
 
     An actor's Q values are those of the goal that it pursued, so copies keep the highest priority seen so far.

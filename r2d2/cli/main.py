@@ -16,7 +16,8 @@ import tyro
 
 from r2d2.checkpoint.checkpoint import CheckpointError
 from r2d2.config import Config
-from r2d2.config.presets import ABLATIONS, PRESETS, preset
+from r2d2.config.changes import CHANGES
+from r2d2.config.presets import PRESETS, preset
 from r2d2.config.renamed import RENAMED
 from r2d2.dataset.files import DatasetError
 from r2d2.tracking.wandb import sweep_run
@@ -26,7 +27,7 @@ USAGE = """usage: r2d2 COMMAND ...
   train [PRESET] [--env ID] [--seed S] [--run-dir DIR] [--dry-run] [--any.config.field VALUE]
       train; presets: {presets} (without one, picked by hardware),
       each with changes, as in r2d2-small+gru+n3:
-        {ablations}
+        {changes}
   resume RUN_DIR [--steps N] [--checkpoint PATH] [--track MODE]
       go on exactly where a run stopped
   evaluate RUN_DIR [--episodes N] [--video] [--memory K ...] [--seed S] [--checkpoint PATH]
@@ -105,8 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
         "train": train, "resume": resume, "evaluate": evaluate, "replay": replay, "bench": bench,
     }  # fmt: skip
     if not args or args[0] in ("-h", "--help"):
-        ablations = textwrap.fill(", ".join(ABLATIONS), 90, subsequent_indent=" " * 8, break_on_hyphens=False)
-        print(USAGE.format(presets=", ".join(PRESETS), ablations=ablations))
+        changes = textwrap.fill(", ".join(CHANGES), 90, subsequent_indent=" " * 8, break_on_hyphens=False)
+        print(USAGE.format(presets=", ".join(PRESETS), changes=changes))
         return 0 if args else 2
     if args[0] not in commands:
         print(f"r2d2: unknown command {args[0]!r}: {known(args[0], commands)}", file=sys.stderr)
@@ -164,8 +165,8 @@ def named_preset(name: str) -> Config:
     if base not in PRESETS:
         raise UserError(f"unknown preset {base!r}: {known(base, PRESETS)}")
     for change in changes:
-        if change not in ABLATIONS:
-            raise UserError(f"unknown change {change!r} of a preset: {known(change, ABLATIONS)}")
+        if change not in CHANGES:
+            raise UserError(f"unknown change {change!r} of a preset: {known(change, CHANGES)}")
     return preset(name)
 
 

@@ -1,17 +1,13 @@
 """Config: everything that decides a run."""
 
+from r2d2.config.actor import ActorConfig
 from r2d2.config.cluster import ClusterConfig
-from r2d2.config.config import (
-    ActorConfig,
-    Config,
-    EnvConfig,
-    LearnerConfig,
-    NetworkConfig,
-    ReplayConfig,
-    RunConfig,
-    from_dict,
-    to_dict,
-)
+from r2d2.config.config import Config, from_dict, to_dict
+from r2d2.config.env import EnvConfig
+from r2d2.config.learner import LearnerConfig
+from r2d2.config.network import NetworkConfig
+from r2d2.config.replay import ReplayConfig
+from r2d2.config.run import RunConfig
 
 __all__ = [
     "ActorConfig",

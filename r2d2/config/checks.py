@@ -1,56 +1,68 @@
-"""Whether a config can run: the bounds of its numbers, and what may change when a run is resumed."""
+"""Whether a config can run, and what of it may change when a run is resumed."""
 
 from __future__ import annotations
 
-import operator
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from r2d2.config.config import Config, to_dict
+from r2d2.config.bounds import bounds_of
+from r2d2.config.config import Config, from_dict, to_dict
 from r2d2.config.renamed import modernize
 
-_ANY = float("inf")
-# Numbers outside of these stop a run in the middle or make no sense in it; the parts check the rest.
-RANGES: dict[str, tuple[float, float]] = {
-    "env.num_envs": (1, _ANY),
-    **dict.fromkeys(("env.threads", "actor.epsilon_power"), (0, _ANY)),
-    **{f"network.{name}": (1, _ANY) for name in ("stack", "features", "core_width", "hidden")},
-    **{f"replay.{name}": (1, _ANY) for name in ("steps", "block", "min_steps")},
-    **{f"replay.{name}": (0, 1) for name in ("alpha", "alpha_end", "beta", "beta_end", "eta", "long_term")},
-    **{
-        f"replay.{name}": (0, _ANY)
-        for name in ("decay", "newest", "alpha_steps", "beta_steps", "soft_surplus")
-    },
-    "replay.copies": (1, _ANY),
-    **{f"learner.{name}": (1, _ANY) for name in ("batch", "gradient_accumulation_steps", "target_period")},
-    **{
-        f"learner.{name}": (0, _ANY)
-        for name in ("learning_rate", "adam_epsilon", "max_grad_norm", "reward_clip")
-    },
-    "learner.discount": (0, 1),
-    **{f"actor.{name}": (0, 1) for name in ("epsilon_base", "epsilon_end")},
-    **{f"actor.{name}": (1, _ANY) for name in ("epsilon_steps", "actor_update_period")},
-    **{f"cluster.{name}": (1, _ANY) for name in ("actors", "shards", "packet")},
-    "cluster.slack": (0, _ANY),
-    **{f"cluster.{name}_cpus": (0, _ANY) for name in ("actor", "shard", "learner", "inference")},
-    "cluster.learner_gpus": (-1, _ANY),
-    "cluster.inference_gpus": (0, _ANY),
-    "cluster.object_store": (80_000_000, _ANY),  # Ray's own least
-    "run.seed": (0, 2**63 - 1),
-    **{f"run.{name}": (0, _ANY) for name in ("threads", "evaluate_period", "video_period", "probe_items")},
-    **{
-        f"run.{name}": (1, _ANY) for name in ("steps", "log_period", "checkpoint_period", "evaluate_episodes")
-    },
-}
+
+def check_config(config: Config) -> None:
+    """Raise ValueError for the first value that no run can have, naming the field, what is allowed and the remedy.
+
+    Reads the config alone, so nothing is opened before: what also depends on the environment is refused when the
+    parts are built.
+    """
+    from_dict(to_dict(config))  # refuses values of the wrong type
+    check_numbers(config)
+    _check_items(config)
+    _check_methods(config)
 
 
-def check_ranges(config: Config) -> None:
-    """Raise ValueError for the first number that is out of its range, naming the field and the bounds."""
-    for name, (low, high) in RANGES.items():
-        value = operator.attrgetter(name)(config)
-        if not low <= value <= high:
-            bound = f"at least {low}" if high == _ANY else f"in [{low}, {high}]"
-            raise ValueError(f"{name} must be {bound}, got {value}")
+def check_numbers(config: Config) -> None:
+    """Raise ValueError for the first number outside of the bounds that stand beside its field."""
+    for section in dataclasses.fields(config):
+        part = getattr(config, section.name)
+        for name, bounds in bounds_of(type(part)).items():
+            value = getattr(part, name)
+            if value is not None and not bounds.holds(value):
+                raise ValueError(f"{section.name}.{name} must be {bounds}, got {value}")
+
+
+def _check_items(config: Config) -> None:
+    r = config.replay
+    if r.period > r.unroll:
+        raise ValueError(
+            f"replay.period must be in [1, unroll={r.unroll}] so that no action is skipped, got {r.period}"
+        )
+    if r.initial_state == "episode" and r.burn_in:
+        raise ValueError(
+            f"replay.burn_in must be 0 with initial_state episode, got {r.burn_in}: whole episodes begin "
+            "where the state is known; use --replay.burn-in 0, or initial_state zero"
+        )
+    rows = config.network.stack - 1 + r.burn_in + r.unroll + r.n_step
+    if r.steps < rows:
+        raise ValueError(
+            f"replay.steps must be at least the {rows} rows of one item (network.stack - 1 + burn_in + unroll + "
+            f"n_step), got {r.steps}"
+        )
+
+
+def _check_methods(config: Config) -> None:
+    r, c = config.replay, config.learner
+    if r.alpha_steps and r.selector not in ("proportional", "rank"):
+        raise ValueError(
+            f"replay.alpha_steps={r.alpha_steps} needs replay.selector proportional or rank, whose alpha it "
+            f"changes, got {r.selector}: leave it 0"
+        )
+    if r.long_term == 1.0:
+        raise ValueError("replay.long_term must be below 1: for nothing else use --replay.remover reservoir")
+    if c.target_clip and c.discount == 1.0:
+        raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")
 
 
 def check_same_parts(saved: Mapping[str, Any], config: Config) -> None:

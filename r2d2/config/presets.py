@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from r2d2.config import (
     ActorConfig,
@@ -16,6 +15,7 @@ from r2d2.config import (
     from_dict,
     to_dict,
 )
+from r2d2.config.changes import CHANGES
 
 # The paper's values are the defaults.
 R2D2 = Config()
@@ -131,36 +131,9 @@ PRESETS: dict[str, Config] = {
     "her": HER,
 }
 
-# Changes to a preset, as `r2d2-small+gru`; the R2D2 paper's ablations (sections 3 and 5, appendix) and ours.
-ABLATIONS: dict[str, dict[str, Any]] = {
-    "zero": {"replay.initial_state": "zero"},
-    "refreshed": {"replay.initial_state": "refreshed"},
-    "burn-in-0": {"replay.burn_in": 0},
-    "burn-in-20": {"replay.burn_in": 20},
-    "burn-in-40": {"replay.burn_in": 40},
-    "feed-forward": {"network.core": "none"},
-    "gru": {"network.core": "gru"},
-    "no-previous": {"network.previous_inputs": False},
-    "clip": {"learner.rescaling": False, "learner.reward_clip": 1.0},
-    "discount-99": {"learner.discount": 0.99},
-    "reset": {"env.life_loss": "reset"},
-    "roll": {"env.life_loss": "roll"},
-    "eta-0": {"replay.eta": 0.0},
-    "eta-1": {"replay.eta": 1.0},
-    "uniform": {"replay.selector": "uniform"},
-    # alpha as in the proportional variant of prioritized replay; with LAP there are no importance weights.
-    "lap": {"replay.priority": "lap", "learner.loss": "huber", "replay.alpha": 0.6, "replay.beta": 0.0},
-    "n1": {"replay.n_step": 1},
-    "n3": {"replay.n_step": 3},
-    "n5": {"replay.n_step": 5},
-    "unroll-40": {"replay.unroll": 40},
-    "unroll-80": {"replay.unroll": 80},
-    "unroll-160": {"replay.unroll": 160},
-}
-
 
 def preset(name: str) -> Config:
-    """A preset, changed by the ablations after it in turn; KeyError with the part that is not known.
+    """A preset, with the changes after it made in turn; KeyError with the part that is not known.
 
     >>> preset("r2d2-small+gru+n3").replay.n_step
     3
@@ -168,7 +141,7 @@ def preset(name: str) -> Config:
     base, *changes = name.split("+")
     values = to_dict(PRESETS[base])
     for change in changes:
-        for key, value in ABLATIONS[change].items():
+        for key, value in CHANGES[change].items():
             section, _, field = key.partition(".")
             values[section][field] = value
     config: Config = from_dict(values)

@@ -29,7 +29,7 @@ from r2d2.build import replays as build_replay
 from r2d2.build.sizes import check_fits, gigabytes, size_table
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, from_dict, to_dict
-from r2d2.config.checks import check_ranges, check_same_parts
+from r2d2.config.checks import check_config, check_same_parts
 from r2d2.runs.provenance import provenance
 from r2d2.runtime import threads
 from r2d2.runtime.cluster import ray_environment
@@ -217,7 +217,7 @@ def read_provenance(run_dir: Path) -> list[dict[str, Any]]:
 
 def _make(config: Config, run_dir: Path, preset: str, tracker: Tracker | None = None
           ) -> LocalRun | ClusterRun:  # fmt: skip
-    check_ranges(config)
+    check_config(config)
     sizes = build_replay.replay_bytes(config)
     if not config.cluster.address:  # else the shards may be anywhere
         check_fits(_in_memory(sizes, config))

@@ -10,9 +10,9 @@ import pytest
 import torch
 from run_cases import differences, new_run, tiny
 
+from r2d2.agent.actor import Actor
 from r2d2.build import agents as build
 from r2d2.build import replays as build_replay
-from r2d2.agent.actor import Actor
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.config.presets import PRESETS
 from r2d2.replay import (
@@ -209,7 +209,6 @@ def test_a_long_term_replay_makes_a_mixture() -> None:
     assert [type(part.remover) for part in replay.replays] == [LowestPriority, Reservoir]
     assert replay.normalize == "buffer"
     for changes, message in (
-        ({"replay__long_term": 1.0}, "replay.long_term must be below 1"),
         (
             {"replay__newest": 2, "learner__batch": 4},
             r"replay.newest=2 of each of 2 .* 4 items.*learner.batch",
@@ -240,7 +239,7 @@ def test_alpha_goes_in_a_hundred_stages() -> None:
 
 @pytest.mark.parametrize("selector", ["proportional", "rank"])
 def test_alpha_reaches_every_selector_of_a_replay(selector: str) -> None:
-    """Inside of `Combined`, and in both parts of a mixture; what has no alpha is refused."""
+    """Inside of `Combined`, and in both parts of a mixture."""
     changes = {"replay__selector": selector, "replay__alpha": 0.7, "replay__alpha_steps": 1000}
     config = tiny(**changes, replay__newest=1, replay__long_term=0.5, learner__batch=8)
     replay = build_replay.replay(config, (4,), "float32", streams=2, core_size=0)
@@ -249,8 +248,6 @@ def test_alpha_reaches_every_selector_of_a_replay(selector: str) -> None:
     for steps, alpha in ((0, 0.7), (500, 0.35), (5000, 0.0)):
         build_replay.set_alpha(config, replay, steps)
         assert [recent.rest.alpha, long_term.alpha] == pytest.approx([alpha, alpha])  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match=r"alpha_steps=1000 needs .* got uniform: leave it 0"):
-        build_replay.selector(tiny(**changes | {"replay__selector": "uniform"}), 10, 1)
 
 
 @pytest.mark.parametrize(

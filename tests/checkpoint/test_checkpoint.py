@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.checkpoint_cases import STATE, blobs, flip, same
 
 from r2d2.checkpoint import manifest, segments
 from r2d2.checkpoint.blobs import Blobs
 from r2d2.checkpoint.checkpoint import CheckpointError, latest, load, save, verify
 from r2d2.checkpoint.manifest import read_manifest
+from tests.checkpoint_cases import STATE, blobs, flip, same
 
 # --- keeping ------------------------------------------------------------------------------------------------
 

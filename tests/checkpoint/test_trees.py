@@ -16,9 +16,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from tests.checkpoint_cases import run_python, same
 
 from r2d2.checkpoint.checkpoint import load, save
+from tests.checkpoint_cases import run_python, same
 
 arrays = hnp.arrays(
     st.one_of(

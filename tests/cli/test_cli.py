@@ -283,7 +283,7 @@ def test_a_run_that_never_saved_says_what_to_do(run_dir: Path, capsys: Capture) 
     [
         ('"alpha"', '"alhpa"', ["replay.alhpa", "replay.alpha"]),
         ('"batch": 4', '"batch": "4"', ["learner.batch", "'4'"]),
-        ('"batch": 4', '"batch": 0', ["learner.batch", "at least 1"]),
+        ('"batch": 4', '"batch": 0', ["learner.batch", "from 1 to"]),
         ('"hidden": 16', '"hidden": 17', ["network.hidden", "16", "17"]),
         ('"codec": "lz4"', '"codec": "zip"', ["replay.codec", "zstd"]),
         ("{", "", ["config.json", "damaged"]),
@@ -296,7 +296,7 @@ def test_a_config_that_was_edited_wrongly_is_refused_with_the_field(
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new, 1))
     refused(call(capsys, "resume", run_dir, "--steps", 350), *parts)
-    if "at least 1" not in parts:  # of no matter to an evaluation
+    if "from 1 to" not in parts:  # of no matter to an evaluation
         refused(call(capsys, "evaluate", run_dir), *parts)
 
 

@@ -17,7 +17,7 @@ from experiments.stored_state.page import findings, page, table
 from r2d2.build import agents as build
 from r2d2.cli import main as cli
 from r2d2.config import Config
-from r2d2.config.checks import check_ranges
+from r2d2.config.checks import check_config
 
 SWEEPS = Path(__file__).resolve().parents[2] / "experiments" / "sweeps"
 
@@ -27,7 +27,7 @@ def test_cells_differ_in_state_and_burn_in_alone() -> None:
     made = cells.recall_cells(cells.FULL, {})
     assert len({cell.name for cell in made}) == len(made) == 6 + 6 + 12 + 3
     for cell in made:
-        check_ranges(cell.config)
+        check_config(cell.config)
         delay, r = int(cell.labels["delay"]), cell.config.replay
         build.check_initial_state(cell.config, delay + 2)
         assert (r.initial_state, r.burn_in) == (cell.labels["strategy"], cell.labels["burn_in"])

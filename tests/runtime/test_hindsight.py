@@ -12,7 +12,6 @@ import torch
 from run_cases import call, lines, new_run, tiny
 
 from r2d2.agent.networks import stack_frames
-from r2d2.build import agents as build
 from r2d2.build import replays as build_replay
 from r2d2.config import Config
 from r2d2.config.presets import HER
@@ -158,8 +157,6 @@ def test_hindsight_without_goals_or_bounds_is_refused(tmp_path: Path) -> None:
         new_run(tiny(replay__hindsight="future"), tmp_path)
     with pytest.raises(ValueError, match="copies must be 1 with strategy final"):
         new_run(tiny(**BLIND | {"replay__hindsight": "final", "replay__copies": 4}), tmp_path)
-    with pytest.raises(ValueError, match="target_clip needs a learner.discount below 1"):
-        build.target_bounds(tiny(learner__target_clip=True, learner__discount=1.0))
 
 
 def test_the_command_line_trains_on_bits(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Config -> objects: the only room that knows both."""

@@ -1,0 +1,31 @@
+"""ActorConfig: acting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from r2d2.config.bounds import COUNT, SHARE, Bounds
+
+
+@dataclass(frozen=True)
+class ActorConfig:
+    """Acting."""
+
+    exploration: Literal["ladder", "linear"] = "ladder"
+    """`ladder`: one fixed epsilon per environment (Ape-X); `linear`: one that falls (DQN)."""
+    epsilon_base: Annotated[float, SHARE] = 0.4
+    """Ladder: epsilon of the first environment."""
+    epsilon_power: Annotated[float, Bounds(0, 1000)] = 7.0
+    """Ladder: the last environment has base^(1 + power)."""
+    epsilon_end: Annotated[float, SHARE] = 0.01
+    """Linear: final epsilon, from 1."""
+    epsilon_steps: Annotated[int, COUNT] = 250_000
+    """Linear: environment steps until the final epsilon."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Precision of torso and heads when acting, as in `learner`."""
+    halves: bool = False
+    """Two half vectors in turn: one plays while the network works on the other. The actions are the same; pays
+    where the network has cores or a GPU of its own."""
+    actor_update_period: Annotated[int, COUNT] = 400
+    """Steps of each environment between refreshes of the actor's weights."""

@@ -1,0 +1,43 @@
+"""LearnerConfig: the update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from r2d2.config.bounds import COUNT, SHARE, Bounds
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """The update."""
+
+    batch: Annotated[int, Bounds(1, 10**6)] = 64
+    """Items in a batch."""
+    discount: Annotated[float, SHARE] = 0.997
+    """gamma."""
+    learning_rate: Annotated[float, Bounds(0, 10)] = 1e-4
+    """Adam."""
+    adam_epsilon: Annotated[float, Bounds(0, 100)] = 1e-3
+    """Adam's epsilon."""
+    max_grad_norm: Annotated[float, Bounds(0, 1e12)] = 40.0
+    """Largest gradient norm (Ape-X; the paper gives none)."""
+    target_period: Annotated[int, COUNT] = 2500
+    """Updates between copies into the target network."""
+    double: bool = True
+    """Double Q-learning."""
+    rescaling: bool = True
+    """Learn h(Q), the paper's value rescaling."""
+    reward_clip: Annotated[float, Bounds(0, 1e12)] = 0.0
+    """Clip rewards to [-x, x] for the learner only; 0 is off."""
+    target_clip: bool = False
+    """Clip targets to [-1 / (1 - discount), 0], for tasks with rewards of -1 and 0 (HER, appendix A)."""
+    loss: Literal["squared", "huber"] = "squared"
+    """Loss of a TD error: half its square, or Huber's, which is linear beyond 1."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Precision of torso and heads; the core, the last layers, losses and parameters stay float32. `auto`:
+    bfloat16 where the processor computes in it."""
+    gradient_accumulation_steps: Annotated[int, Bounds(1, 10**6)] = 1
+    """Parts of a batch whose gradients are summed one after the other: less memory, the same update."""
+    graphs: bool = False
+    """CUDA: replay whole updates as one graph. Off until `make bench-gpu` shows a gain on your GPU (ours)."""

@@ -1,0 +1,32 @@
+"""NetworkConfig: the Q network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from r2d2.config.bounds import WIDTH, Bounds
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The Q network."""
+
+    torso: Literal["nature", "small"] = "nature"
+    """Convolutions for frames; vectors always get an MLP."""
+    stack: Annotated[int, Bounds(1, 1000)] = 4
+    """Frames stacked as one observation, built when read."""
+    features: Annotated[int, WIDTH] = 512
+    """Units of the fully connected layer before the core."""
+    core: Literal["lstm", "gru", "none"] = "lstm"
+    """Recurrent core; `none` is feed-forward."""
+    core_width: Annotated[int, WIDTH] = 512
+    """Units of the core."""
+    hidden: Annotated[int, WIDTH] = 512
+    """Hidden units of each dueling head."""
+    previous_inputs: bool = True
+    """Feed the previous action and reward to the core."""
+    dueling: bool = True
+    """Dueling heads; off is DQN's plain head."""
+    forget_bias: Annotated[float, Bounds(-100, 100)] = 0.0
+    """Added to the LSTM's forget gate at the start; above 1, long memories are learned sooner (ours)."""
