@@ -125,25 +125,21 @@ def policy_blocks(run_dir: Path, sizes: Sizes) -> tuple[str, list[NDArray[np.uin
 
 def _play(run_dir: Path, slots: int) -> Iterator[NDArray[np.uint8]]:
     """The newest frame [slots, ...] of every environment, step by step, without end."""
-    from envs.make import make
     from r2d2.build import agents as build
+    from r2d2.build import environments
     from r2d2.checkpoint import checkpoint
     from r2d2.runtime.evaluate import make_greedy
     from r2d2.runtime.local import CHECKPOINTS
     from r2d2.runtime.run_folder import read_config
 
     config, _ = read_config(run_dir)
-    env = config.env
-    environments = make(
-        env.id, slots, protocol=env.protocol, frame_size=env.frame_size, options=dict(env.options)
-    )
-    spec = environments.spec
-    pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
+    vector = environments.vector(config, slots)
+    pixels = build.is_pixels(vector.spec)
     if not pixels:
-        raise ValueError(f"the codec study needs a run on pixels, {run_dir} is one on {env.id}")
-    network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
+        raise ValueError(f"the codec study needs a run on pixels, {run_dir} is one on {config.env.id}")
+    network = build.network(config, vector.spec)
     network.load_state_dict(checkpoint.load(run_dir / CHECKPOINTS)["learner"]["network"])
-    actor = make_greedy(environments, network, stack=config.network.stack, pixels=pixels)
+    actor = make_greedy(vector, network, stack=config.network.stack, pixels=pixels)
     actor.epsilon = np.full(slots, 0.01)  # or one wrong turn can stand still for the whole study; ours
     actor.reset(seed=1)
     while True:

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.make import make
+from envs.vector import EnvSpec
 from experiments.bench.learner_rivals import PlainLearner, Recurrence
 from experiments.bench.machine import device_name, headline, machine, usable_device
 from experiments.bench.timing import Measure, in_turns
 from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.config import Config, LearnerConfig, ReplayConfig
 from r2d2.config.presets import R2D2, R2D2_SMALL
 from r2d2.runtime.roofline import measure_rates, row_operations, update_operations, wait
@@ -31,6 +32,7 @@ from r2d2.types import Batch
 
 ACTIONS = 18
 PAPER = (84, 84)
+ATARI = EnvSpec("ALE", PAPER, "uint8", ACTIONS, None)
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def updates(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object
         variants |= {f"{name}, graph": v | {"graphs": True} for name, v in list(variants.items())}
     for name, changes in variants.items():
         config = paper_config(sizes, **changes)
-        network = build.network(config, PAPER, "uint8", ACTIONS)
+        network = build.network(config, ATARI)
         calls[name] = _late(build.learner(config, network, pixels=True, device=device), batch)
     recurrences: dict[str, Recurrence] = {"plain PyTorch": "fused", "LSTMCell loop": "cell"}
     for name, recurrence in recurrences.items():
@@ -133,10 +135,8 @@ def acting(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object]
     calls: dict[str, Callable[[], object]] = {}
     for name, preset in (("small", R2D2_SMALL), ("paper", R2D2)):
         config = replace(preset, env=replace(preset.env, num_envs=sizes.environments))
-        env = config.env
-        alone = make(env.id, env.num_envs, frame_size=env.frame_size)
-        spec = alone.spec
-        network = build.network(config, spec.observation_shape, spec.observation_dtype, spec.num_actions)
+        alone = environments.vector(config)
+        network = build.network(config, alone.spec)
         alone.reset(0)
         rng = np.random.default_rng(1)
 
@@ -146,7 +146,7 @@ def acting(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object]
 
         calls[f"ALE alone, {name}"] = emulate
         for halves in (False, True):
-            played = make(env.id, env.num_envs, frame_size=env.frame_size, halves=halves)
+            played = environments.vector(config, halves=halves)
             actor = build.actor(
                 config, played, copy.deepcopy(network).to(device), pixels=True, rng=np.random.default_rng(0)
             )
@@ -162,7 +162,7 @@ def acting(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object]
 
 def floor(sizes: Sizes, device: torch.device, precision: torch.dtype) -> dict[str, float]:
     """Operations of an update, the rate of a matrix product, and the seconds that follow."""
-    network = build.network(paper_config(sizes), PAPER, "uint8", ACTIONS)
+    network = build.network(paper_config(sizes), ATARI)
     row = row_operations(network, torch.zeros(1, 1, 4, *PAPER))
     total = sum(
         update_operations(

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.make import make
 from experiments.bench.machine import device_name, headline, machine, usable_device
 from experiments.bench.timing import Measure
 from experiments.bench.whole_runs import rates
 from experiments.cluster.faults import changed
 from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.config import Config
 from r2d2.config.presets import PRESETS
 
@@ -78,8 +78,7 @@ def job(sizes: Sizes, env: str, device: torch.device) -> Config:
 
 def alone(config: Config, seconds: float) -> float:
     """Steps/s of the environments with random actions and nothing else, all cores theirs."""
-    env = config.env
-    played = make(env.id, env.num_envs, protocol=env.protocol, frame_size=env.frame_size, threads=env.threads)
+    played = environments.vector(config)
     rng = np.random.default_rng(0)
     played.reset(0)
     steps, began = 0, time.monotonic()

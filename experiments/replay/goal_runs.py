@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.make import make
 from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.config import Config
 from r2d2.runtime.evaluate import make_greedy, play
@@ -23,17 +23,12 @@ class GoalRun:
 
     def __init__(self, config: Config) -> None:
         torch.set_num_threads(1)
-        self.config, env, seed = config, config.env, config.run.seed
-        self.environments = make(env.id, env.num_envs, options=dict(env.options))
+        self.config, seed = config, config.run.seed
+        self.environments = environments.vector(config)
         spec = self.environments.spec
-        network = build.network(
-            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
-        )
+        network = build.network(config, spec)
         self.learner = build.learner(config, network, pixels=False, device=torch.device("cpu"))
-        self.replay = build_replay.replay(
-            config, spec.observation_shape, spec.observation_dtype, streams=env.num_envs,
-            core_size=network.core_size, goals=spec.goals, longest=spec.max_episode_steps,
-        )  # fmt: skip
+        self.replay = build_replay.replay(config, spec)
         self.limiter = build.limiter(config)
         acting, self.rng = (np.random.default_rng([seed, i]) for i in range(2))
         self.actor = build.actor(config, self.environments, copy.deepcopy(network), pixels=False, rng=acting)
@@ -61,13 +56,10 @@ class GoalRun:
 
     def success(self) -> float:
         """Share of greedy episodes that reach their goal: only there a reward is 0 and not -1."""
-        env = self.config.env
-        environments = make(env.id, EPISODES, options=dict(env.options))
-        greedy = make_greedy(
-            environments, self.learner.network, stack=self.config.network.stack, pixels=False
-        )
+        vector = environments.vector(self.config, EPISODES)
+        greedy = make_greedy(vector, self.learner.network, stack=self.config.network.stack, pixels=False)
         episodes = play(greedy, (self.config.run.seed << 10) + 512)
-        environments.close()
+        vector.close()
         return float(np.mean([episode.total > -episode.length for episode in episodes]))
 
 

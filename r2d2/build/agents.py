@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from envs.vector import Goals
+from envs.vector import EnvSpec
 from r2d2.agent.actor import Actor, Environments
 from r2d2.agent.exploration import epsilon_ladder
 from r2d2.agent.learner import Learner
@@ -49,21 +49,26 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def is_pixels(shape: tuple[int, ...], dtype: str) -> bool:
+def is_pixels(spec: EnvSpec) -> bool:
     """Frames are uint8 with two axes, or three with the colors last; everything else is a vector."""
-    return dtype == "uint8" and len(shape) in (2, 3)
+    return spec.observation_dtype == "uint8" and len(spec.observation_shape) in (2, 3)
 
 
-def network(
-    config: Config, shape: tuple[int, ...], dtype: str, actions: int, goals: Goals | None = None
-) -> QNetwork:
+def core_size(config: Config) -> int:
+    """Numbers in the recurrent state of one environment: h and c of an LSTM, h of a GRU."""
+    width = config.network.core_width
+    return {"lstm": 2 * width, "gru": width, "none": 0}[config.network.core]
+
+
+def network(config: Config, spec: EnvSpec) -> QNetwork:
     """The Q network for observations of one step; its initial weights depend on `run.seed` alone.
 
     Of a goal environment's observations it does not see what was achieved.
     """
     net = config.network
-    hidden = 0 if goals is None else goals.size
-    if is_pixels(shape, dtype):
+    shape = spec.observation_shape
+    hidden = 0 if spec.goals is None else spec.goals.size
+    if is_pixels(spec):
         channels = net.stack * (shape[2] if len(shape) == 3 else 1)
         inputs: tuple[int, ...] = (channels, shape[0], shape[1])
     else:
@@ -72,7 +77,7 @@ def network(
         torch.manual_seed(config.run.seed)
         made = QNetwork(
             inputs,
-            actions,
+            spec.num_actions,
             torso=net.torso,
             features=net.features,
             core=net.core,
@@ -87,9 +92,9 @@ def network(
     return made
 
 
-def check_initial_state(config: Config, longest: int | None) -> None:
-    """Refuse whole episodes that would not be whole; `longest` is the environment's longest one, steps."""
-    r = config.replay
+def check_initial_state(config: Config, spec: EnvSpec) -> None:
+    """Refuse whole episodes that would not be whole."""
+    r, longest = config.replay, spec.max_episode_steps
     if r.initial_state != "episode":
         return
     if longest is None or r.unroll < longest:

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.make import make
-from envs.vector import Goals
+from envs.vector import EnvSpec
 from r2d2.agent.actor import initial_priorities as actor_priorities
 from r2d2.build import sizes as memory
-from r2d2.build.agents import is_pixels
+from r2d2.build.agents import core_size, is_pixels
 from r2d2.config import Config
 from r2d2.config.schedules import linear
 from r2d2.replay import (
@@ -34,56 +33,52 @@ from r2d2.replay import (
     Uniform,
 )
 from r2d2.replay.selectors.mixture import batch_shares
-from r2d2.types import step_columns
+from r2d2.types import Column, step_columns
 
 PRIORITY_COLUMNS = ["reward", "terminated", "q_taken", "q_greedy"]
 _STAGES = 100  # of alpha on its way; ours: it is never more than a hundredth of it behind
 _REMOVING, _RELABELLING = 100, 101  # children of the run's seed; those of `runtime/local.py` count from 0
 
 
-def replay(
-    config: Config, shape: tuple[int, ...], dtype: str, *, streams: int, core_size: int,
-    goals: Goals | None = None, longest: int | None = None,
-) -> Replay | Mixture:  # fmt: skip
-    """The replay for `streams` environments, whose episodes have at most `longest` steps."""
-    r = config.replay
+def replay(config: Config, spec: EnvSpec) -> Replay | Mixture:
+    """The replay for the steps of `env.num_envs` environments."""
+    r, streams = config.replay, config.env.num_envs
     drawn = batch_shares(config.learner.batch, [1.0 - r.long_term, r.long_term])
     if r.newest and drawn[0] <= r.newest * streams:
         raise ValueError(
             f"replay.newest={r.newest} of each of {streams} environments and one drawn item do not fit in "
             f"the {drawn[0]} items of a batch: raise learner.batch, or lower env.num_envs or replay.newest"
         )
-    sequencers = [_sequencer(config, streams, core_size) for _ in range(1 if r.long_term == 0.0 else 2)]
-    relabelers = [relabeler(config, part, goals, longest, i) for i, part in enumerate(sequencers)]
-    recent = _replay(config, shape, dtype, sequencers[0], relabelers[0])
+    sequencers = [_sequencer(config) for _ in range(1 if r.long_term == 0.0 else 2)]
+    relabelers = [relabeler(config, part, spec, i) for i, part in enumerate(sequencers)]
+    recent = _replay(config, spec, sequencers[0], relabelers[0])
     if r.long_term == 0.0:
         return recent
     parts = {"remover": "reservoir", "newest": 0, "folder": r.folder and str(Path(r.folder) / "long_term")}
     other = replace(config, replay=replace(r, **parts))  # type: ignore[arg-type]
-    long_term = _replay(other, shape, dtype, sequencers[1], relabelers[1])
+    long_term = _replay(other, spec, sequencers[1], relabelers[1])
     return Mixture([recent, long_term], [1.0 - r.long_term, r.long_term], normalize=r.normalize)
 
 
-def _sequencer(config: Config, streams: int, core_size: int) -> Sequencer:
+def _sequencer(config: Config) -> Sequencer:
     r = config.replay
     return Sequencer(
-        streams,
+        config.env.num_envs,
         burn_in=r.burn_in,
         unroll=r.unroll,
         n_step=r.n_step,
         period=r.period,
         context=config.network.stack - 1,
-        core_size=core_size,
+        core_size=core_size(config),
     )
 
 
-def relabeler(
-    config: Config, sequencer: Sequencer, goals: Goals | None, longest: int | None, number: int = 0
-) -> Hindsight | None:
+def relabeler(config: Config, sequencer: Sequencer, spec: EnvSpec, number: int = 0) -> Hindsight | None:
     """Hindsight for items of this sequencer; `number` is that of the replay in a mixture."""
     r = config.replay
     if r.hindsight == "none":
         return None
+    goals, longest = spec.goals, spec.max_episode_steps
     if goals is None or longest is None:
         raise ValueError(
             f"replay.hindsight={r.hindsight} needs an environment with goals and a longest episode, which "
@@ -91,19 +86,19 @@ def relabeler(
         )
     seed = np.random.SeedSequence(config.run.seed, spawn_key=(_RELABELLING + number,))
     return Hindsight(
-        sequencer, goal_size=goals.size, longest=longest, outcome=goals.outcome, rng=np.random.default_rng(seed),
-        strategy=r.hindsight, copies=r.copies,
-    )  # fmt: skip
+        sequencer,
+        goal_size=goals.size,
+        longest=longest,
+        outcome=goals.outcome,
+        rng=np.random.default_rng(seed),
+        strategy=r.hindsight,
+        copies=r.copies,
+    )
 
 
-def _replay(
-    config: Config, shape: tuple[int, ...], dtype: str, sequencer: Sequencer, relabeler: Hindsight | None
-) -> Replay:
+def _replay(config: Config, spec: EnvSpec, sequencer: Sequencer, relabeler: Hindsight | None) -> Replay:
     r = config.replay
-    streams, core_size = sequencer.streams, sequencer.core_size
-    stack = config.network.stack
-    codec = r.codec if is_pixels(shape, dtype) else "raw"
-    columns = step_columns(shape, dtype, codec=codec, stack=stack)
+    columns, streams = _columns(config, spec, stack=config.network.stack), sequencer.streams
     steps = kept_steps(config)
     # A fourth more items than long episodes make: short ones make more, and `steps` is what binds.
     capacity = versions(config) * max(-(-steps * 5 // (4 * r.period)), streams * sequencer.items_at_once)
@@ -118,12 +113,17 @@ def _replay(
         capacity=capacity,
         steps=steps,
         block=r.block,
-        core_size=core_size,
+        core_size=sequencer.core_size,
         linked=r.initial_state == "refreshed",
         normalize=r.normalize,
         relabeler=relabeler,
         folder=Path(r.folder) if r.folder else None,
     )
+
+
+def _columns(config: Config, spec: EnvSpec, *, stack: int) -> dict[str, Column]:
+    codec = config.replay.codec if is_pixels(spec) else "raw"
+    return step_columns(spec.observation_shape, spec.observation_dtype, codec=codec, stack=stack)
 
 
 def versions(config: Config) -> int:
@@ -223,16 +223,10 @@ def set_initial_priorities(
     return own
 
 
-def replay_bytes(config: Config) -> dict[str, int]:
+def replay_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
     """Estimated bytes of the replay at capacity, by column; nothing is allocated for it."""
-    environments = make(config.env.id, 1, protocol=config.env.protocol, frame_size=config.env.frame_size,
-                        threads=1, options=dict(config.env.options))  # fmt: skip
-    spec = environments.spec
-    environments.close()
     r = config.replay
-    codec = r.codec if is_pixels(spec.observation_shape, spec.observation_dtype) else "raw"
-    columns = step_columns(spec.observation_shape, spec.observation_dtype, codec=codec, stack=1)
+    columns = _columns(config, spec, stack=1)
     steps = kept_steps(config) * (2 if r.long_term else 1)
-    core = {"lstm": 2 * config.network.core_width, "gru": config.network.core_width, "none": 0}
     items = versions(config) * -(-steps // r.period)
-    return memory.replay_bytes(columns, steps=steps, items=items, core_size=core[config.network.core])
+    return memory.replay_bytes(columns, steps=steps, items=items, core_size=core_size(config))

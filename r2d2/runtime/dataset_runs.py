@@ -9,9 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.make import make
 from r2d2.agent.core_states import CoreStates
-from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.build.sizes import check_fits
 from r2d2.checkpoint import checkpoint
@@ -38,23 +37,12 @@ def export_run(
         raise ValueError(f"{out} exists: a dataset never replaces anything, name another folder")
     config, preset = run_folder.read_config(run_dir)
     path = run_folder.checkpoint_of(run_dir, path)
+    spec = environments.spec(config)
     if not config.replay.folder:  # there the disk is asked when the replay is made
-        check_fits(build_replay.replay_bytes(config))
+        check_fits(build_replay.replay_bytes(config, spec))
     state = checkpoint.load(path)
     check_same_parts(state["config"], config)
-    env = config.env
-    environments = make(
-        env.id, 1, protocol=env.protocol, frame_size=env.frame_size, threads=1, options=dict(env.options)
-    )
-    environments.close()
-    spec = environments.spec
-    network = build.network(
-        config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
-    )
-    replay = build_replay.replay(
-        config, spec.observation_shape, spec.observation_dtype, streams=env.num_envs, core_size=network.core_size,
-        goals=spec.goals, longest=spec.max_episode_steps,
-    )  # fmt: skip
+    replay = build_replay.replay(config, spec)
     replay.load_state_dict(state.pop("replay"))
     source = {
         "run": run_dir.resolve().name,
@@ -69,7 +57,7 @@ def export_run(
         "steps": steps,
         "min_return": min_return,
     }
-    wanted = Spec.of(to_dict(env), spec.num_actions, replay.columns)
+    wanted = Spec.of(to_dict(config.env), spec.num_actions, replay.columns)
     return export(_single(replay), out, wanted, source=source, steps=steps, min_return=min_return)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.make import make_single
 from envs.vector import RecordableEnv
 from r2d2.agent.actor import Actor, Environments, Episode
 from r2d2.agent.networks import QNetwork
-from r2d2.config import EnvConfig
+from r2d2.build import environments
+from r2d2.config import Config
 
 LONGEST = 200_000  # steps after which an evaluation episode is taken as it stands; ours, 7 times Atari's cap
 VIDEO_FPS = 15  # agent steps/s: an Atari game runs at 60 frames/s and a step is 4 frames
@@ -42,11 +42,11 @@ def play(actor: Actor, seed: int) -> list[Episode]:
     return [first[slot] for slot in sorted(first)]
 
 
-def film_set(env: EnvConfig) -> RecordableEnv:
+def film_set(config: Config) -> RecordableEnv:
     """One environment that can be filmed; ValueError, with the remedy, if a package is missing."""
     if importlib.util.find_spec("imageio") is None or importlib.util.find_spec("imageio_ffmpeg") is None:
         raise ValueError("a video needs imageio and its ffmpeg: pip install 'r2d2[video]'")
-    return make_single(env.id, protocol=env.protocol, frame_size=env.frame_size, options=dict(env.options))
+    return environments.single(config)
 
 
 def record(actor: Actor, environment: Any, seed: int, path: Path) -> Episode:

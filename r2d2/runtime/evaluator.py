@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, SupportsFloat
 
-from envs.make import make
 from r2d2.agent.networks import QNetwork
+from r2d2.build import environments
 from r2d2.config import Config
 from r2d2.runs.seeds import EVALUATION, child_seed
 from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
@@ -43,17 +43,14 @@ class Evaluator:
 
     def evaluate(self, network: QNetwork, *, steps: int, updates: int) -> None:
         """Greedy episodes of this network, logged."""
-        config, env = self.config, self.config.env
+        config = self.config
         self.next = steps + config.run.evaluate_period
         self.count += 1
         seed = child_seed(config.run.seed, EVALUATION, self.count)
-        environments = make(
-            env.id, config.run.evaluate_episodes, protocol=env.protocol, frame_size=env.frame_size,
-            threads=env.threads, options=dict(env.options),
-        )  # fmt: skip
-        greedy = make_greedy(environments, network, stack=config.network.stack, pixels=self.pixels)
+        vector = environments.vector(config, config.run.evaluate_episodes)
+        greedy = make_greedy(vector, network, stack=config.network.stack, pixels=self.pixels)
         metrics = summary(play(greedy, seed))
-        environments.close()
+        vector.close()
         self.last_return = metrics["evaluation/mean_return"]
         self.tracker.log(metrics, env_steps=steps, updates=updates)
         if self._filming and self.count % config.run.video_period == 0:
@@ -63,7 +60,7 @@ class Evaluator:
         """One greedy episode as a video; what cannot be filmed here is said once and trained on without."""
         path = self.run_dir / "videos" / f"step-{steps}.mp4"
         try:
-            single = film_set(self.config.env)
+            single = film_set(self.config)
             greedy = make_greedy(single, network, stack=self.config.network.stack, pixels=self.pixels)
             record(greedy, single, seed, path)
             single.close()

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.make import make
+from envs.vector import VectorEnv
 from r2d2.agent.actor import Episode
 from r2d2.agent.learner import Update
 from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, to_dict
@@ -43,26 +44,22 @@ RECENT_EPISODES = 50  # over which the mean return in the log is taken
 class LocalRun:
     """One training run in `run_dir`. Set `stop` at any time: the step is finished, then all is saved."""
 
-    def __init__(self, config: Config, run_dir: Path, tracker: Tracker) -> None:
+    def __init__(
+        self, config: Config, run_dir: Path, tracker: Tracker, vector: VectorEnv | None = None
+    ) -> None:
+        """`vector` is what `build.environments.vector` made of the config, if it was made already."""
         self.config, self.run_dir, self.tracker = config, run_dir, tracker
-        env = config.env
-        self.environments = make(
-            env.id, env.num_envs, protocol=env.protocol, frame_size=env.frame_size, threads=env.threads,
-            options=dict(env.options), halves=config.actor.halves,
-        )  # fmt: skip
-        spec = self.environments.spec
-        build.check_initial_state(config, spec.max_episode_steps)
-        self.device = build.device(config)
-        self.pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
-        torch.set_num_threads(build.threads(config))
-        network = build.network(
-            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
+        self.environments = (
+            environments.vector(config, halves=config.actor.halves) if vector is None else vector
         )
+        spec = self.environments.spec
+        build.check_initial_state(config, spec)
+        self.device = build.device(config)
+        self.pixels = build.is_pixels(spec)
+        torch.set_num_threads(build.threads(config))
+        network = build.network(config, spec)
         self.learner = build.learner(config, network, pixels=self.pixels, device=self.device)
-        self.replay = build_replay.replay(
-            config, spec.observation_shape, spec.observation_dtype, streams=env.num_envs,
-            core_size=network.core_size, goals=spec.goals, longest=spec.max_episode_steps,
-        )  # fmt: skip
+        self.replay = build_replay.replay(config, spec)
         self.ages = Ages(self.replay.capacity)
         self.probe = make_probe(config, core_size=network.core_size, capacity=self.replay.capacity)
         self.limiter = build.limiter(config)

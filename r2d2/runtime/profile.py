@@ -15,10 +15,10 @@ import torch
 from torch.autograd.profiler import profile as torch_profile
 from torch.autograd.profiler import record_function
 
-from envs.make import make
 from r2d2.agent.actor import Environments, Result
 from r2d2.agent.networks import stack_frames
 from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.config import Config
 from r2d2.runtime.roofline import (
@@ -76,23 +76,15 @@ class Workbench:
             + 2 * config.learner.batch * r.period
         )
         self.config = dataclasses.replace(config, replay=dataclasses.replace(r, steps=min(r.steps, enough)))
-        made = make(
-            env.id, env.num_envs, protocol=env.protocol, frame_size=env.frame_size, threads=env.threads,
-            options=dict(env.options), halves=config.actor.halves,
-        )  # fmt: skip
+        made = environments.vector(config, halves=config.actor.halves)
         spec = made.spec
-        build.check_initial_state(config, spec.max_episode_steps)
+        build.check_initial_state(config, spec)
         self.environments = TimedEnvironments(made)
         self.device = build.device(config)
-        self.pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
+        self.pixels = build.is_pixels(spec)
         torch.set_num_threads(build.threads(config))
-        self.network = build.network(
-            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
-        )
-        self.replay = build_replay.replay(
-            self.config, spec.observation_shape, spec.observation_dtype, streams=env.num_envs,
-            core_size=self.network.core_size, goals=spec.goals, longest=spec.max_episode_steps,
-        )  # fmt: skip
+        self.network = build.network(config, spec)
+        self.replay = build_replay.replay(self.config, spec)
         self.learner = build.learner(config, self.network, pixels=self.pixels, device=self.device)
         self.rng = np.random.default_rng(config.run.seed)
         self.actor = build.actor(

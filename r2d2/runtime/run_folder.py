@@ -21,10 +21,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from envs.make import make
-from envs.vector import VectorEnv
+from envs.vector import EnvSpec, VectorEnv
 from r2d2.agent.networks import QNetwork
 from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.build.sizes import check_fits, gigabytes, size_table
 from r2d2.checkpoint import checkpoint
@@ -80,7 +80,7 @@ def _begin(run: LocalRun | ClusterRun, preset: str, origin: Mapping[str, Any] | 
 
 def size_report(config: Config) -> int:
     """Print what the replay will take at capacity; returns the exit code: 0 if it fits, 2 if not."""
-    sizes = build_replay.replay_bytes(config)
+    sizes = build_replay.replay_bytes(config, environments.spec(config))
     print(size_table(sizes, steps=config.replay.steps))
     check_fits(_in_memory(sizes, config))
     return 0
@@ -124,10 +124,10 @@ def evaluate(run_dir: Path, path: Path | None, *, episodes: int, video: bool, se
     path = checkpoint_of(run_dir, path)
     state = checkpoint.load(path)
     check_same_parts(state["config"], config)
-    single = film_set(config.env) if video else None  # what cannot be filmed is refused before playing
-    environments, network, pixels = _trained(config, state, episodes)
-    played = play(make_greedy(environments, network, stack=config.network.stack, pixels=pixels), seed)
-    environments.close()
+    single = film_set(config) if video else None  # what cannot be filmed is refused before playing
+    vector, network, pixels = _trained(config, state, episodes)
+    played = play(make_greedy(vector, network, stack=config.network.stack, pixels=pixels), seed)
+    vector.close()
     result: dict[str, Any] = {
         "checkpoint": path.name,
         "env_steps": state["actor"]["steps"],
@@ -155,14 +155,14 @@ def memory_test(run_dir: Path, path: Path | None, *, histories: list[int], episo
     path = checkpoint_of(run_dir, path)
     state = checkpoint.load(path)
     check_same_parts(state["config"], config)
-    environments, network, pixels = _trained(config, state, episodes)
+    vector, network, pixels = _trained(config, state, episodes)
     stack = config.network.stack
     tests = []
     for history in (*histories, None):
-        found = play_with_memory(environments, network, history, stack=stack, pixels=pixels, seed=seed)
+        found = play_with_memory(vector, network, history, stack=stack, pixels=pixels, seed=seed)
         print(memory_line(found), flush=True)
         tests.append(found)
-    environments.close()
+    vector.close()
     result = {
         "checkpoint": path.name,
         "env_steps": state["actor"]["steps"],
@@ -177,22 +177,11 @@ def memory_test(run_dir: Path, path: Path | None, *, histories: list[int], episo
 
 def _trained(config: Config, state: Mapping[str, Any], episodes: int) -> tuple[VectorEnv, QNetwork, bool]:
     """Environments to evaluate in, a checkpoint's network, and whether observations are pixels."""
-    env = config.env
-    environments = make(
-        env.id,
-        episodes,
-        protocol=env.protocol,
-        frame_size=env.frame_size,
-        threads=env.threads,
-        options=dict(env.options),
-    )
-    spec = environments.spec
-    network = build.network(
-        config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
-    )
+    vector = environments.vector(config, episodes)
+    network = build.network(config, vector.spec)
     network.load_state_dict(state["learner"]["network"])
     network.to(build.device(config))
-    return environments, network, build.is_pixels(spec.observation_shape, spec.observation_dtype)
+    return vector, network, build.is_pixels(vector.spec)
 
 
 def read_config(run_dir: Path) -> tuple[Config, str]:
@@ -218,12 +207,12 @@ def read_provenance(run_dir: Path) -> list[dict[str, Any]]:
 def _make(config: Config, run_dir: Path, preset: str, tracker: Tracker | None = None
           ) -> LocalRun | ClusterRun:  # fmt: skip
     check_config(config)
-    sizes = build_replay.replay_bytes(config)
-    if not config.cluster.address:  # else the shards may be anywhere
-        check_fits(_in_memory(sizes, config))
-    print(f"replay of {config.replay.steps:,} steps: about {gigabytes(sum(sizes.values()))} at capacity")
-    if config.run.video_period:
-        film_set(config.env).close()  # not after hours, at the first video
+    if config.run.runtime == "cluster":
+        vector, spec = None, environments.spec(config)
+    else:
+        vector = environments.vector(config, halves=config.actor.halves)
+        spec = vector.spec
+    _check_memory(config, spec)
     env = config.env.id.split("/")[-1]
     if tracker is None:
         tracker = open_tracker(
@@ -237,11 +226,19 @@ def _make(config: Config, run_dir: Path, preset: str, tracker: Tracker | None = 
             config=to_dict(config),
         )
     if config.run.runtime != "cluster":
-        return LocalRun(config, run_dir, tracker)
+        return LocalRun(config, run_dir, tracker, vector)
     ray_environment.prepare(config.cluster.address)
     from r2d2.runtime.cluster import ray_fleet as cluster  # ray is an extra
 
-    return cluster.make(config, run_dir, tracker)
+    return cluster.make(config, run_dir, tracker, spec)
+
+
+def _check_memory(config: Config, spec: EnvSpec) -> None:
+    """Say what the replay will take at capacity; MemoryError if it cannot fit."""
+    sizes = build_replay.replay_bytes(config, spec)
+    if not config.cluster.address:  # else the shards may be anywhere
+        check_fits(_in_memory(sizes, config))
+    print(f"replay of {config.replay.steps:,} steps: about {gigabytes(sum(sizes.values()))} at capacity")
 
 
 def _train(run: LocalRun | ClusterRun) -> int:

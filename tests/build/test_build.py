@@ -10,6 +10,7 @@ import pytest
 import torch
 from run_cases import differences, new_run, tiny
 
+from envs.vector import EnvSpec
 from r2d2.agent.actor import Actor
 from r2d2.build import agents as build
 from r2d2.build import replays as build_replay
@@ -28,6 +29,14 @@ from r2d2.replay import (
     SoftFifo,
     Uniform,
 )
+
+
+def spec(*shape: int, dtype: str) -> EnvSpec:
+    """Three actions, and observations of this shape."""
+    return EnvSpec("Made-up-v0", shape, dtype, 3, None)
+
+
+VECTOR = spec(4, dtype="float32")
 
 
 def preset(name: str, env_id: str, *, count: int, batch: int, ratio: float) -> Config:
@@ -73,7 +82,7 @@ def test_every_number_of_the_replay_reaches_its_part() -> None:
         replay__steps=700, replay__burn_in=3, replay__unroll=9, replay__n_step=4, replay__period=6,
         replay__alpha=0.7, replay__block=11, network__stack=3,
     )  # fmt: skip
-    made = build_replay.replay(config, (4,), "float32", streams=2, core_size=16)
+    made = build_replay.replay(config, VECTOR)
     sequencer = made.sequencer
     assert (sequencer.burn_in, sequencer.unroll, sequencer.n_step, sequencer.period) == (3, 9, 4, 6)
     assert sequencer.context == 2
@@ -82,9 +91,9 @@ def test_every_number_of_the_replay_reaches_its_part() -> None:
     assert isinstance(made.selector, Proportional)
     assert made.selector.alpha == 0.7
     assert {column.codec for column in made.columns.values()} == {"raw"}  # vectors are never compressed
-    frames = build_replay.replay(config, (42, 42), "uint8", streams=2, core_size=16)
+    frames = build_replay.replay(config, spec(42, 42, dtype="uint8"))
     assert frames.columns["observation"].codec == config.replay.codec == "lz4"
-    uniform = build_replay.replay(tiny(replay__selector="uniform"), (4,), "float32", streams=2, core_size=16)
+    uniform = build_replay.replay(tiny(replay__selector="uniform"), VECTOR)
     assert isinstance(uniform.selector, Uniform)
 
 
@@ -95,7 +104,7 @@ def test_every_number_of_the_learner_reaches_it() -> None:
         learner__reward_clip=2.0, learner__precision="bfloat16", replay__eta=0.3,
         replay__initial_state="zero", replay__burn_in=3, replay__unroll=9, replay__n_step=4,
     )  # fmt: skip
-    net = build.network(config, (4,), "float32", 2)
+    net = build.network(config, VECTOR)
     made = build.learner(config, net, pixels=False, device=torch.device("cpu"))
     (group,) = made.optimizer.param_groups
     assert (group["lr"], group["eps"]) == (0.01, 0.02)
@@ -109,14 +118,14 @@ def test_every_number_of_the_learner_reaches_it() -> None:
 
 def test_the_network_follows_the_config() -> None:
     config = tiny(network__core="gru", network__core_width=24, network__features=20, network__dueling=False)
-    net = build.network(config, (4,), "float32", 3)
+    net = build.network(config, VECTOR)
     assert isinstance(net.core, torch.nn.GRU)
     assert (net.core.input_size, net.core.hidden_size) == (20 + 3 + 1, 24)
     assert isinstance(net.head, torch.nn.Sequential)
-    plain = build.network(tiny(network__core="none", network__previous_inputs=False), (4,), "float32", 3)
+    plain = build.network(tiny(network__core="none", network__previous_inputs=False), VECTOR)
     assert plain.core_size == 0
-    biased = build.network(tiny(network__forget_bias=2.0), (4,), "float32", 3)
-    unbiased = build.network(tiny(), (4,), "float32", 3)
+    biased = build.network(tiny(network__forget_bias=2.0), VECTOR)
+    unbiased = build.network(tiny(), VECTOR)
     difference = differences(dict(unbiased.state_dict()), dict(biased.state_dict()))
     assert difference == ["/core.bias_hh_l0"]
 
@@ -125,20 +134,20 @@ def test_weights_depend_on_the_seed_alone() -> None:
     """Not on what torch drew before; and torch's own generator is left where it was."""
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    first = build.network(tiny(run__seed=1), (4,), "float32", 2).state_dict()
+    first = build.network(tiny(run__seed=1), VECTOR).state_dict()
     assert (torch.random.get_rng_state() == before).all()
     torch.rand(3)
-    again = build.network(tiny(run__seed=1), (4,), "float32", 2).state_dict()
-    other = build.network(tiny(run__seed=2), (4,), "float32", 2).state_dict()
+    again = build.network(tiny(run__seed=1), VECTOR).state_dict()
+    other = build.network(tiny(run__seed=2), VECTOR).state_dict()
     assert differences(dict(first), dict(again)) == []
     assert differences(dict(first), dict(other))
 
 
 def test_what_counts_as_pixels() -> None:
-    assert build.is_pixels((84, 84), "uint8")
-    assert build.is_pixels((64, 64, 3), "uint8")
-    assert not build.is_pixels((84,), "uint8")
-    assert not build.is_pixels((84, 84), "float32")
+    assert build.is_pixels(spec(84, 84, dtype="uint8"))
+    assert build.is_pixels(spec(64, 64, 3, dtype="uint8"))
+    assert not build.is_pixels(spec(84, dtype="uint8"))
+    assert not build.is_pixels(spec(84, 84, dtype="float32"))
 
 
 def test_life_loss_and_exploration_reach_the_actor(tmp_path: Path) -> None:
@@ -167,7 +176,7 @@ def test_threads_zero_is_one_for_each_core() -> None:
 
 def made(**changes: Any) -> Replay | Mixture:
     """The replay of a tiny config for vectors and two environments."""
-    return build_replay.replay(tiny(**changes), (4,), "float32", streams=2, core_size=16)
+    return build_replay.replay(tiny(**changes), VECTOR)
 
 
 @pytest.mark.parametrize("stratified", [False, True])
@@ -242,7 +251,7 @@ def test_alpha_reaches_every_selector_of_a_replay(selector: str) -> None:
     """Inside of `Combined`, and in both parts of a mixture."""
     changes = {"replay__selector": selector, "replay__alpha": 0.7, "replay__alpha_steps": 1000}
     config = tiny(**changes, replay__newest=1, replay__long_term=0.5, learner__batch=8)
-    replay = build_replay.replay(config, (4,), "float32", streams=2, core_size=0)
+    replay = build_replay.replay(config, VECTOR)
     assert isinstance(replay, Mixture)
     recent, long_term = (part.selector for part in replay.replays)
     for steps, alpha in ((0, 0.7), (500, 0.35), (5000, 0.0)):
@@ -266,7 +275,7 @@ def test_every_kind_of_replay_trains(changes: dict[str, Any], tmp_path: Path) ->
 def test_the_estimate_counts_the_surplus_and_both_replays_of_a_mixture() -> None:
     """Or a run that passes the check at its start would outgrow the memory later."""
     plain, soft, mixed = (
-        build_replay.replay_bytes(tiny(replay__steps=1000, **changes))["reward"]
+        build_replay.replay_bytes(tiny(replay__steps=1000, **changes), VECTOR)["reward"]
         for changes in (
             {},
             {"replay__remover": "soft", "replay__soft_surplus": 0.5},

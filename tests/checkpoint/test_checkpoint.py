@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from checkpoint_cases import STATE, blobs, flip, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

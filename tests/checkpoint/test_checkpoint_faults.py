@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from checkpoint_cases import SOURCE, STATE, blobs, run_python, same
 
 from r2d2.checkpoint.checkpoint import CheckpointError, load, save
-from tests.checkpoint_cases import SOURCE, STATE, blobs, run_python, same
 
 # --- kills --------------------------------------------------------------------------------------------------
 

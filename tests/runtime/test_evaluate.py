@@ -140,7 +140,7 @@ def test_the_first_episode_of_each_slot_counts_though_another_ends_often() -> No
 def test_the_film_shows_the_episode_of_its_seed(tmp_path: Path) -> None:
     """The same as an unfilmed one of that seed: a video explains a number in the table."""
     run = new_run(tiny(env__id="Recall-v0", env__num_envs=1), tmp_path)
-    single = film_set(run.config.env)
+    single = film_set(run.config)
     unfilmed, filmed = (
         make_greedy(environments, run.learner.network, stack=2, pixels=False)
         for environments in (run.environments, single)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from envs.vector import EnvSpec
 from r2d2.build import agents as build
 from r2d2.cli import main as cli
 from r2d2.config import Config
@@ -71,7 +72,7 @@ def test_a_train_profile_has_the_acting_steps_of_one_update(bench: Workbench) ->
 
 def test_the_operations_of_the_papers_network() -> None:
     """Counted by hand: output positions times filters times inputs, two operations each."""
-    network = build.network(R2D2, (84, 84), "uint8", 18)
+    network = build.network(R2D2, EnvSpec("ALE", (84, 84), "uint8", 18, None))
     row = row_operations(network, torch.zeros(1, 1, 4, 84, 84))
     first = 2 * 20 * 20 * 32 * (4 * 8 * 8)
     others = 2 * (9 * 9 * 64 * (32 * 4 * 4) + 7 * 7 * 64 * (64 * 3 * 3) + 3136 * 512)

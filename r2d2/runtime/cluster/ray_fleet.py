@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from envs.vector import EnvSpec
 from r2d2.config import Config
 from r2d2.runtime.cluster.roles.acting import ActorRole
 from r2d2.runtime.cluster.roles.conductor import ClusterRun
@@ -49,11 +50,13 @@ from r2d2.runtime.cluster.ray_ports import (
 PAUSE = 0.1  # seconds between two questions to a process that is starting; ours
 
 
-def make(config: Config, run_dir: Path, tracker: Tracker) -> ClusterRun:
+def make(config: Config, run_dir: Path, tracker: Tracker, spec: EnvSpec | None = None) -> ClusterRun:
     """A run whose processes start when it trains."""
-    return ClusterRun(
-        config, run_dir, tracker, lambda number, path: RayFleet(config, run_dir.resolve(), number, path)
-    )
+
+    def launch(number: int | None, path: Path | None) -> RayFleet:
+        return RayFleet(config, run_dir.resolve(), number, path)
+
+    return ClusterRun(config, run_dir, tracker, launch, spec)
 
 
 # -- starting Ray ------------------------------------------------------------------------------------------

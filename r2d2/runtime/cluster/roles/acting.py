@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from envs.make import make
 from r2d2.agent.actor import Episode
 from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.config import Config
 from r2d2.runs.seeds import ACTING, ENVIRONMENTS, child_seed, generator
 from r2d2.runtime.cluster.roles.inference import InferencePort, RemoteNetwork
@@ -63,17 +63,12 @@ class ActorRole:
     ) -> None:  # fmt: skip
         """`inference` takes the place of the actor's own network; with `fresh` False the seeds are new ones."""
         self.config, self.index, self.port = config, index, port
-        layout, env = Layout(config), config.env
+        layout = Layout(config)
         self.slots, self.packet = layout.slots(index), layout.packet
-        self.environments = make(
-            env.id, len(self.slots), protocol=env.protocol, frame_size=env.frame_size, threads=env.threads,
-            options=dict(env.options), halves=config.actor.halves,
-        )  # fmt: skip
+        self.environments = environments.vector(config, len(self.slots), halves=config.actor.halves)
         spec = self.environments.spec
-        pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
-        own = build.network(
-            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
-        )
+        pixels = build.is_pixels(spec)
+        own = build.network(config, spec)
         self.remote = None
         if inference is not None:
             self.remote = RemoteNetwork(inference, core_size=own.core_size, actions=spec.num_actions)

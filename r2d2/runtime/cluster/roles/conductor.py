@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from envs.make import make
+from envs.vector import EnvSpec
 from r2d2.agent.actor import Episode
 from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.config.checks import check_same_parts
@@ -61,19 +62,16 @@ class ClusterRun:
         run_dir: Path,
         tracker: Tracker,
         launch: Callable[[int | None, Path | None], Fleet],
+        spec: EnvSpec | None = None,
     ) -> None:
-        """`launch` starts the processes, from a checkpoint's number and folder or anew."""
+        """`launch` starts the processes, from a checkpoint's number and folder or anew; `spec` is that of the
+        config's environments, if it is known."""
         self.config, self.run_dir, self.tracker = config, run_dir, tracker
         self.layout = Layout(config)
         self._launch = launch
-        env = config.env
-        environments = make(env.id, 1, protocol=env.protocol, frame_size=env.frame_size, threads=1,
-                            options=dict(env.options))  # fmt: skip
-        spec = environments.spec
-        environments.close()
-        build.check_initial_state(config, spec.max_episode_steps)
-        pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
-        self.evaluator = Evaluator(config, run_dir, tracker, pixels=pixels)
+        spec = environments.spec(config) if spec is None else spec
+        build.check_initial_state(config, spec)
+        self.evaluator = Evaluator(config, run_dir, tracker, pixels=build.is_pixels(spec))
         self.record = Record(config)
         self.recent: deque[Episode] = deque(maxlen=RECENT_EPISODES)
         self.env_steps = self.updates = 0  # the most that there ever were, so that no log goes backwards

@@ -8,8 +8,8 @@ from typing import Any, SupportsFloat
 
 import torch
 
-from envs.make import make
 from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.config import Config
 from r2d2.runtime.evaluator import Evaluator
 
@@ -33,17 +33,10 @@ class EvaluatorRole:
 
     def __init__(self, config: Config, run_dir: Path) -> None:
         self.config = config
-        env = config.env
-        environments = make(env.id, 1, protocol=env.protocol, frame_size=env.frame_size, threads=1,
-                            options=dict(env.options))  # fmt: skip
-        spec = environments.spec
-        environments.close()
-        self.network = build.network(
-            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
-        ).to(build.device(config))
+        spec = environments.spec(config)
+        self.network = build.network(config, spec).to(build.device(config))
         self.recorder = Recorder()
-        pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
-        self.evaluator = Evaluator(config, run_dir, self.recorder, pixels=pixels)
+        self.evaluator = Evaluator(config, run_dir, self.recorder, pixels=build.is_pixels(spec))
 
     def evaluate(
         self, weights: Mapping[str, Any], state: dict[str, Any], steps: int, updates: int

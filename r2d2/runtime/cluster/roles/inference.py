@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.make import make
 from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.config import Config
 from r2d2.runtime.cluster.roles.messages import Lost, Published
 
@@ -62,16 +62,8 @@ class InferenceRole:
     """
 
     def __init__(self, config: Config, fetch: Fetch) -> None:
-        env = config.env
-        environments = make(env.id, 1, protocol=env.protocol, frame_size=env.frame_size, threads=1,
-                            options=dict(env.options))  # fmt: skip
-        spec = environments.spec
-        environments.close()
-        network = build.network(
-            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
-        )
         self.device = build.device(config)
-        self.network = network.to(self.device)
+        self.network = build.network(config, environments.spec(config)).to(self.device)
         self.updates = 0  # in the weights
         self.batches = self.steps = 0
         self._fetch = fetch

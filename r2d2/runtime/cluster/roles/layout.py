@@ -63,9 +63,10 @@ class Layout:
         return sum(self.sizes[shard :: self.shards])
 
     def shard_config(self, shard: int) -> Config:
-        """The config of one shard's replay: its part of the steps and of a batch."""
+        """The config of one shard's replay: its part of the environments, of the steps and of a batch."""
         c = self.config
         folder = c.replay.folder and f"{c.replay.folder}/shard-{shard:03d}"
         part = replace(c.replay, steps=-(-c.replay.steps // self.shards), folder=folder)
         learner = replace(c.learner, batch=max(1, c.learner.batch // self.shards))
-        return replace(c, replay=part, learner=learner)
+        env = replace(c.env, num_envs=self.streams(shard))
+        return replace(c, env=env, replay=part, learner=learner)

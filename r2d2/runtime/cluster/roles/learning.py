@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 
-from envs.make import make
 from r2d2.agent.learner import Update
 from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config
@@ -60,16 +60,11 @@ class LearnerRole:
     def __init__(self, config: Config, port: ShardsPort, root: Path, path: Path | None = None) -> None:
         """Goes on from checkpoint `path`, or from the newest in `root` if there is one."""
         self.config, self.port, self.root = config, port, root
-        env, shards = config.env, config.cluster.shards
-        environments = make(env.id, 1, protocol=env.protocol, frame_size=env.frame_size, threads=1,
-                            options=dict(env.options))  # fmt: skip
-        spec = environments.spec
-        environments.close()
-        network = build.network(
-            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
+        shards = config.cluster.shards
+        spec = environments.spec(config)
+        self.learner = build.learner(
+            config, build.network(config, spec), pixels=build.is_pixels(spec), device=build.device(config)
         )
-        pixels = build.is_pixels(spec.observation_shape, spec.observation_dtype)
-        self.learner = build.learner(config, network, pixels=pixels, device=build.device(config))
         self.limiter = ClusterLimiter(config, shards)
         self.meter = Meter()
         self.lost_replies = 0

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.make import make
-from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config
@@ -50,19 +49,7 @@ class ShardRole:
         """Goes on from checkpoint `number` in `root`, or from the newest there if there is one."""
         self.config, self.root = config, root
         self.layout = Layout(config)
-        env = config.env
-        environments = make(env.id, 1, protocol=env.protocol, frame_size=env.frame_size, threads=1,
-                            options=dict(env.options))  # fmt: skip
-        spec = environments.spec
-        environments.close()
-        network = build.network(
-            config, spec.observation_shape, spec.observation_dtype, spec.num_actions, spec.goals
-        )
-        self._replay = build_replay.replay(
-            self.layout.shard_config(shard), spec.observation_shape, spec.observation_dtype,
-            streams=self.layout.streams(shard), core_size=network.core_size, goals=spec.goals,
-            longest=spec.max_episode_steps,
-        )  # fmt: skip
+        self._replay = build_replay.replay(self.layout.shard_config(shard), environments.spec(config))
         self.ages = Ages(self._replay.capacity)
         self.rng = generator(config.run.seed, SAMPLING, shard)
         actors = range(shard, self.layout.actors, self.layout.shards)

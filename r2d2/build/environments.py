@@ -1,0 +1,43 @@
+"""Config -> environments. Every vector of a run, and the one that is filmed, is made here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envs.make import make, make_single
+from envs.vector import EnvSpec, RecordableEnv, VectorEnv
+from r2d2.config import Config, EnvConfig
+
+
+def vector(
+    config: Config, count: int | None = None, *, threads: int | None = None, halves: bool = False
+) -> VectorEnv:
+    """The run's environments, or `count` of the same kind. `threads` replaces `env.threads`.
+
+    Raises EnvError, with what would work, for what cannot be built.
+    """
+    env = config.env
+    return make(
+        env.id,
+        env.num_envs if count is None else count,
+        protocol=env.protocol,
+        threads=env.threads if threads is None else threads,
+        halves=halves,
+        **_kind(env),
+    )
+
+
+def single(config: Config) -> RecordableEnv:
+    """One environment that can be filmed; its episodes are those of the others."""
+    return make_single(config.env.id, protocol=config.env.protocol, **_kind(config.env))
+
+
+def spec(config: Config) -> EnvSpec:
+    """What one environment looks like. It is built for that, and closed again."""
+    one = vector(config, 1, threads=1)
+    one.close()
+    return one.spec
+
+
+def _kind(env: EnvConfig) -> dict[str, Any]:
+    return {"frame_size": env.frame_size, "options": dict(env.options)}
