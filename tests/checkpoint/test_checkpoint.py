@@ -17,7 +17,6 @@ from r2d2.checkpoint import manifest, segments
 from r2d2.checkpoint.blobs import Blobs
 from r2d2.checkpoint.checkpoint import CheckpointError, latest, load, save, verify
 from r2d2.checkpoint.manifest import read_manifest
-from tests.checkpoint_cases import STATE, blobs, flip, same
 
 # --- keeping ------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from r2d2.checkpoint.checkpoint import load, save
-from tests.checkpoint_cases import run_python, same
 
 arrays = hnp.arrays(
     st.one_of(
