@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from run_cases import call, differences, new_run, tiny
 
+from envs.vector import EnvSpec
 from r2d2.build import agents as build
 from r2d2.config import Config, to_dict
 from r2d2.config.changes import CHANGES
@@ -86,7 +87,7 @@ def test_whole_episodes_are_refused_where_they_would_not_be_whole(tmp_path: Path
         new_run(tiny(**EPISODE, replay__burn_in=0, replay__unroll=6), tmp_path)
     unbounded = tiny(replay__initial_state="episode", replay__burn_in=0)
     with pytest.raises(ValueError, match=r"no bound\), got 8: use --replay\.initial-state stored"):
-        build.check_initial_state(unbounded, None)
+        build.check_initial_state(unbounded, EnvSpec("CartPole-v1", (4,), "float32", 2, None))
     run = new_run(tiny(**EPISODE, replay__burn_in=0, replay__unroll=7), tmp_path)
     run.train()
     assert run.learner.updates > 3

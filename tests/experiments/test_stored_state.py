@@ -15,6 +15,7 @@ from experiments.stored_state import cells, rows
 from experiments.stored_state.__main__ import main, report
 from experiments.stored_state.page import findings, page, table
 from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.cli import main as cli
 from r2d2.config import Config
 from r2d2.config.checks import check_config
@@ -29,7 +30,7 @@ def test_cells_differ_in_state_and_burn_in_alone() -> None:
     for cell in made:
         check_config(cell.config)
         delay, r = int(cell.labels["delay"]), cell.config.replay
-        build.check_initial_state(cell.config, delay + 2)
+        build.check_initial_state(cell.config, environments.spec(cell.config))
         assert (r.initial_state, r.burn_in) == (cell.labels["strategy"], cell.labels["burn_in"])
         assert cell.config.env.options["delay"] == delay
         assert r.unroll == (delay + 2 if r.initial_state == "episode" else cells.UNROLL)
