@@ -10,6 +10,8 @@ import gymnasium as gym
 from envs.goals import BitFlipping
 from envs.memory.cartpole import MaskedCartPole
 from envs.memory.chain import MemoryChain
+from envs.memory.mountain_car import MaskedMountainCar
+from envs.memory.pendulum import MaskedPendulum
 from envs.memory.recall import Recall, Repeat
 from envs.memory.task import MakeTask
 from envs.memory.tmaze import TMaze
@@ -21,6 +23,8 @@ _TASKS: tuple[tuple[str, MakeTask, dict[str, Any]], ...] = (  # type: ignore[ass
     ("TMaze-v0", TMaze, {}),
     ("MemoryChain-v0", MemoryChain, {}),
     ("MaskedCartPole-v0", MaskedCartPole, {}),
+    ("MaskedPendulum-v0", MaskedPendulum, {}),
+    ("MaskedMountainCar-v0", MaskedMountainCar, {}),
 )
 
 _GOAL_TASKS: tuple[tuple[str, MakeTask, dict[str, Any]], ...] = (  # type: ignore[assignment]

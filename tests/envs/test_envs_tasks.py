@@ -23,6 +23,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("MemoryChain-v0", {"length": 2, "bits": 3}),
     ("MaskedCartPole-v0", {"steps": 12}),
     ("MaskedCartPole-v0", {"velocities": 1}),
+    ("MaskedPendulum-v0", {"steps": 12, "torques": 3}),
+    ("MaskedPendulum-v0", {"velocities": 1, "steps": 12}),
+    ("MaskedMountainCar-v0", {"steps": 12}),
+    ("MaskedMountainCar-v0", {"velocities": 1, "steps": 12}),
 ]
 ALL = pytest.mark.parametrize(("env_id", "options"), CASES)
 N = 5

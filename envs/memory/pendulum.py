@@ -1,0 +1,64 @@
+"""Pendulum without its velocity and with a few torques to choose from."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from envs.memory.cartpole import MAX_STEPS
+from envs.memory.task import Outcome, check_flag, check_whole
+
+# Gymnasium's Pendulum-v1: meters, kilograms, seconds, radians.
+GRAVITY, MASS, LENGTH, TAU = 10.0, 1.0, 1.0, 0.05
+MAX_TORQUE, MAX_SPEED = 2.0, 8.0
+START = np.array([math.pi, 1.0])  # the state starts uniform in -START .. START
+MAX_TORQUES = 101  # ours
+
+
+class MaskedPendulum:
+    """Swing a pendulum up and hold it there, seeing its angle alone; the velocity must be inferred.
+
+    The dynamics and, with the same seed, the starts are those of Gymnasium's Pendulum-v1; action k of `torques`
+    is the torque -2 + 4 k / (torques - 1) Nm. Observation: cosine and sine of the angle, float32 [2]; with
+    `velocities` also the velocity, as Pendulum-v1 shows them.
+    Reward: -(angle^2 + 0.1 velocity^2 + 0.001 torque^2) with the angle from the upright in -pi .. pi. After
+    `steps` steps the episode is truncated.
+
+    Solving it takes the observation of one step before. Good returns are about -150, chance is about -1200.
+    """
+
+    def __init__(self, num_envs: int, *, torques: int = 5, velocities: float = 0, steps: int = 200) -> None:
+        self.num_actions = check_whole("torques", torques, 2, MAX_TORQUES, "one could not swing it up")
+        self.max_episode_steps = check_whole("steps", steps, 1, MAX_STEPS, "Pendulum-v1 has 200")
+        high = np.array([1.0, 1.0, MAX_SPEED][: 3 if check_flag("velocities", velocities) else 2], np.float32)
+        self.space = Box(-high, high, dtype=np.float32)
+        self._torque = np.linspace(-MAX_TORQUE, MAX_TORQUE, self.num_actions)
+        self._state = np.zeros((2, num_envs))  # angle, velocity
+        self._time = np.zeros(num_envs, dtype=np.int64)  # [N] steps into the episode
+
+    def begin(self, slot: int, rng: np.random.Generator) -> None:
+        """Draws angle and velocity."""
+        self._state[:, slot] = rng.uniform(-START, START)
+        self._time[slot] = 0
+
+    def act(self, action: NDArray[np.int64]) -> Outcome:
+        """Turns the pendulum for 0.05 s."""
+        angle, speed = self._state
+        torque = self._torque[action]
+        upright = (angle + np.pi) % (2.0 * np.pi) - np.pi
+        cost = np.square(upright) + 0.1 * np.square(speed) + 0.001 * np.square(torque)
+        push = 1.5 * GRAVITY / LENGTH * np.sin(angle) + 3.0 / (MASS * LENGTH**2) * torque
+        speed = np.clip(speed + push * TAU, -MAX_SPEED, MAX_SPEED)
+        self._state = np.stack([angle + speed * TAU, speed])
+        self._time += 1
+        ended = self._time >= self.max_episode_steps
+        return Outcome((-cost).astype(np.float32), np.zeros(len(ended), dtype=np.bool_), ended)
+
+    def observe(self) -> NDArray[np.float32]:
+        """Cosine, sine and perhaps velocity, [N, 2 or 3]."""
+        angle, speed = self._state
+        shown = [np.cos(angle), np.sin(angle), speed]
+        return np.stack(shown[: len(self.space.high)], axis=1, dtype=np.float32)
