@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from r2d2.tracking.metrics import CLOCKS, FILE, MetricsFile, Record, plain, read_metrics
 from r2d2.tracking.terminal import Terminal
-from r2d2.tracking.wandb import Track, WandbRun, choose_mode
+from r2d2.tracking.wandb import WandbRun
+from r2d2.tracking.wandb_login import Track, choose_mode
 
 __all__ = ["Sink", "Track", "Tracker", "open_tracker", "read_metrics"]
 

@@ -7,73 +7,19 @@ have shown is in `metrics.jsonl` all the same.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import netrc
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlparse
 
 from numpy.typing import NDArray
 
 from r2d2.tracking.metrics import Record
 
-Track = Literal["auto", "wandb", "wandb-offline", "none"]
-Mode = Literal["online", "offline", "none"]
-FOLDERS = (
-    "WANDB_DATA_DIR",
-    "WANDB_CACHE_DIR",
-    "WANDB_ARTIFACT_DIR",
-)  # else wandb writes into the home folder
+# Set to the run folder: by default wandb writes there into the home folder.
+FOLDERS = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ARTIFACT_DIR")
 FINISH_SECONDS = 120  # ours: an upload may take that long at the end, then the run ends without it
-
-
-def choose_mode(track: Track, environ: Mapping[str, str] = os.environ) -> tuple[Mode, str]:
-    """Decides what wandb does, and says it in one sentence.
-
-    Raises ValueError when wandb is asked for by name and cannot work.
-    """
-    if track == "none":
-        return "none", "wandb: not used"
-    if importlib.util.find_spec("wandb") is None:
-        if track != "auto":
-            raise ValueError(
-                f"track={track!r} needs the package wandb: pip install wandb, or use track='none'"
-            )
-        return "none", "wandb: not installed, metrics go to metrics.jsonl only"
-    host = urlparse(environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    if track == "wandb-offline":
-        return "offline", "wandb: offline, as asked"
-    if track == "wandb":
-        if not _logged_in(host, environ):
-            raise ValueError(
-                f"track='wandb' needs a login at {host}: run `wandb login`, or use track='wandb-offline'"
-            )
-        return "online", f"wandb: online at {host}"
-    match environ.get("WANDB_MODE"):
-        case "disabled":
-            return "none", "wandb: off, as WANDB_MODE says"
-        case "offline" | "dryrun":
-            return "offline", "wandb: offline, as WANDB_MODE says"
-    if _logged_in(host, environ):
-        return "online", f"wandb: online, logged in at {host}"
-    return "offline", f"wandb: offline, as nobody is logged in at {host} (wandb login)"
-
-
-def _logged_in(host: str, environ: Mapping[str, str]) -> bool:
-    if environ.get("WANDB_API_KEY") or environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    home = Path(environ.get("HOME") or Path.home())
-    named = environ.get("NETRC")
-    for path in [Path(named)] if named else [home / ".netrc", home / "_netrc"]:
-        try:
-            if host in netrc.netrc(str(path)).hosts:
-                return True
-        except (OSError, netrc.NetrcParseError):
-            continue
-    return False
 
 
 def sweep_run(environ: Mapping[str, str] = os.environ) -> str | None:
