@@ -206,15 +206,91 @@ def test_learning_goes_on_with_a_callback_of_its_own_and_not_without() -> None:
         model.learn(80, reset_num_timesteps=False)
 
 
-def test_a_training_step_that_goes_around_the_critic_is_noticed() -> None:
-    class Other(DQN):
-        def train(self, gradient_steps: int, batch_size: int = 100) -> None:
-            self.replay_buffer.sample(batch_size)  # type: ignore[union-attr]
+class Double(DQN):
+    """A `train` of its own with one of several losses; `errors` are the TD errors of its last batch."""
 
+    kind = "torch"
+
+    def train(self, gradient_steps: int, batch_size: int = 100) -> None:
+        samples: Any = self.replay_buffer.sample(batch_size)  # type: ignore[union-attr]
+        with torch.no_grad():
+            best = self.q_net(samples.next_observations).argmax(1, keepdim=True)
+            value = self.q_net_target(samples.next_observations).gather(1, best)
+            target = samples.rewards + (1 - samples.dones) * self.gamma * value
+        q = self.q_net(samples.observations).gather(1, samples.actions)
+        self.errors = (target - q).detach().abs()[:, 0]
+        match self.kind:
+            case "torch":
+                functional.mse_loss(q.detach(), target + 1.0)  # for a log: nothing is learned from it
+                loss = functional.smooth_l1_loss(q, target)
+            case "module":
+                loss = torch.nn.MSELoss()(target, q)
+            case "by hand":
+                loss = ((target - q) ** 2).mean()
+            case "broadcast":
+                loss = functional.mse_loss(q, target[:, 0])
+            case _:
+                loss = self.q_net(samples.observations).mean() * 0.0
+        self.policy.optimizer.zero_grad()
+        loss.backward()
+        self.policy.optimizer.step()
+
+
+@pytest.mark.parametrize("kind", ["torch", "module"])
+def test_priorities_are_the_errors_of_the_loss_of_a_subclass_too(kind: str) -> None:
+    """Double DQN's targets are not those that DQN would have."""
+    model, callback = make("DQN", kind=Double), Watched(beta=0.7)
+    model.kind = kind
+    model.learn(200, callback=callback)  # until both networks differ
+    callback.on_training_start({}, {})
+    with torch.no_grad():
+        for parameter in model.q_net.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    before = critic(model.policy).clone()
+    model.train(gradient_steps=1, batch_size=16)
+    assert (critic(model.policy) - before).abs().max() > 1e-5
+    with torch.no_grad():
+        single = model.q_net_target(callback.samples.next_observations).max(1).values
+        best = model.q_net(callback.samples.next_observations).argmax(1, keepdim=True)
+        double = model.q_net_target(callback.samples.next_observations).gather(1, best)[:, 0]
+    assert (single - double).abs().max() > 1e-3
+    places = (callback.ids % model.replay_buffer.replay.capacity).tolist()
+    last = dict(zip(places, model.errors.tolist(), strict=True))
+    got = model.replay_buffer.replay.selector.values(np.array(places))
+    np.testing.assert_allclose(got, [(last[place] + 1e-6) ** 0.6 for place in places], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (
+            "by hand",
+            "training step of Double did not pass its batch through the critic and from there into one of",
+        ),
+        ("nothing", "training step of Double did not pass its batch through the critic"),
+        ("broadcast", r"must compare one Q value .* 16 items, got \(16, 1\) and \(16,\)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Using a target size")
+def test_a_training_step_whose_errors_cannot_be_known_is_refused(kind: str, message: str) -> None:
+    model = make("DQN", kind=Double)
+    model.kind = kind
+    with pytest.raises(RuntimeError, match=message):
+        model.learn(80, callback=PrioritizedLoss())
+
+
+def test_returns_that_are_not_the_models_are_refused() -> None:
+    """A model's own n_steps and gamma do not reach a buffer that is given by class."""
+    model = make("DQN", n_steps=1)
+    model.n_steps = 3
     with pytest.raises(
-        RuntimeError, match="training step of Other did not pass its batch through the critic"
+        ValueError, match=r'n_steps=3 of the model has no effect .*"n_steps": 3, "gamma": 0.9'
     ):
-        make("DQN", kind=Other).learn(80, callback=PrioritizedLoss())
+        model.learn(80, callback=PrioritizedLoss())
+    model = make("DQN", n_steps=3)
+    model.gamma = 0.5
+    with pytest.raises(ValueError, match="gamma of the n-step returns must be the model's 0.5, got 0.9"):
+        model.learn(80, callback=PrioritizedLoss())
 
 
 def test_what_cannot_be_weighted_is_refused() -> None:

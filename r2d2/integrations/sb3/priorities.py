@@ -7,8 +7,9 @@
 SB3's losses are plain means over the batch. The gradient of a weighted mean is the plain one with the gradient at
 each item's Q value times its weight, so the weights are multiplied in there, on the way back through the critic:
 what SB3's optimizer gets is exactly the gradient of the weighted loss, with the critic's features, before
-SB3's gradient clipping. TD errors are those of that very loss, not computed a second time: no
-forward pass and no random number is added, and with weights of 1 training does not change by a bit.
+SB3's gradient clipping. TD errors are the differences that the loss itself was given, also in a subclass with a
+`train` of its own (double DQN): no forward pass and no random number is added, and with weights of 1 training does
+not change by a bit.
 
 Only the critic's loss is weighted. Actor and temperature losses of DDPG, TD3 and SAC stay plain means over the
 drawn items, as in public implementations of prioritized TD3 and SAC. The loss that SB3 logs is the unweighted one.
@@ -16,7 +17,7 @@ drawn items, as in public implementations of prioritized TD3 and SAC. The loss t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,22 +25,44 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3 import DQN, SAC, TD3
 from stable_baselines3.common.callbacks import BaseCallback
+from torch.nn import functional
 
 from r2d2.integrations.sb3.buffer import ReplayBuffer
 from r2d2.integrations.sb3.transitions import Samples
 
 Schedule = Callable[[float], float]
 
-# The derivative of each loss by a critic's Q value is this times the TD error over the batch size. DDPG is a TD3.
-SLOPE = {TD3: 2.0, SAC: 1.0}
+# Losses of Q values and targets whose difference is the TD error.
+LOSSES = (functional.smooth_l1_loss, functional.mse_loss, functional.huber_loss, functional.l1_loss)
+
+
+def watched(seen: Callable[[torch.Tensor, torch.Tensor], None]) -> type[torch.Tensor]:
+    """A type of tensor, as is all that is computed from one, that calls `seen` with the two arguments of the loss
+    that it goes into."""
+
+    class Watched(torch.Tensor):
+        @classmethod
+        def __torch_function__(
+            cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+        ) -> Any:
+            result = super().__torch_function__(func, types, args, kwargs or {})
+            if func not in LOSSES:
+                return result
+            given = dict(zip(("input", "target"), args, strict=False)) | dict(kwargs or {})
+            pair = given["input"], given["target"]
+            if any(part.requires_grad for part in pair):  # else it is not learned from
+                seen(*(part.detach().as_subclass(torch.Tensor) for part in pair))
+            return result.as_subclass(torch.Tensor)
+
+    return Watched
 
 
 class _Batch:
-    """One batch between the buffer's draw and the critic's backward pass."""
+    """One batch between the buffer's draw and the critic's loss."""
 
     def __init__(self, samples: Samples, ids: NDArray[np.int64], weight: torch.Tensor) -> None:
         self.samples, self.ids, self.weight = samples, ids, weight  # weight [B, 1]
-        self.next_value: torch.Tensor | None = None  # DQN: max Q' of the next observations [B]
+        self.critics = 0  # whose Q values of the batch are on their way into a loss
         self.errors: list[torch.Tensor] = []  # |TD| [B] by critic
 
 
@@ -50,8 +73,9 @@ class PrioritizedLoss(BaseCallback):
     progress, from 1 at the start to 0 at the end. With two critics an item's priority is the larger of its two
     errors (as in LAP, Fujimoto et al. 2020). The buffer must be ours, with selector "proportional" or "rank".
 
-    Raises TypeError for other algorithms and buffers, RuntimeError where a training step did not pass its batch
-    through the critic (a subclass with a `train` of its own).
+    Raises TypeError for other algorithms and buffers, ValueError where the model's n_steps or gamma are not the
+    buffer's, RuntimeError where a training step did not pass its batch through the critic and one of `LOSSES` (a
+    subclass with a `train` of its own).
     """
 
     def __init__(self, beta: float | Schedule = 0.4, verbose: int = 0) -> None:
@@ -61,6 +85,7 @@ class PrioritizedLoss(BaseCallback):
         self._beta = beta
         self._batch: _Batch | None = None
         self._hooks: list[Any] = []
+        self._watched = watched(self._loss)
 
     @property
     def beta(self) -> float:
@@ -79,14 +104,13 @@ class PrioritizedLoss(BaseCallback):
                 "PrioritizedLoss needs replay_buffer_class=r2d2.integrations.sb3.ReplayBuffer with "
                 f'replay_buffer_kwargs={{"selector": "proportional"}} or "rank", got {type(buffer).__name__}'
             )
+        check_returns(model, buffer)
         self._detach()
         buffer.learner = self
-        if isinstance(model, DQN):
-            self._hooks.append(model.q_net_target.register_forward_hook(self._target_values))
-            self._hooks.append(model.q_net.register_forward_hook(self._values))
-        else:
-            self._slope = next(slope for kind, slope in SLOPE.items() if isinstance(model, kind))
-            self._hooks.append(model.critic.register_forward_hook(self._critics))
+        critic, hook = (
+            (model.q_net, self._values) if isinstance(model, DQN) else (model.critic, self._critics)
+        )
+        self._hooks.append(critic.register_forward_hook(hook))
 
     def _on_step(self) -> bool:
         return True
@@ -107,8 +131,9 @@ class PrioritizedLoss(BaseCallback):
     def _check_trained(self) -> None:
         if self._batch is not None:
             raise RuntimeError(
-                f"a training step of {type(self.model).__name__} did not pass its batch through the critic, so "
-                "that its TD errors are unknown: is `train` overridden?"
+                f"a training step of {type(self.model).__name__} did not pass its batch through the critic and "
+                f"from there into one of torch's {', '.join(loss.__name__ for loss in LOSSES)}, so that its TD "
+                "errors are unknown: is `train` overridden?"
             )
 
     def drawn(self, samples: Samples, ids: NDArray[np.int64], weight: NDArray[np.float32]) -> None:
@@ -116,41 +141,55 @@ class PrioritizedLoss(BaseCallback):
         self._check_trained()
         self._batch = _Batch(samples, ids, torch.from_numpy(weight).to(samples.rewards.device)[:, None])
 
-    # -- DQN: the target network first, then the network -----------------------------------------------------
+    # -- the batch through the critic and into its loss --------------------------------------------------------
 
-    def _target_values(self, module: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        if self._batch is not None and inputs[0] is self._batch.samples.next_observations:
-            self._batch.next_value = output.max(1).values
-
-    def _values(self, module: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+    def _values(self, module: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor | None:
+        """DQN's network was called: with the batch's observations, for the loss, or with others."""
         batch = self._batch
-        if batch is None or inputs[0] is not batch.samples.observations or batch.next_value is None:
-            return
-        samples = batch.samples
-        gamma: Any = self.model.gamma if samples.discounts is None else samples.discounts  # type: ignore[attr-defined]
-        target = samples.rewards + (1 - samples.dones) * gamma * batch.next_value[:, None]
-        errors = (target - output.detach().gather(1, samples.actions.long())).abs()[:, 0]
-        output.register_hook(lambda gradient: gradient * batch.weight)
-        self._finish(batch, errors)
+        if batch is None or inputs[0] is not batch.samples.observations or not output.requires_grad:
+            return None
+        return self._weighted(batch, output)
 
-    # -- DDPG, TD3, SAC ----------------------------------------------------------------------------------------
-
-    def _critics(self, module: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
+    def _critics(self, module: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> Any:
         """The critics' loss calls them with the batch's actions, the actor's loss with its own."""
         batch = self._batch
-        if batch is None or inputs[1] is not batch.samples.actions:
+        if batch is None or inputs[1] is not batch.samples.actions or not output[0].requires_grad:
+            return None
+        return tuple(self._weighted(batch, values) for values in output)
+
+    def _weighted(self, batch: _Batch, values: torch.Tensor) -> torch.Tensor:
+        """Q values that weight the gradient on its way back, and tell which loss they go into."""
+        values.register_hook(lambda gradient: gradient * batch.weight)
+        batch.critics += 1
+        return values.as_subclass(self._watched)
+
+    def _loss(self, values: torch.Tensor, target: torch.Tensor) -> None:
+        """A loss was taken between these Q values and targets, whichever came first."""
+        batch = self._batch
+        if batch is None:
             return
+        if values.shape != target.shape or values.numel() != len(batch.ids):
+            raise RuntimeError(
+                f"the loss in `train` of {type(self.model).__name__} must compare one Q value with one target for "
+                f"each of the {len(batch.ids)} items, got {tuple(values.shape)} and {tuple(target.shape)}"
+            )
+        batch.errors.append((values - target).abs().flatten())
+        if len(batch.errors) == batch.critics:
+            buffer: Any = self.model.replay_buffer  # type: ignore[attr-defined]
+            errors = torch.stack(batch.errors).amax(0)
+            buffer.update_priorities(batch.ids, errors.cpu().numpy())
+            self._batch = None
 
-        def backward(gradient: torch.Tensor) -> torch.Tensor:
-            batch.errors.append(gradient.abs()[:, 0] * (len(gradient) / self._slope))
-            if len(batch.errors) == len(output):
-                self._finish(batch, torch.stack(batch.errors).amax(0))
-            return gradient * batch.weight
 
-        for values in output:
-            values.register_hook(backward)
-
-    def _finish(self, batch: _Batch, errors: torch.Tensor) -> None:
-        buffer: Any = self.model.replay_buffer  # type: ignore[attr-defined]
-        buffer.update_priorities(batch.ids, errors.cpu().numpy())
-        self._batch = None
+def check_returns(model: Any, buffer: ReplayBuffer) -> None:
+    """Raise ValueError where the model's n-step returns are not those that the buffer makes."""
+    if model.n_steps not in (1, buffer.n_steps):
+        raise ValueError(
+            f"n_steps={model.n_steps} of the model has no effect with a replay_buffer_class: use "
+            f'replay_buffer_kwargs={{"n_steps": {model.n_steps}, "gamma": {model.gamma}}}'
+        )
+    if buffer.n_steps > 1 and buffer.gamma != model.gamma:
+        raise ValueError(
+            f"gamma of the n-step returns must be the model's {model.gamma}, got {buffer.gamma} in "
+            "replay_buffer_kwargs"
+        )
