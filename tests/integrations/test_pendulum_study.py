@@ -17,9 +17,10 @@ def rows(
     found = []
     for seed in range(3):
         for buffer, mean, checksum in (
-            (pendulum.SB3, value, 7), (pendulum.UNIFORM, value, sum_of_ours if seed == 2 else 7),
+            (pendulum.SB3, value, 7),
+            (pendulum.UNIFORM, value, sum_of_ours if seed == 2 else 7),
             (pendulum.PRIORITIZED, prioritized, 9),
-        ):  # fmt: skip
+        ):
             labels = {"seed": seed, "algorithm": "TD3", "buffer": buffer, "steps": steps}
             found.append({**labels, "measure": "evaluation", "value": mean})
             found.append({**labels, "measure": "checksum", "value": checksum})

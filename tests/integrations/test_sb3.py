@@ -203,9 +203,19 @@ def test_a_pickled_buffer_goes_on_alike(space: spaces.Space, selector: Any) -> N
 def train(name: str, buffer: Any, n_envs: int = 1, steps: int = 300, **arguments: Any) -> Any:
     env = make_vec_env("CartPole-v1" if name == "DQN" else "Pendulum-v1", n_envs=n_envs, seed=0)
     model = ALGORITHMS[name](
-        "MlpPolicy", env, seed=1, device="cpu", buffer_size=120, learning_starts=60, batch_size=16, train_freq=8,
-        gradient_steps=2, policy_kwargs={"net_arch": [16]}, replay_buffer_class=buffer, **arguments,
-    )  # fmt: skip
+        "MlpPolicy",
+        env,
+        seed=1,
+        device="cpu",
+        buffer_size=120,
+        learning_starts=60,
+        batch_size=16,
+        train_freq=8,
+        gradient_steps=2,
+        policy_kwargs={"net_arch": [16]},
+        replay_buffer_class=buffer,
+        **arguments,
+    )
     return model.learn(steps)
 
 
@@ -261,8 +271,16 @@ def test_an_image_policy_trains() -> None:
 
     models = []
     for kind in (ReplayBuffer, None):
-        model = DQN("CnnPolicy", DummyVecEnv([Noise]), seed=0, device="cpu", buffer_size=100, learning_starts=20,
-                    batch_size=4, replay_buffer_class=kind)  # fmt: skip
+        model = DQN(
+            "CnnPolicy",
+            DummyVecEnv([Noise]),
+            seed=0,
+            device="cpu",
+            buffer_size=100,
+            learning_starts=20,
+            batch_size=4,
+            replay_buffer_class=kind,
+        )
         models.append(model.learn(48))
     assert models[0].replay_buffer.columns["observation/"].codec == "lz4"
     assert same_parameters(*models)

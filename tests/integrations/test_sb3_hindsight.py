@@ -36,9 +36,14 @@ def buffers(size: int, env: Any, *kinds: Any, **arguments: Any) -> list[Any]:
 def test_samples_are_sb3s_to_the_bit(strategy: Any, n_envs: int, info: bool) -> None:
     env = environments(n_envs)
     ours, theirs = buffers(
-        30 * n_envs, env, HindsightReplayBuffer, HerReplayBuffer,
-        goal_selection_strategy=strategy, copy_info_dict=info, n_sampled_goal=3,
-    )  # fmt: skip
+        30 * n_envs,
+        env,
+        HindsightReplayBuffer,
+        HerReplayBuffer,
+        goal_selection_strategy=strategy,
+        copy_info_dict=info,
+        n_sampled_goal=3,
+    )
     for _ in range(12):
         play(env, 9, ours, theirs)
         assert_same_draws(ours, theirs, batches=2, size=33)
@@ -70,9 +75,16 @@ def test_goals_come_from_where_the_strategy_says(strategy: Any, n_steps: int, se
     """And every step of an n-step return is rewarded for the one new goal, with its own achieved goal."""
     env = environments(2)
     (buffer,) = buffers(
-        60, env, HindsightReplayBuffer, goal_selection_strategy=strategy, n_steps=n_steps, gamma=0.5,
-        selector=selector, n_sampled_goal=4, seed=3,
-    )  # fmt: skip
+        60,
+        env,
+        HindsightReplayBuffer,
+        goal_selection_strategy=strategy,
+        n_steps=n_steps,
+        gamma=0.5,
+        selector=selector,
+        n_sampled_goal=4,
+        seed=3,
+    )
 
     class Told:
         beta = 0.5
@@ -157,10 +169,19 @@ def test_an_episode_longer_than_the_buffer_keeps_its_end() -> None:
 def model(name: str, kind: Any, n_envs: int, **arguments: Any) -> Any:
     env = environments(n_envs, discrete=name == "DQN")
     return ALGORITHMS[name](
-        "MultiInputPolicy", env, seed=1, device="cpu", buffer_size=200, learning_starts=60, batch_size=16,
-        train_freq=8, gradient_steps=2, policy_kwargs={"net_arch": [16]}, replay_buffer_class=kind,
+        "MultiInputPolicy",
+        env,
+        seed=1,
+        device="cpu",
+        buffer_size=200,
+        learning_starts=60,
+        batch_size=16,
+        train_freq=8,
+        gradient_steps=2,
+        policy_kwargs={"net_arch": [16]},
+        replay_buffer_class=kind,
         replay_buffer_kwargs=arguments or None,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

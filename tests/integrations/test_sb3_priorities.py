@@ -30,10 +30,21 @@ def make(name: str, *, kind: Any = None, n_envs: int = 1, n_steps: int = 1, **mo
     buffer = {"selector": "proportional", "n_steps": n_steps, "gamma": GAMMA} | more
     noise = {"target_policy_noise": 0.0} if name == "TD3" else {}
     return (kind or ALGORITHMS[name])(
-        "MlpPolicy", env, seed=1, device="cpu", buffer_size=200, learning_starts=STEPS, batch_size=16, train_freq=4,
-        gradient_steps=2, gamma=GAMMA, policy_kwargs={"net_arch": [16]}, replay_buffer_class=ReplayBuffer,
-        replay_buffer_kwargs=buffer, **noise,
-    )  # fmt: skip
+        "MlpPolicy",
+        env,
+        seed=1,
+        device="cpu",
+        buffer_size=200,
+        learning_starts=STEPS,
+        batch_size=16,
+        train_freq=4,
+        gradient_steps=2,
+        gamma=GAMMA,
+        policy_kwargs={"net_arch": [16]},
+        replay_buffer_class=ReplayBuffer,
+        replay_buffer_kwargs=buffer,
+        **noise,
+    )
 
 
 class Watched(PrioritizedLoss):

@@ -105,8 +105,15 @@ class ReplayBuffer(buffers.ReplayBuffer):
 
     # -- writing -------------------------------------------------------------------------------------------
 
-    def add(self, obs: Any, next_obs: Any, action: NDArray, reward: NDArray, done: NDArray,
-            infos: list[dict[str, Any]]) -> None:  # fmt: skip
+    def add(
+        self,
+        obs: Any,
+        next_obs: Any,
+        action: NDArray,
+        reward: NDArray,
+        done: NDArray,
+        infos: list[dict[str, Any]],
+    ) -> None:
         """One transition of every environment. An observation other than the last `next_obs` begins an episode."""
         before, after = self._rows(obs), self._rows(next_obs)
         after["action"] = self._as_column("action", action)
@@ -220,8 +227,11 @@ class ReplayBuffer(buffers.ReplayBuffer):
             before={name: first[name][:, 0] for name in self._observations},
             action=first["action"][:, 1],
             after={name: after[name][:, 1] for name in self._observations},
-            rewards=rewards, length=length, done=self.dones[last] * (1 - self.timeouts[last]), ids=ids,
-        )  # fmt: skip
+            rewards=rewards,
+            length=length,
+            done=self.dones[last] * (1 - self.timeouts[last]),
+            ids=ids,
+        )
 
     def _samples(self, found: Transitions, env: VecNormalize | None) -> Samples:
         rewards, discounts = self._normalize_reward(found.rewards, env), None

@@ -83,10 +83,21 @@ class HindsightReplayBuffer(ReplayBuffer, HerReplayBuffer):  # type: ignore[misc
         self.her_ratio = 1 - (1.0 / (n_sampled_goal + 1))
         self.copy_info_dict = copy_info_dict
         super().__init__(
-            buffer_size, observation_space, action_space, device, n_envs, optimize_memory_usage,
-            handle_timeout_termination, n_steps=n_steps, gamma=gamma, selector=selector, alpha=alpha, codec=codec,
-            block=block, seed=seed,
-        )  # fmt: skip
+            buffer_size,
+            observation_space,
+            action_space,
+            device,
+            n_envs,
+            optimize_memory_usage,
+            handle_timeout_termination,
+            n_steps=n_steps,
+            gamma=gamma,
+            selector=selector,
+            alpha=alpha,
+            codec=codec,
+            block=block,
+            seed=seed,
+        )
 
     def _make_selector(self) -> Selector:
         return Admitted(super()._make_selector(), self.buffer_size * self.n_envs)
@@ -105,8 +116,15 @@ class HindsightReplayBuffer(ReplayBuffer, HerReplayBuffer):  # type: ignore[misc
 
     # -- writing -------------------------------------------------------------------------------------------
 
-    def add(self, obs: Any, next_obs: Any, action: NDArray, reward: NDArray, done: NDArray,
-            infos: list[dict[str, Any]]) -> None:  # fmt: skip
+    def add(
+        self,
+        obs: Any,
+        next_obs: Any,
+        action: NDArray,
+        reward: NDArray,
+        done: NDArray,
+        infos: list[dict[str, Any]],
+    ) -> None:
         """As `ReplayBuffer`'s; what was overwritten leaves, what has ended comes in."""
         pos = self.pos
         super().add(obs, next_obs, action, reward, done, infos)

@@ -21,8 +21,16 @@ def make_selector(selection: Selection, capacity: int, alpha: float | None) -> S
     return (Proportional if selection == "proportional" else RankBased)(capacity, alpha=alpha)
 
 
-def check_arguments(buffer_size: int, n_envs: int, optimize: bool, n_steps: int, gamma: float | None,
-                    selector: str, alpha: float | None, codec: str) -> None:  # fmt: skip
+def check_arguments(
+    buffer_size: int,
+    n_envs: int,
+    optimize: bool,
+    n_steps: int,
+    gamma: float | None,
+    selector: str,
+    alpha: float | None,
+    codec: str,
+) -> None:
     """Raise ValueError for the first argument of a buffer that makes no sense."""
     if buffer_size < LEAST * n_envs:
         raise ValueError(
