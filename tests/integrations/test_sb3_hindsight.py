@@ -196,7 +196,7 @@ def test_training_is_sb3s_to_the_bit(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["DQN", "SAC"])
 def test_priorities_and_n_step_returns_train(name: str) -> None:
-    learner = model(name, HindsightReplayBuffer, 2, selector="proportional", n_steps=3, gamma=0.9)
+    learner = model(name, HindsightReplayBuffer, 2, selector="proportional", n_steps=3, gamma=0.99)
     learner.learn(300, callback=PrioritizedLoss())
     assert len(np.unique(learner.replay_buffer.replay.priorities())) > 20
 
