@@ -37,7 +37,7 @@ def config(precision: Literal["float32", "bfloat16"], steps: int) -> Config:
 
 def evaluations(run_dir: Path) -> list[tuple[int, float]]:
     """Environment steps and mean return of each evaluation of a run."""
-    name = "evaluation/mean_return"
+    name = "evaluate/mean_return"
     return [(line["env_steps"], line[name]) for line in read_metrics(run_dir) if line.get(name) is not None]
 
 

@@ -22,7 +22,7 @@ from r2d2.tracking.metrics import read_metrics
 
 Lines = list[dict[str, Any]]
 
-CURVE = ("env_steps", "updates", "wall_seconds", "mean_return", "evaluation/mean_return")
+CURVE = ("env_steps", "updates", "wall_seconds", "train/mean_return", "evaluate/mean_return")
 POINTS = 300  # lines of a committed curve, at most
 
 
@@ -47,9 +47,9 @@ def main() -> None:
 
 def write_curve(lines: Lines, path: Path) -> None:
     """Training and evaluation returns as CSV: every evaluation, and every k-th of the other reports."""
-    training = [line for line in lines if "mean_return" in line]
+    training = [line for line in lines if "train/mean_return" in line]
     keep = training[:: max(1, -(-len(training) // POINTS))]
-    evaluations = [line for line in lines if "evaluation/mean_return" in line]
+    evaluations = [line for line in lines if "evaluate/mean_return" in line]
     rows = sorted(keep + evaluations, key=lambda line: (line["env_steps"], line["wall_seconds"]))
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, CURVE, extrasaction="ignore")
@@ -66,7 +66,7 @@ def summarize(run: Path, lines: Lines, goal: float | None) -> dict[str, Any]:
     """What a reader asks first: how it was made, how long it took, how good it got, when."""
     provenance = json.loads((run / "provenance.json").read_text())
     config = json.loads((run / "config.json").read_text())
-    evaluations = [line for line in lines if "evaluation/mean_return" in line]
+    evaluations = [line for line in lines if "evaluate/mean_return" in line]
     last = lines[-1]
     summary: dict[str, Any] = {
         "command": " ".join(["r2d2", *provenance[0]["command"][1:]]),
@@ -79,13 +79,13 @@ def summarize(run: Path, lines: Lines, goal: float | None) -> dict[str, Any]:
         "env_steps": last["env_steps"],
         "updates": last["updates"],
         "wall_minutes": round(last["wall_seconds"] / 60, 1),
-        "replay_ratio": round(next((x["replay_ratio"] for x in lines[::-1] if "replay_ratio" in x), 0.0), 3),
-        "last_evaluation": evaluations[-1]["evaluation/mean_return"] if evaluations else None,
-        "best_evaluation": max((x["evaluation/mean_return"] for x in evaluations), default=None),
+        "replay_ratio": round(next((x["replay/ratio"] for x in lines[::-1] if "replay/ratio" in x), 0.0), 3),
+        "last_evaluation": evaluations[-1]["evaluate/mean_return"] if evaluations else None,
+        "best_evaluation": max((x["evaluate/mean_return"] for x in evaluations), default=None),
     }
     if goal is not None:
-        first = next((x for x in evaluations if x["evaluation/mean_return"] >= goal), None)
-        keys = ("env_steps", "updates", "wall_seconds", "evaluation/mean_return")
+        first = next((x for x in evaluations if x["evaluate/mean_return"] >= goal), None)
+        keys = ("env_steps", "updates", "wall_seconds", "evaluate/mean_return")
         summary[f"first_evaluation_at_least_{goal:g}"] = first and {key: _short(first[key]) for key in keys}
     return summary
 
@@ -100,8 +100,8 @@ def draw(curves: dict[str, Lines], path: Path, goal: float | None) -> None:
         for number, (name, lines) in enumerate(curves.items()):
             color = f"C{number}"
             for metric, style, what in (
-                ("mean_return", {"alpha": 0.45, "lw": 1.2}, "training, last 50 episodes"),
-                ("evaluation/mean_return", {"marker": "o", "ms": 3.5, "lw": 1.6}, "greedy evaluation"),
+                ("train/mean_return", {"alpha": 0.45, "lw": 1.2}, "training, last 50 episodes"),
+                ("evaluate/mean_return", {"marker": "o", "ms": 3.5, "lw": 1.6}, "greedy evaluation"),
             ):
                 points = [line for line in lines if line.get(metric) is not None]
                 x = [line[key] / scale for line in points]

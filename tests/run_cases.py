@@ -24,9 +24,12 @@ from r2d2.checkpoint import checkpoint
 from r2d2.cli import main as cli
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.runtime.local import CHECKPOINTS, LocalRun
+from r2d2.tracking.names import CLOCKS, METRICS
 from r2d2.tracking.tracker import Tracker, read_metrics
 
-CLOCK = {"wall_seconds", "unix_time"}  # the only fields of a line that may differ between equal runs
+CLOCK = {  # the only fields of a line that may differ between equal runs
+    "wall_seconds", "unix_time", "time/env_steps_per_second", "time/updates_per_second", "memory/process_bytes"
+}  # fmt: skip
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["r2d2.runtime.run_folder", "envs.make"])
 
@@ -177,8 +180,11 @@ def state(run_dir: Path, number: int | None = None) -> dict[str, Any]:
 
 
 def lines(run_dir: Path) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl` without wall-clock times."""
-    return [{k: v for k, v in line.items() if k not in CLOCK} for line in read_metrics(run_dir)]
+    """The lines of `metrics.jsonl` without wall-clock times; a name that the docs do not list is an error."""
+    found = [{k: v for k, v in line.items() if k not in CLOCK} for line in read_metrics(run_dir)]
+    unlisted = {name for line in found for name in line} - set(METRICS) - set(CLOCKS)
+    assert not unlisted, f"list these metrics in r2d2/tracking/names.py: {sorted(unlisted)}"
+    return found
 
 
 def differences(a: Any, b: Any, path: str = "") -> list[str]:

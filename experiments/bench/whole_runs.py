@@ -48,7 +48,7 @@ def rates(config: Config, seconds: float = math.inf) -> dict[str, float]:
         _train(config, folder, tracker)
         tracker.close()
         took = time.monotonic() - began
-        lines = [line for line in read_metrics(folder) if "replay_ratio" in line]
+        lines = [line for line in read_metrics(folder) if "replay/ratio" in line]
     return {"seconds": took, **_between(config, lines)}
 
 
@@ -77,12 +77,12 @@ def _between(config: Config, lines: Sequence[Mapping[str, Any]]) -> dict[str, fl
     first, last = lines[0], lines[-1]
     passed = last["wall_seconds"] - first["wall_seconds"]
     shares = {
-        name: statistics.fmean(line[name] for line in lines if name in line)
+        name.removeprefix("cluster/"): statistics.fmean(line[name] for line in lines if name in line)
         for name in last
-        if name.endswith("_share") or name == "actor/updates_behind"
+        if name.endswith("_share") or name == "cluster/updates_behind"
     }
     return {
         "steps_per_second": (last["env_steps"] - first["env_steps"]) / passed,
         "updates_per_second": (last["updates"] - first["updates"]) / passed,
-        "replay_ratio": last["replay_ratio"],
+        "replay_ratio": last["replay/ratio"],
     } | shares

@@ -45,7 +45,7 @@ def config(actors: int) -> Config:
 def result(folder: Path) -> dict[str, Any]:
     """Seconds and steps until an evaluation reached the goal; None where none did."""
     lines = read_metrics(folder)
-    solved = next((line for line in lines if (line.get("evaluation/mean_return") or 0.0) >= GOAL), None)
+    solved = next((line for line in lines if (line.get("evaluate/mean_return") or 0.0) >= GOAL), None)
     shares = [line["learner/updating_share"] for line in lines if "learner/updating_share" in line]
     return {
         "seconds": None if solved is None else solved["wall_seconds"] - lines[0]["wall_seconds"],

@@ -145,14 +145,14 @@ def one(case: str, folder: Path) -> dict[str, Any]:
             nodes.close()
     events.check()
     found = read_metrics(folder)
-    last = next(line for line in reversed(found) if "lost/steps" in line)
+    last = next(line for line in reversed(found) if "cluster/lost_steps" in line)
     return {
         "killed": case,
-        "processes_lost": sum(last[f"lost/{kind}s"] for kind in ("actor", "shard", "learner")),
-        "steps_lost": last["lost/steps"],
-        "updates_lost": last["lost/updates"],
+        "processes_lost": sum(last[f"cluster/lost_{kind}s"] for kind in ("actor", "shard", "learner")),
+        "steps_lost": last["cluster/lost_steps"],
+        "updates_lost": last["cluster/lost_updates"],
         "seconds_until_back": {f"{kind} {i}": round(s, 1) for (kind, i), s in run.record.recovered.items()},
-        "replay_ratio": last["replay_ratio"],
+        "replay_ratio": last["replay/ratio"],
         "env_steps": run.env_steps,
         "updates": run.updates,
         "wall_seconds": round(time.monotonic() - started, 1),

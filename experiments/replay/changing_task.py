@@ -103,7 +103,7 @@ def play(method: str, age: int, size: Size, seed: int) -> list[tuple[float, floa
         batch = replay.sample(BATCH, rng, out=batch)
         drawn = {name: column[:, 0] for name, column in batch.columns.items()}
         learn(values, drawn["context"], drawn["answer"], drawn["reward"])
-        found[update] = regret, ages.of(batch.ids, update)["age/mean"]
+        found[update] = regret, ages.of(batch.ids, update)["replay/age"]
     return [tuple(means) for means in found.reshape(-1, BIN, 2).mean(1)]
 
 

@@ -15,8 +15,17 @@ from experiments.study import Job, gather
 
 Row = dict[str, Any]
 
-SCORE, FIRST, LAST = "evaluation/mean_return", "delta_q/first", "delta_q/last"
-METRICS = (SCORE, FIRST, LAST, "delta_q/first_median", "delta_q/last_median", "age/mean", "lag/mean")
+SCORE = "evaluate/mean_return"
+FIRST, LAST = "replay/delta_q_first", "replay/delta_q_last"
+METRICS = (
+    SCORE,
+    FIRST,
+    LAST,
+    f"{FIRST}_median",
+    f"{LAST}_median",
+    "replay/age",
+    "replay/parameter_lag",
+)
 FINAL = 0.2  # share of a run's evaluations, the last ones, whose mean is its score; ours
 EPISODES = 64  # of the memory test
 TEST_SEED = 1_000_000

@@ -32,10 +32,10 @@ class Ages:
         places = ids % len(self._ids)
         places = places[self._ids[places] == ids]
         if len(places) == 0:
-            return {"age/mean": float("nan"), "lag/mean": float("nan")}
+            return {"replay/age": float("nan"), "replay/parameter_lag": float("nan")}
         return {
-            "age/mean": updates - float(self._inserted[places].mean()),
-            "lag/mean": updates - float(self._acted[places].mean()),
+            "replay/age": updates - float(self._inserted[places].mean()),
+            "replay/parameter_lag": updates - float(self._acted[places].mean()),
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -75,11 +75,11 @@ def summary(episodes: list[Episode]) -> dict[str, float]:
     """Mean, median, spread and length of evaluation episodes."""
     returns = np.array([episode.total for episode in episodes])
     return {
-        "evaluation/mean_return": float(returns.mean()),
-        "evaluation/median_return": float(np.median(returns)),
-        "evaluation/min_return": float(returns.min()),
-        "evaluation/max_return": float(returns.max()),
-        "evaluation/mean_length": float(np.mean([episode.length for episode in episodes])),
+        "evaluate/mean_return": float(returns.mean()),
+        "evaluate/median_return": float(np.median(returns)),
+        "evaluate/min_return": float(returns.min()),
+        "evaluate/max_return": float(returns.max()),
+        "evaluate/mean_length": float(np.mean([episode.length for episode in episodes])),
     }
 
 

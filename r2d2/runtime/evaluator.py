@@ -51,7 +51,7 @@ class Evaluator:
         greedy = make_greedy(vector, network, stack=config.network.stack, pixels=self.pixels)
         metrics = summary(play(greedy, seed))
         vector.close()
-        self.last_return = metrics["evaluation/mean_return"]
+        self.last_return = metrics["evaluate/mean_return"]
         self.tracker.log(metrics, env_steps=steps, updates=updates)
         if self._filming and self.count % config.run.video_period == 0:
             self._film(network, seed, steps)
@@ -68,7 +68,7 @@ class Evaluator:
             self._filming = False
             print(f"no videos from now on: {error}", file=sys.stderr)
             return
-        self.tracker.log_video("evaluation/video", path, env_steps=steps)
+        self.tracker.log_video("evaluate/video", path, env_steps=steps)
 
     def state_dict(self) -> dict[str, Any]:
         return {"count": self.count, "next": self.next}

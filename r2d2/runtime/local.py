@@ -143,7 +143,7 @@ class LocalRun:
             self.probe.write(rows, ids)
         self.vector_steps += 1
         self.recent.extend(self.actor.episodes)
-        self.meter.count("episodes", len(self.actor.episodes))
+        self.meter.count("train/episodes", len(self.actor.episodes))
         self.actor.episodes.clear()
 
     def _learn(self) -> None:
@@ -183,7 +183,7 @@ class LocalRun:
                 if update.refreshed is not None:  # states before the items that follow those of the batch
                     after = self.replay.successors(ids)
                     self.replay.refresh(after[after >= 0], update.refreshed[after >= 0])
-                self.meter.add(metrics | ages)
+                self.meter.add({f"learner/{name}": value for name, value in metrics.items()} | ages)
 
     def _draw(self) -> PendingBatch | PendingMixture:
         build_replay.set_alpha(self.config, self.replay, self.actor.steps)
@@ -216,18 +216,17 @@ class LocalRun:
     def _measures(self) -> dict[str, float]:
         self.next_log = self.actor.steps + self.config.run.log_period
         metrics = self.meter.take() | {
-            "replay_fill": min(1.0, self.replay.steps_written / self.config.replay.steps),
-            "replay_items": len(self.replay),
-            "replay_bytes": self.replay.nbytes,
-            "replay_ratio": self.limiter.measured_ratio,
-            "late_updates": self.replay.late_updates,
+            "replay/fill": min(1.0, self.replay.steps_written / self.config.replay.steps),
+            "replay/items": len(self.replay),
+            "replay/ratio": self.limiter.measured_ratio,
+            "replay/late_updates": self.replay.late_updates,
+            "memory/replay_bytes": self.replay.nbytes,
+            "memory/bytes_per_step": sum(self.replay.step_nbytes.values()),
         }
-        for name, size in self.replay.step_nbytes.items():
-            metrics[f"bytes_per_step/{name.replace(' ', '_')}"] = size
         metrics |= self.probe.measure(self.learner, self.replay, self.config.learner.batch)
         if self.recent:
-            metrics["mean_return"] = float(np.mean([episode.total for episode in self.recent]))
-            metrics["mean_length"] = float(np.mean([episode.length for episode in self.recent]))
+            metrics["train/mean_return"] = float(np.mean([episode.total for episode in self.recent]))
+            metrics["train/mean_length"] = float(np.mean([episode.length for episode in self.recent]))
         return metrics
 
     def evaluate(self) -> None:
@@ -236,7 +235,7 @@ class LocalRun:
         self.evaluator.evaluate(self.learner.network, steps=steps, updates=self.learner.updates)
         with self.turns:
             priorities = self.replay.priorities()
-        self.tracker.log_histogram("priorities", priorities, env_steps=steps)
+        self.tracker.log_histogram("replay/priorities", priorities, env_steps=steps)
 
     # -- checkpoints -----------------------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from r2d2.tracking.names import modernize
+
 
 class Meter:
     """Collects numbers; `take` returns means of what was added and totals of what was counted, and clears."""
@@ -33,5 +35,5 @@ class Meter:
         return {"sums": dict(self._sums), "adds": self._adds, "counts": dict(self._counts)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._sums, self._adds = dict(state["sums"]), state["adds"]
-        self._counts = dict(state["counts"])
+        self._sums, self._adds = modernize(state["sums"]), state["adds"]
+        self._counts = modernize(state["counts"])

@@ -90,7 +90,7 @@ class Probe:
         batch = replay.get(self.ids[places], ["observation", "previous_action", "previous_reward"])
         found = learner.delta_q(batch, self.first[places], self.last[places])
         return {
-            f"delta_q/{name}": float(function(values))
+            f"replay/delta_q_{name}": float(function(values))
             for where, values in zip(("first", "last"), found, strict=True)
             for name, function in ((where, np.mean), (f"{where}_median", np.median))
         }

@@ -1,8 +1,8 @@
 """The record of a run's numbers: `metrics.jsonl`, one JSON object a line, which is the truth about the run.
 
-Each line has `env_steps`, `updates`, `wall_seconds` (training time, over all resumes) and `unix_time`, then
-the metrics by name. A number that is not finite is written as null, so each line is valid JSON. Lines go to
-the system one by one: a killed process loses none, a power cut what came after the last `sync`.
+Each line has the clocks, then the metrics by name (`names.py` lists both). A number that is not finite is written
+as null, so each line is valid JSON. Lines go to the system one by one: a killed process loses none, a power cut
+what came after the last `sync`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FILE = "metrics.jsonl"
-CLOCKS = (
-    "env_steps",
-    "updates",
-    "wall_seconds",
-    "unix_time",
-)  # in every line, so no metric may have these names
+from r2d2.tracking.names import CLOCKS, modernize
 
+FILE = "metrics.jsonl"
 Value = float | int | bool
 
 
@@ -56,13 +51,13 @@ def plain(name: str, value: Any) -> Value:
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Reads `metrics.jsonl`, or the one of a run folder; a line that was cut off is left out.
 
-    A missing file is an empty list: nothing was logged yet.
+    Names of earlier versions become those of today. A missing file is an empty list: nothing was logged yet.
     """
     path = Path(path)
     path = path / FILE if path.is_dir() else path
     if not path.exists():
         return []
-    return [record for record, _ in _lines(path)]
+    return [modernize(record) for record, _ in _lines(path)]
 
 
 def _lines(path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from r2d2.tracking.metrics import Record, Value
 
 FIELDS = {  # metric -> how it is shown; a metric that comes seldom keeps its last value
-    "replay_fill": "replay {:.0%}",  # share of the capacity, in [0, 1]
-    "replay_ratio": "ratio {:.2f}",  # trained steps per environment step
-    "mean_return": "return {:,.2f}",
-    "loss": "loss {:.3g}",
+    "replay/fill": "replay {:.0%}",  # share of the capacity, in [0, 1]
+    "replay/ratio": "ratio {:.2f}",  # trained steps per environment step
+    "train/mean_return": "return {:,.2f}",
+    "learner/loss": "loss {:.3g}",
 }
 CLEAR = "\r\x1b[2K"  # back to the first column, erase the line
 

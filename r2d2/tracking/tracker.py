@@ -2,7 +2,7 @@
 
 tracker = open_tracker(run_dir, track="auto", total_env_steps=10_000_000, name="pong-0", config={...})
 tracker.load_state_dict(state)  # only on resume, before anything is logged
-tracker.log({"loss": 0.1, "mean_return": 3.0}, env_steps=4000, updates=10)
+tracker.log({"learner/loss": 0.1, "train/mean_return": 3.0}, env_steps=4000, updates=10)
 tracker.close()
 """
 
@@ -11,13 +11,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, SupportsFloat, TextIO
 
 import numpy as np
+import psutil
 from numpy.typing import ArrayLike, NDArray
 
-from r2d2.tracking.metrics import CLOCKS, FILE, MetricsFile, Record, plain, read_metrics
+from r2d2.tracking.metrics import FILE, MetricsFile, Record, plain, read_metrics
+from r2d2.tracking.names import CLOCKS
 from r2d2.tracking.terminal import Terminal
 from r2d2.tracking.wandb import WandbRun
 from r2d2.tracking.wandb_login import Track, choose_mode
@@ -51,14 +54,22 @@ class Tracker:
         self._env_steps = self._updates = 0
         self._seconds_before = 0.0  # training time before this process, in seconds
         self._started = time.monotonic()
+        self._last: Record | None = None  # of those that had new steps
 
     def log(self, metrics: Mapping[str, SupportsFloat], *, env_steps: int, updates: int) -> None:
-        """Records numbers. Raises TypeError or ValueError for what is not a metric, naming it."""
+        """Records numbers, and with new steps also the speed since the last ones and this process's memory.
+
+        Raises TypeError or ValueError for what is not a metric, naming it.
+        """
         if taken := set(metrics) & set(CLOCKS):
             raise ValueError(f"metrics must not be named {sorted(taken)}: each record has these already")
         record = self._record(
             env_steps, updates, {name: plain(name, value) for name, value in metrics.items()}
         )
+        last = self._last
+        if last is None or record.env_steps > last.env_steps:
+            record = replace(record, metrics=dict(record.metrics) | _resources(last, record))
+            self._last = record
         self._open().write(record.line())
         for sink in self._sinks.values():
             sink.log(record)
@@ -124,6 +135,16 @@ class Tracker:
     def _record(self, env_steps: int, updates: int, metrics: Mapping[str, float | int | bool]) -> Record:
         self._env_steps, self._updates = max(self._env_steps, int(env_steps)), int(updates)
         return Record(int(env_steps), int(updates), round(self._seconds(), 3), round(time.time(), 3), metrics)
+
+
+def _resources(last: Record | None, record: Record) -> dict[str, float]:
+    """Memory of this process, and the speed between two records."""
+    found: dict[str, float] = {"memory/process_bytes": psutil.Process().memory_info().rss}
+    if last is not None and record.wall_seconds > last.wall_seconds:
+        seconds = record.wall_seconds - last.wall_seconds
+        found["time/env_steps_per_second"] = round((record.env_steps - last.env_steps) / seconds, 3)
+        found["time/updates_per_second"] = round((record.updates - last.updates) / seconds, 3)
+    return found
 
 
 def open_tracker(

@@ -19,6 +19,12 @@ from r2d2.tracking.metrics import Record
 
 # Set to the run folder: by default wandb writes there into the home folder.
 FOLDERS = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ARTIFACT_DIR")
+SUMMARIES = {  # what the table of runs shows beside the last value
+    "evaluate/mean_return": "last,max",
+    "train/mean_return": "last,max",
+    "time/env_steps_per_second": "mean",
+    "time/updates_per_second": "mean",
+}
 FINISH_SECONDS = 120  # ours: an upload may take that long at the end, then the run ends without it
 
 
@@ -113,6 +119,8 @@ class WandbRun:
             )
             self._run.define_metric("env_steps")
             self._run.define_metric("*", step_metric="env_steps")
+            for name, summary in SUMMARIES.items():
+                self._run.define_metric(name, step_metric="env_steps", summary=summary)
         return self._run
 
     def _guard(self, call: Callable[[], None]) -> None:

@@ -75,10 +75,10 @@ def test_a_run_begins_with_it_and_trains(data: Path, tmp_path: Path, capsys: Cap
     for name in "ab":
         assert call(capsys, "resume", tmp_path / name).code == 0
     assert not differences(state(tmp_path / "a"), state(tmp_path / "b"))
-    first, *_, last = (line for line in lines(tmp_path / "a") if "replay_ratio" in line)
+    first, *_, last = (line for line in lines(tmp_path / "a") if "replay/ratio" in line)
     assert first["env_steps"] < 40, "min_steps would not have been reached by the run's own steps"
     assert first["updates"] > 0
-    assert last["replay_ratio"] == pytest.approx(2.0, rel=0.3)
+    assert last["replay/ratio"] == pytest.approx(2.0, rel=0.3)
 
 
 def test_priorities_come_from_the_recorded_values(data: Path, tmp_path: Path, capsys: Capture) -> None:

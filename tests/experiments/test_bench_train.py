@@ -19,10 +19,10 @@ from r2d2.config import Config
 from r2d2.config.presets import PRESETS
 
 LINES = [
-    {"env_steps": 10, "updates": WARM_UP, "wall_seconds": 1.0, "replay_ratio": 0.1},
-    {"env_steps": 100, "updates": WARM_UP + 1, "wall_seconds": 3.0, "replay_ratio": 0.5, "a_share": 0.2},
-    {"env_steps": 300, "updates": WARM_UP + 3, "wall_seconds": 3.5, "replay_ratio": 0.6},
-    {"env_steps": 500, "updates": WARM_UP + 9, "wall_seconds": 5.0, "replay_ratio": 0.8, "a_share": 0.4},
+    {"env_steps": 10, "updates": WARM_UP, "wall_seconds": 1.0, "replay/ratio": 0.1},
+    {"env_steps": 100, "updates": WARM_UP + 1, "wall_seconds": 3.0, "replay/ratio": 0.5, "cluster/a_share": 0.2},
+    {"env_steps": 300, "updates": WARM_UP + 3, "wall_seconds": 3.5, "replay/ratio": 0.6},
+    {"env_steps": 500, "updates": WARM_UP + 9, "wall_seconds": 5.0, "replay/ratio": 0.8, "cluster/a_share": 0.4},
 ]  # fmt: skip
 
 

@@ -48,9 +48,9 @@ def test_runs_are_made_once_and_gathered(tmp_path: Path) -> None:
     said: list[str] = []
     assert execute(made, workers=2, after=note, say=said.append) == 0
     assert all((job.run_dir / "after").exists() and job.finished for job in made)
-    rows = gather(made, ["evaluation/mean_return", "loss"])
+    rows = gather(made, ["evaluate/mean_return", "learner/loss"])
     assert {(row["burn_in"], row["seed"]) for row in rows} == {(4, 0), (4, 1)}
-    assert all("evaluation/mean_return" in row or "loss" in row for row in rows)
+    assert all("evaluate/mean_return" in row or "learner/loss" in row for row in rows)
     steps = [row["env_steps"] for row in rows if row["seed"] == 0]
     assert steps == sorted(set(steps))
     write_csv(rows, tmp_path / "raw.csv")

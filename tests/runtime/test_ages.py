@@ -30,14 +30,14 @@ def test_age_and_lag_are_those_of_a_plain_dictionary() -> None:
             acted = updates
         drawn = rng.choice(ids, 4)
         found = ages.of(drawn, updates)
-        assert found["age/mean"] == np.mean([updates - inserted[i][0] for i in drawn.tolist()])
-        assert found["lag/mean"] == np.mean([updates - inserted[i][1] for i in drawn.tolist()])
-        assert found["lag/mean"] >= found["age/mean"]
+        assert found["replay/age"] == np.mean([updates - inserted[i][0] for i in drawn.tolist()])
+        assert found["replay/parameter_lag"] == np.mean([updates - inserted[i][1] for i in drawn.tolist()])
+        assert found["replay/parameter_lag"] >= found["replay/age"]
 
 
 def test_an_item_whose_place_was_taken_is_left_out() -> None:
     ages = Ages(4)
     ages.insert(np.array([1, 2]), updates=10, actor_updates=8)
     ages.insert(np.array([1 + 4]), updates=30, actor_updates=28)
-    assert ages.of(np.array([1, 2]), 40) == {"age/mean": 30.0, "lag/mean": 32.0}
-    assert math.isnan(ages.of(np.array([1]), 40)["age/mean"])
+    assert ages.of(np.array([1, 2]), 40) == {"replay/age": 30.0, "replay/parameter_lag": 32.0}
+    assert math.isnan(ages.of(np.array([1]), 40)["replay/age"])

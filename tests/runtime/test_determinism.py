@@ -27,7 +27,7 @@ def test_a_seed_is_a_run_and_evaluations_do_not_change_it(case: dict[str, Any], 
     assert watched["evaluator"]["count"] >= 3
     for part in ("learner", "actor", "actor_network", "replay", "limiter", "rng", "meter", "parameter_hash"):
         assert differences(first[part], watched[part], part) == []
-    curve = [line for line in lines(tmp_path / "b") if "replay_ratio" in line]
+    curve = [line for line in lines(tmp_path / "b") if "replay/ratio" in line]
     assert curve == lines(tmp_path / "a")
     other = trained(tmp_path / "c", **case, run__seed=1)
     assert other["parameter_hash"] != first["parameter_hash"]

@@ -52,7 +52,7 @@ def test_an_evaluation_is_printed_kept_and_repeatable(
     assert json.loads(file.read_text()) == first
     assert len(first["returns"]) == len(first["lengths"]) == 4
     assert first["returns"] == first["lengths"]  # CartPole pays 1 a step
-    assert first["evaluation/mean_return"] == np.mean(first["returns"])
+    assert first["evaluate/mean_return"] == np.mean(first["returns"])
     assert result(call(capsys, "evaluate", cartpole, "--episodes", 4, "--seed", 5)) == first
     other = result(call(capsys, "evaluate", cartpole, "--episodes", 8, "--seed", 900))
     assert other["returns"] != first["returns"]
@@ -185,11 +185,11 @@ def test_a_greedy_actor_takes_the_best_action(tmp_path: Path) -> None:
 def test_the_summary_is_the_arithmetic_of_the_returns() -> None:
     episodes = [Episode(0, 1.0, 10), Episode(1, 2.0, 20), Episode(2, 9.0, 60)]
     assert summary(episodes) == {
-        "evaluation/mean_return": 4.0,
-        "evaluation/median_return": 2.0,
-        "evaluation/min_return": 1.0,
-        "evaluation/max_return": 9.0,
-        "evaluation/mean_length": 30.0,
+        "evaluate/mean_return": 4.0,
+        "evaluate/median_return": 2.0,
+        "evaluate/min_return": 1.0,
+        "evaluate/max_return": 9.0,
+        "evaluate/mean_length": 30.0,
     }
 
 

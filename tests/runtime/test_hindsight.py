@@ -167,7 +167,7 @@ def test_the_command_line_trains_on_bits(capsys: pytest.CaptureFixture[str], tmp
                 "--run-dir", tmp_path / "run")  # fmt: skip
     assert made.code == 0, made.err
     returns = [
-        line["evaluation/mean_return"] for line in lines(tmp_path / "run") if "evaluation/mean_return" in line
+        line["evaluate/mean_return"] for line in lines(tmp_path / "run") if "evaluate/mean_return" in line
     ]
     assert returns[-1] > -2.5  # a random agent gets about -3.4
     assert call(capsys, "evaluate", tmp_path / "run", "--episodes", "3").code == 0

@@ -43,7 +43,7 @@ def train(config: Config, folder: Path) -> list[float]:
     """The mean returns of the run's evaluations."""
     LocalRun(config, folder, Tracker(folder)).train()
     lines = read_metrics(folder / "metrics.jsonl")
-    return [line["evaluation/mean_return"] for line in lines if "evaluation/mean_return" in line]
+    return [line["evaluate/mean_return"] for line in lines if "evaluate/mean_return" in line]
 
 
 def test_recurrence_solves_recall_and_the_same_network_without_it_does_not(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_the_replay_ratio_is_kept_to_within_a_batch(ratio: float, tmp_path: Path
     owed = ratio * (run.actor.steps - config.replay.min_steps)
     batch = config.learner.batch * config.replay.unroll
     assert owed - batch < sum(counted) <= owed
-    assert lines(tmp_path)[-1]["replay_ratio"] == pytest.approx(
+    assert lines(tmp_path)[-1]["replay/ratio"] == pytest.approx(
         sum(counted) / (run.actor.steps - config.replay.min_steps)
     )
 
@@ -77,7 +77,7 @@ def test_every_step_and_episode_is_counted_once(tmp_path: Path) -> None:
     run.train()
     assert run.actor.steps == run.replay.steps_written == run.limiter.inserted
     assert 290 < run.actor.steps <= 300
-    finished = sum(line.get("episodes", 0) for line in lines(tmp_path))
+    finished = sum(line.get("train/episodes", 0) for line in lines(tmp_path))
     assert finished >= len(run.recent) > 5
 
 

@@ -194,7 +194,12 @@ def test_a_measurement_is_of_all_ages_seldom_and_says_what_it_found() -> None:
 
     replay.get = spy  # type: ignore[method-assign]
     found = probe.measure(learner, replay, 8)
-    assert set(found) == {"delta_q/first", "delta_q/first_median", "delta_q/last", "delta_q/last_median"}
+    assert set(found) == {
+        "replay/delta_q_first",
+        "replay/delta_q_first_median",
+        "replay/delta_q_last",
+        "replay/delta_q_last_median",
+    }
     order = {id_: i for i, id_ in enumerate(np.roll(probe.ids, -(probe.offered % len(probe.ids))).tolist())}
     ages = [order[id_] for id_ in asked[0].tolist()]
     assert len(ages) == 8

@@ -61,7 +61,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(case: str, tmp_pat
     assert differences(state(resumed), state(tmp_path / "whole")) == []
     assert state(resumed)["learner"]["updates"] > half["learner"]["updates"] + 3
     if case == "refreshed":
-        measured = [line["env_steps"] for line in lines(resumed) if "delta_q/first" in line]
+        measured = [line["env_steps"] for line in lines(resumed) if "replay/delta_q_first" in line]
         assert min(measured) < half["actor"]["steps"] < max(measured)
 
 

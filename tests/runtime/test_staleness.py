@@ -52,13 +52,13 @@ def test_delta_q_is_logged_and_is_that_of_the_mode(tmp_path: Path) -> None:
     """With frozen weights: zero for stored state, not for zero state; none for a feed-forward network."""
     for mode, stale in (("stored", False), ("refreshed", False), ("zero", True)):
         trained(tmp_path / mode, mode, learner__learning_rate=0.0)
-        for name in ("delta_q/first", "delta_q/last"):
+        for name in ("replay/delta_q_first", "replay/delta_q_last"):
             values = found(tmp_path / mode, name)
             assert len(values) > 1
             assert all(value > 2e-4 for value in values) if stale else max(values) < 2e-5
     trained(tmp_path / "none", "stored", network__core="none")
-    assert found(tmp_path / "none", "loss")
-    assert not found(tmp_path / "none", "delta_q/first")
+    assert found(tmp_path / "none", "learner/loss")
+    assert not found(tmp_path / "none", "replay/delta_q_first")
 
 
 def test_age_and_lag_are_logged_in_updates(tmp_path: Path) -> None:
@@ -66,10 +66,10 @@ def test_age_and_lag_are_logged_in_updates(tmp_path: Path) -> None:
     trained(tmp_path / "never", "stored", actor__actor_update_period=10**6)
     trained(tmp_path / "often", "stored", actor__actor_update_period=1)
     for folder in ("never", "often"):
-        age, lag = found(tmp_path / folder, "age/mean"), found(tmp_path / folder, "lag/mean")
+        age, lag = found(tmp_path / folder, "replay/age"), found(tmp_path / folder, "replay/parameter_lag")
         assert age[-1] > 10
         assert all(0 <= a <= b for a, b in zip(age, lag, strict=True))
-    assert found(tmp_path / "often", "lag/mean") == found(tmp_path / "often", "age/mean")
-    updates = [line["updates"] for line in lines(tmp_path / "never") if "lag/mean" in line]
+    assert found(tmp_path / "often", "replay/parameter_lag") == found(tmp_path / "often", "replay/age")
+    updates = [line["updates"] for line in lines(tmp_path / "never") if "replay/parameter_lag" in line]
     means = [(a + b - 1) / 2 for a, b in zip([0, *updates], updates, strict=False)]  # updates before each one
-    assert found(tmp_path / "never", "lag/mean") == pytest.approx(means)
+    assert found(tmp_path / "never", "replay/parameter_lag") == pytest.approx(means)

@@ -18,7 +18,7 @@ from r2d2.tracking.tracker import Tracker, open_tracker, read_metrics
 
 def log_steps(tracker: Tracker, steps: range) -> None:
     for step in steps:
-        tracker.log({"loss": step / 2}, env_steps=step, updates=step // 10)
+        tracker.log({"learner/loss": step / 2}, env_steps=step, updates=step // 10)
 
 
 def steps(run_dir: Path) -> list[int]:
@@ -30,12 +30,12 @@ def steps(run_dir: Path) -> list[int]:
 
 def test_each_line_has_the_clocks_and_the_metrics(tmp_path: Path) -> None:
     tracker = Tracker(tmp_path)
-    tracker.log({"loss": np.float32(0.5), "episodes": np.int64(3)}, env_steps=100, updates=7)
+    tracker.log({"learner/loss": np.float32(0.5), "mine": np.int64(3)}, env_steps=100, updates=7)
     (record,) = read_metrics(tmp_path / "metrics.jsonl")  # read while the tracker is open: lines do not wait
     assert record["env_steps"] == 100
     assert record["updates"] == 7
-    assert record["loss"] == 0.5
-    assert record["episodes"] == 3
+    assert record["learner/loss"] == 0.5
+    assert record["mine"] == 3
     assert 0 <= record["wall_seconds"] < 5
     assert abs(record["unix_time"] - time.time()) < 5
 
@@ -156,8 +156,14 @@ def test_a_pipe_gets_one_tidy_line_a_report() -> None:
     terminal = Terminal(out, total_env_steps=40_000)
     terminal.log(record(0, 0.0))
     terminal.log(record(0, 1.0, evaluation_return=5.0))  # nothing that is shown: no line
-    terminal.log(record(10_000, 10.0, replay_fill=0.5, replay_ratio=0.8, mean_return=12.5, loss=0.0123))
-    terminal.log(record(20_000, 20.0, loss=0.01))
+    terminal.log(
+        record(
+            10_000,
+            10.0,
+            **{"replay/fill": 0.5, "replay/ratio": 0.8, "train/mean_return": 12.5, "learner/loss": 0.0123},
+        )
+    )
+    terminal.log(record(20_000, 20.0, **{"learner/loss": 0.01}))
     terminal.close(0)
     first, second, third = out.getvalue().splitlines()
     assert first == "env steps 0 (0.0%)"
@@ -190,7 +196,7 @@ def test_training_goes_on_when_nobody_reads_the_terminal() -> None:
 def test_open_tracker_says_where_the_numbers_go(tmp_path: Path) -> None:
     out = io.StringIO()
     tracker = open_tracker(tmp_path, track="none", stream=out, total_env_steps=10)
-    tracker.log({"loss": 1.0}, env_steps=5, updates=1)
+    tracker.log({"learner/loss": 1.0}, env_steps=5, updates=1)
     tracker.close()
     tracker.close()
     assert out.getvalue().splitlines() == ["wandb: not used", "env steps 5 (50.0%) | loss 1"]

@@ -45,8 +45,10 @@ def test_wandb_is_asked_for_what_a_resumed_run_needs(tmp_path: Path, monkeypatch
         def log(self, data: dict[str, Any]) -> None:
             calls.append(("log", data))
 
-        def define_metric(self, name: str, step_metric: str | None = None) -> None:
-            calls.append((name, step_metric))
+        def define_metric(
+            self, name: str, step_metric: str | None = None, summary: str | None = None
+        ) -> None:
+            calls.append((name, summary or step_metric))
 
         def finish(self, exit_code: int) -> None:
             calls.append(("finish", exit_code))
@@ -82,6 +84,7 @@ def test_wandb_is_asked_for_what_a_resumed_run_needs(tmp_path: Path, monkeypatch
     assert asked[0].items() >= expected.items()
     assert asked[0]["settings"].console == "off"
     assert ("*", "env_steps") in calls
+    assert ("evaluate/mean_return", "last,max") in calls
     assert ("finish", 3) in calls
     assert next(value for name, value in calls if name == "log")["env_steps"] == 7
 

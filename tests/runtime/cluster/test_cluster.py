@@ -20,6 +20,7 @@ from r2d2.runtime.cluster import ray_environment
 from r2d2.runtime.cluster import ray_fleet as cluster
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.shard import ShardRole, shard_root
+from r2d2.tracking.names import METRICS
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +43,16 @@ def test_a_short_run_on_a_cluster(started: None, tmp_path: Path, capsys: pytest.
     first = lines(run_dir)
     assert first[-1]["env_steps"] >= 600
     assert first[-1]["updates"] > 3
-    assert any("evaluation/mean_return" in line for line in first)
+    assert any("evaluate/mean_return" in line for line in first)
+    logged = {name for line in first for name in line}
+    assert {name for name in METRICS if name.startswith("cluster/")} <= logged
     for name in ("env_steps", "updates"):
         counts = [line[name] for line in first]
         assert counts == sorted(counts)
-    last = next(line for line in reversed(first) if "replay_ratio" in line)
-    owed = 0.5 * (last["env_steps"] - 40) - last["replay_ratio"] * (last["env_steps"] - 40)
+    last = next(line for line in reversed(first) if "replay/ratio" in line)
+    owed = 0.5 * (last["env_steps"] - 40) - last["replay/ratio"] * (last["env_steps"] - 40)
     assert 0 <= owed < 4 * 8
-    assert last["packets/bytes_per_step"] > 20
+    assert last["cluster/packet_bytes_per_step"] > 20
     saved = state(run_dir)
     assert saved["actor"]["steps"] == first[-1]["env_steps"]
     goal = first[-1]["env_steps"] + 400  # a run goes past its end by what the actors do until they hear of it
@@ -88,10 +91,10 @@ def test_central_inference_acts_for_all_and_comes_back_when_it_is_killed(
     events = Events(run, (lambda: run.env_steps > 300, lambda: kill(run, "inference")))
     run.train()
     events.check()
-    last = next(line for line in reversed(lines(tmp_path)) if "actor/updates_behind" in line)
+    last = next(line for line in reversed(lines(tmp_path)) if "cluster/updates_behind" in line)
     assert run.finished
-    assert last["lost/steps"] == last["lost/actors"] == 0
-    assert last["actor/updates_behind"] < last["updates"] / 2  # new weights act
+    assert last["cluster/lost_steps"] == last["cluster/lost_actors"] == 0
+    assert last["cluster/updates_behind"] < last["updates"] / 2  # new weights act
 
 
 def test_a_cluster_started_here_listens_on_loopback_alone(started: None) -> None:

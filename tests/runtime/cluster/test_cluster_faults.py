@@ -31,11 +31,11 @@ def check_log(folder: Path) -> list[dict[str, Any]]:
     names = (
         "env_steps",
         "updates",
-        "lost/actors",
-        "lost/shards",
-        "lost/learners",
-        "lost/steps",
-        "lost/updates",
+        "cluster/lost_actors",
+        "cluster/lost_shards",
+        "cluster/lost_learners",
+        "cluster/lost_steps",
+        "cluster/lost_updates",
     )
     for name in names:
         counts = [line[name] for line in found if name in line]
@@ -52,10 +52,10 @@ def test_a_killed_process_comes_back_and_training_goes_on(kind: str, started: No
     events.check()
     found = check_log(tmp_path)
     assert run.finished
-    assert found[-1][f"lost/{kind}s"] == 1
+    assert found[-1][f"cluster/lost_{kind}s"] == 1
     others = {"actor", "shard", "learner"} - {kind}
-    assert all(found[-1][f"lost/{other}s"] == 0 for other in others)
-    owed = (1 - found[-1]["replay_ratio"] / 0.5) * 0.5 * (found[-1]["env_steps"] - 40)
+    assert all(found[-1][f"cluster/lost_{other}s"] == 0 for other in others)
+    owed = (1 - found[-1]["replay/ratio"] / 0.5) * 0.5 * (found[-1]["env_steps"] - 40)
     assert owed < 4 * 8 + 1
     assert state(tmp_path)["limiter"]["limiter"]["inserted"] == run.env_steps
 
@@ -69,7 +69,7 @@ def test_processes_killed_before_the_first_checkpoint_begin_anew(started: None, 
     )
     run.train()
     events.check()
-    assert check_log(tmp_path)[-1]["lost/shards"] == 1
+    assert check_log(tmp_path)[-1]["cluster/lost_shards"] == 1
     assert run.finished
     assert run.saves == 1
 

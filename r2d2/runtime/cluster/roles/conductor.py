@@ -216,8 +216,8 @@ class ClusterRun:
         metrics = {} if isinstance(report, Lost) else dict(report)
         metrics |= self.record.metrics(self.progress)
         if self.recent:
-            metrics["mean_return"] = float(np.mean([episode.total for episode in self.recent]))
-            metrics["mean_length"] = float(np.mean([episode.length for episode in self.recent]))
+            metrics["train/mean_return"] = float(np.mean([episode.total for episode in self.recent]))
+            metrics["train/mean_length"] = float(np.mean([episode.length for episode in self.recent]))
         self.tracker.log(metrics, env_steps=self.env_steps, updates=self.updates)
 
     def _evaluate(self) -> None:
@@ -237,8 +237,8 @@ class ClusterRun:
                 return
             state, metrics, videos = result
             self.evaluator.load_state_dict(state)
-            self.evaluator.last_return = metrics["evaluation/mean_return"]
-            metrics["evaluation/env_steps"] = steps  # those of the weights; the line's are of now
+            self.evaluator.last_return = metrics["evaluate/mean_return"]
+            metrics["evaluate/env_steps"] = steps  # those of the weights; the line's are of now
             self.tracker.log(metrics, env_steps=self.env_steps, updates=self.updates)
             for name, path in videos.items():
                 self.tracker.log_video(name, path, env_steps=self.env_steps)

@@ -164,7 +164,8 @@ class LearnerRole:
         self._ask(config.learner.batch)
         update = self.learner.update(batch)
         self.limiter.sample(batch.steps)
-        self.meter.add(update.metrics | mean_ages(parts))
+        metrics = {f"learner/{name}": value for name, value in update.metrics.items()}
+        self.meter.add(metrics | mean_ages(parts))
         self._note(parts, update)
         if self.learner.updates % self._publish_period == 0:
             self._publish()
@@ -204,7 +205,7 @@ class LearnerRole:
         """Numbers for the log, since the last report."""
         spent, self._times = self._times, dict.fromkeys(self._times, 0.0)
         total = sum(spent.values()) or 1.0
-        shares = {f"learner/{name}_share": seconds / total for name, seconds in spent.items()}
+        shares = {f"cluster/{name}_share": seconds / total for name, seconds in spent.items()}
         return self.meter.take() | shares
 
     def save(self, number: int, extra: Mapping[str, Any]) -> tuple[str, Progress]:

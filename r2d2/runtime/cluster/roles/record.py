@@ -58,23 +58,23 @@ class Record:
         """Numbers for a log line; means and counts begin anew."""
         total = {name: sum(status[name] for status in self._shards.values()) for name in _SUMMED}
         metrics = {
-            "episodes": self._episodes,
-            "replay_fill": min(1.0, total["steps_written"] / self._config.replay.steps),
-            "replay_items": total["items"],
-            "replay_bytes": total["nbytes"],
-            "replay_ratio": progress.ratio,
-            "late_updates": total["late_updates"],
-            "packets/bytes_per_step": total["packet_bytes"] / max(1, total["packet_steps"]),
-            "packets/refused": total["refused"],
-            "packets/repeated": total["repeated"],
-            "actor/waiting_share": self._waited / max(1e-9, self._slices),
-            "lost/steps": self.steps_lost + sum(self._missing.values()),
-            "lost/updates": self.updates_lost,
-            **{f"lost/{kind}s": count for kind, count in self.lost.items()},
+            "train/episodes": self._episodes,
+            "replay/fill": min(1.0, total["steps_written"] / self._config.replay.steps),
+            "replay/items": total["items"],
+            "replay/ratio": progress.ratio,
+            "replay/late_updates": total["late_updates"],
+            "memory/replay_bytes": total["nbytes"],
+            "cluster/packet_bytes_per_step": total["packet_bytes"] / max(1, total["packet_steps"]),
+            "cluster/packets_refused": total["refused"],
+            "cluster/packets_repeated": total["repeated"],
+            "cluster/actor_waiting_share": self._waited / max(1e-9, self._slices),
+            "cluster/lost_steps": self.steps_lost + sum(self._missing.values()),
+            "cluster/lost_updates": self.updates_lost,
+            **{f"cluster/lost_{kind}s": count for kind, count in self.lost.items()},
         }
         if self._versions:
             behind = progress.updates - sum(self._versions.values()) / len(self._versions)
-            metrics["actor/updates_behind"] = behind
+            metrics["cluster/updates_behind"] = behind
         self._episodes, self._waited, self._slices = 0, 0.0, 0.0
         return metrics
 
