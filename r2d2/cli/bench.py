@@ -1,4 +1,4 @@
-"""`r2d2 bench learner | actor | train`: where the time of a preset goes on this machine."""
+"""`r2d2 bench`: where the time of a preset goes on this machine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ from typing import Annotated
 
 import tyro
 
-from r2d2.cli.main import UserError, known, named_preset, pick_preset, shorten
+from r2d2.cli.arguments import (
+    Preset,
+    UserError,
+    asks_for_help,
+    known,
+    named_preset,
+    options_help,
+    parse_with_preset,
+)
+from r2d2.cli.command import Command
 from r2d2.config import Config
+from r2d2.config.checks import check_config
 
 USAGE = """usage: r2d2 bench learner | actor | train [PRESET] [--repeats N] [--any.config.field VALUE]
 
@@ -18,7 +28,9 @@ USAGE = """usage: r2d2 bench learner | actor | train [PRESET] [--repeats N] [--a
   train     an update and the acting steps that the replay ratio gives it, in turns
 
 Beside each stage stands its floor: its operations at the rate of a matrix product measured here, or its bytes at
-that of a copy. The replay is filled with a few batches' worth of random play first."""
+that of a copy. The replay is filled with a few batches' worth of random play first.
+"""
+
 
 KINDS = ("learner", "actor", "train")
 
@@ -28,28 +40,34 @@ class Bench:
     """Time the stages; every number of the preset can be overridden."""
 
     config: Annotated[Config, tyro.conf.arg(name="")]
+    what: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WHAT")] = "train"
+    """learner, actor or train."""
+    preset: Preset = ""
+    """The agent; the hardware decides without one."""
     repeats: int = 10
     """Timed updates, or acting steps, of which the median is shown."""
 
 
-def main(args: list[str]) -> int:
+def run(args: list[str]) -> int:
     """`r2d2 bench`."""
-    if not args or args[0] in ("-h", "--help"):
-        print(USAGE)
+    if not args or asks_for_help(args):
+        print(USAGE + options_help(Bench, Bench(named_preset("r2d2")), "r2d2 bench") if args else USAGE)
         return 0 if args else 2
-    what, *args = args
-    if what not in KINDS:
-        raise UserError(f"unknown benchmark {what!r}: {known(what, KINDS)}")
-    name, args = (args[0], args[1:]) if args and not args[0].startswith("-") else (pick_preset()[0], args)
-    parsed = tyro.cli(
-        Bench, args=shorten(args), default=Bench(named_preset(name)), prog=f"r2d2 bench {what} {name}"
-    )
+    parsed, preset, _ = parse_with_preset(Bench, args, prog="r2d2 bench", start=Bench)
+    if parsed.what not in KINDS:
+        raise UserError(f"unknown benchmark {parsed.what!r}: {known(parsed.what, KINDS)}")
     if parsed.repeats < 1:
         raise UserError(f"--repeats must be at least 1, got {parsed.repeats}")
+    check_config(parsed.config)
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # or torch's profiler says that it starts and stops
     from r2d2.runtime import profile  # torch takes seconds to import: not for a mistyped option
 
     bench = profile.Workbench(parsed.config)
-    print(f"{what}, preset {name}, {parsed.config.env.id}, median of {parsed.repeats}")
-    print("\n".join(profile.report(what, bench, parsed.repeats)))
+    print(f"{parsed.what}, preset {preset}, {parsed.config.env.id}, median of {parsed.repeats}")
+    print("\n".join(profile.report(parsed.what, bench, parsed.repeats)))
     return 0
+
+
+COMMAND = Command(
+    "learner | actor | train [PRESET]", "where the time goes on this machine, stage by stage", run
+)

@@ -16,7 +16,7 @@ from checkpoint_cases import SOURCE, flip
 from run_cases import Output, arguments, call, run_command, state
 
 from r2d2.build import sizes as memory
-from r2d2.cli import main as cli
+from r2d2.cli import arguments as cli
 from r2d2.config.presets import PRESETS
 from r2d2.runtime import run_folder
 

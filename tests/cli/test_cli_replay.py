@@ -148,7 +148,7 @@ def test_demonstrations_and_the_newest_steps(run: Path, data: Path, tmp_path: Pa
         (["export", "RUN", "DATA"], ["exists", "another folder"]),
         (["export", "RUN", "OUT", "--steps", "0"], ["steps", "at least 1", "0"]),
         (["export", "RUN", "OUT", "--min-return", "1e9"], ["1e+09", "--min-return"]),
-        (["import", "DATA"], ["DATASET RUN_DIR"]),
+        (["import", "DATA"], ["RUN_DIR", "(required)"]),
         (["import", "DATA", "RUN"], ["not empty", "another folder"]),
         (["import", "DATA", "OUT", "zzz"], ["'zzz'", "r2d2-small"]),
         (["import", "DATA", "OUT", "--env", "Acrobot-v1"], ["env.id", "Acrobot-v1", "--env.id CartPole-v1"]),

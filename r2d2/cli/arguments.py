@@ -1,0 +1,122 @@
+"""What commands share in reading their words: presets, short options, and errors that say what was meant."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import tyro
+
+from r2d2.config import Config
+from r2d2.config.changes import CHANGES
+from r2d2.config.presets import PRESETS, preset
+from r2d2.config.renamed import RENAMED
+
+T = TypeVar("T")
+
+# Positional words of several commands, under the names that usage lines give them.
+RunDir = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
+DatasetDir = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
+Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+Preset = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PRESET")]
+
+SHORT = {
+    "--env": "--env.id",
+    "--seed": "--run.seed",
+    "--steps": "--run.steps",
+    "--device": "--run.device",
+    "--track": "--run.track",
+    "--runtime": "--run.runtime",
+}
+
+
+class UserError(ValueError):
+    """Wrong use of the command line."""
+
+
+def parse(cls: type[T], args: list[str], *, prog: str, default: T | None = None) -> T:
+    """The words as an instance of a dataclass, whose fields are the options; exits with code 2 and a hint for
+    those that are none."""
+    read: T = tyro.cli(cls, args=args, prog=prog, default=default)  # type: ignore[assignment]
+    return read
+
+
+def parse_with_preset(
+    cls: type[T], args: list[str], *, prog: str, start: Callable[[Config], T]
+) -> tuple[T, str, str]:
+    """The words as an instance of a dataclass with the fields `config`, whose defaults are the preset's, and
+    `preset`, a positional; then the preset's name and, if it was picked here, the reason.
+
+    `start` makes the instance that holds the defaults of a config. The first reading finds the preset: a word that
+    belongs to an option, such as the second of `--run.tags fast dqn`, is none.
+    """
+    args = expand(args)
+    name = parse(cls, args, prog=prog, default=start(Config())).preset  # type: ignore[attr-defined]
+    name, why = (name, "") if name else pick_preset()
+    return parse(cls, args, prog=prog, default=start(named_preset(name))), name, why
+
+
+def expand(args: list[str]) -> list[str]:
+    """Spell out the short options (`--env ID` is `--env.id ID`) and, with a hint, those that have been renamed."""
+    long = []
+    for arg in args:
+        name, equals, value = arg.partition("=")
+        if name.startswith("--") and (today := RENAMED.get(name[2:].replace("-", "_"))):
+            today = "--" + today.replace("_", "-")
+            print(
+                f"{name} is now called {today}; the old name will go with the next release", file=sys.stderr
+            )
+            name = today
+        long.append(SHORT.get(name, name) + equals + value)
+    return long
+
+
+def asks_for_help(args: list[str]) -> bool:
+    """Whether the options' list is asked for."""
+    return "-h" in args or "--help" in args
+
+
+def named_preset(name: str) -> Config:
+    """The preset of a name as `r2d2-small+gru`; UserError with what may have been meant."""
+    base, *changes = name.split("+")
+    if base not in PRESETS:
+        raise UserError(f"unknown preset {base!r}: {known(base, PRESETS)}")
+    for change in changes:
+        if change not in CHANGES:
+            raise UserError(f"unknown change {change!r} of a preset: {known(change, CHANGES)}")
+    return preset(name)
+
+
+def pick_preset() -> tuple[str, str]:
+    """The preset for this machine, and why."""
+    import torch  # takes seconds: not for --help
+
+    if torch.cuda.is_available():
+        return "r2d2", f"there is a CUDA device ({torch.cuda.get_device_name(0)})"
+    return "r2d2-small", f"there is no CUDA device, only {os.cpu_count()} CPU cores"
+
+
+def known(name: str, names: Iterable[str]) -> str:
+    """What may have been meant by `name`, and all that is known.
+
+    >>> known("trian", ["train", "resume"])
+    'did you mean train? use one of train, resume'
+    """
+    names = list(names)
+    near = difflib.get_close_matches(name, names, 1)
+    return f"{f'did you mean {near[0]}? ' if near else ''}use one of {', '.join(names)}"
+
+
+def options_help(cls: type[T], default: T, prog: str) -> str:
+    """The list of a command's options, with the defaults of `default`, without a usage line."""
+    text = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding)  # which decides how boxes are drawn
+    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        tyro.cli(cls, args=["--help"], prog=prog, default=default)
+    text.seek(0)
+    return text.read().split("\n\n", 2)[2]

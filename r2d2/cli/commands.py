@@ -1,0 +1,27 @@
+"""The commands of `r2d2`, a module each: a new one is a file and a line here."""
+
+from __future__ import annotations
+
+from r2d2.cli.command import Group
+from r2d2.config.presets import PRESETS
+
+EXIT_CODES = {
+    0: "done",
+    1: "failed: a file, the disk, the environment or the numbers",
+    2: "wrong use: nothing was begun",
+    130: "stopped by Ctrl-C or SIGTERM; a training has saved first",
+}
+
+COMMANDS = Group(
+    "r2d2",
+    {
+        "train": "r2d2.cli.train",
+        "resume": "r2d2.cli.resume",
+        "evaluate": "r2d2.cli.evaluate",
+        "replay": "r2d2.cli.replay.group",
+        "bench": "r2d2.cli.bench",
+    },
+    notes=f"`r2d2 train --help` begins with the presets:\n  {', '.join(PRESETS)}.\n"
+    "`r2d2 --version` says which version this is.\n\nexit codes:\n"
+    + "\n".join(f"  {code:<4}{meaning}" for code, meaning in EXIT_CODES.items()),
+)

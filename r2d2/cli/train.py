@@ -1,0 +1,107 @@
+"""`r2d2 train`: train an agent in a new run folder."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from r2d2.cli.arguments import Preset, UserError, asks_for_help, named_preset, options_help, parse_with_preset
+from r2d2.cli.command import Command
+from r2d2.config import Config
+from r2d2.config.changes import CHANGES
+from r2d2.config.checks import check_config
+from r2d2.config.presets import PRESETS
+from r2d2.tracking.wandb import sweep_run
+
+HELP = """usage: r2d2 train [PRESET] [OPTIONS]
+
+{summary}
+
+PRESET is one of
+{presets}
+and takes changes, as in r2d2-small+gru+n3:
+{changes}
+Without one, the hardware decides: r2d2 with a CUDA device, else r2d2-small.
+{shown}
+  --env ID                the environment [{config.env.id}]
+  --env.options ...       keyword arguments of the environment, as `delay 20`
+  --env.num-envs N        environments that play at the same time [{config.env.num_envs}]
+  --steps N               environment steps to train for [{config.run.steps:,}]
+  --seed S                seed of everything [{config.run.seed}]
+  --run-dir DIR           the run's folder [runs/<task>-<preset>-<seed>-<time>]
+  --device DEVICE         auto, cpu, cuda, cuda:1, mps [{config.run.device}]
+  --runtime RUNTIME       local, threads or cluster [{config.run.runtime}]
+  --track MODE            Weights & Biases: auto, wandb, wandb-offline, none [{config.run.track}]
+  --dry-run               say what the run will take in memory, and stop
+
+All options, which change numbers of the preset:
+"""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an agent; every number of the preset can be overridden."""
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    preset: Preset = ""
+    """The agent, as r2d2-small+gru; the hardware decides without one."""
+    run_dir: Path | None = None
+    """Folder of the run; default is runs/<task>-<preset>-<seed>-<time>."""
+    dry_run: bool = False
+    """Say what the run will take in memory, and stop."""
+
+
+def run(args: list[str]) -> int:
+    """`r2d2 train`."""
+    if asks_for_help(args):
+        print(help_text(args[0] if not args[0].startswith("-") else ""))
+        return 0
+    parsed, preset, why = parse_with_preset(Train, args, prog="r2d2 train", start=Train)
+    check_config(parsed.config)
+    run_dir = parsed.run_dir or default_run_dir(parsed.config, preset)
+    if run_dir.exists() and any(run_dir.iterdir()):
+        raise UserError(
+            f"{run_dir} is not empty: `r2d2 resume {run_dir}` resumes the run in it, "
+            "--run-dir names another folder"
+        )
+    if why:
+        print(f"preset {preset}, because {why}; `r2d2 train PRESET` names another")
+    from r2d2.runtime import run_folder  # torch takes seconds to import: not for a mistyped option
+
+    if parsed.dry_run:
+        return run_folder.size_report(parsed.config)
+    return run_folder.start(parsed.config, run_dir, preset=preset)
+
+
+def help_text(preset: str) -> str:
+    """What `r2d2 train [PRESET] --help` prints: the usage, what most people set, then everything."""
+    config = named_preset(preset or "r2d2")
+    lines = {"initial_indent": "  ", "subsequent_indent": "  ", "break_on_hyphens": False}
+    head = HELP.format(
+        summary=COMMAND.summary,
+        presets=textwrap.fill(", ".join(PRESETS), 78, **lines),  # type: ignore[arg-type]
+        changes=textwrap.fill(", ".join(CHANGES), 78, **lines),  # type: ignore[arg-type]
+        shown=f"\nOptions that most people set, with the values of preset {preset or 'r2d2'}:",
+        config=config,
+    )
+    return head + options_help(Train, Train(config), "r2d2 train")
+
+
+def default_run_dir(config: Config, preset: str) -> Path:
+    """runs/<task>-<preset>-<seed>-<time>: never the folder of another run. Agents of a sweep may begin at the same
+    moment, so theirs ends in the id of the sweep's run."""
+    task = config.env.id.split("/")[-1].split(":")[-1]
+    when = sweep_run() or time.strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{task}-{preset}-s{config.run.seed}-{when}"
+
+
+COMMAND = Command(
+    "[PRESET] [--env ID] [--seed S] [--steps N] [--run-dir DIR] [OPTIONS]",
+    "train an agent in a new run folder",
+    run,
+)
