@@ -11,6 +11,8 @@ setup(
     name="r2d2",
     version="0.1.0",
     description="Recurrent sequence replay: R2D2 and the replay methods around it",
+    license="MIT",
+    license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["r2d2*", "envs*", "experiments*"]),
     install_requires=[
