@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from r2d2.agent.exploration import epsilon_ladder
 from r2d2.agent.learner import Learner
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.torsos.drop_achieved_goal import DropAchievedGoal
+from r2d2.build import sizes
 from r2d2.config import Config
 from r2d2.config.schedules import linear
 from r2d2.replay import RateLimiter
@@ -90,6 +92,22 @@ def network(config: Config, spec: EnvSpec) -> QNetwork:
     if hidden:
         made.torso = nn.Sequential(DropAchievedGoal(net.stack, hidden), *made.torso)
     return made
+
+
+def network_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
+    """Bytes of the learner's and the actor's networks, by part; none is allocated for it."""
+    with torch.device("meta"):
+        made = network(config, spec)
+    return sizes.network_bytes(sum(parameter.numel() for parameter in made.parameters()))
+
+
+def check_memory(config: Config, spec: EnvSpec, replay: Mapping[str, int]) -> None:
+    """Raise MemoryError if a replay of these bytes by column, or the network, cannot fit into this machine."""
+    needed, where = network_bytes(config, spec), device(config)
+    if where.type == "cuda":
+        sizes.check_network_fits(needed, torch.cuda.mem_get_info(where)[0])
+        needed = {}
+    sizes.check_fits(replay, needed)
 
 
 def check_initial_state(config: Config, spec: EnvSpec) -> None:

@@ -1,9 +1,10 @@
-"""How much memory a replay will take, and whether it fits, before anything is trained."""
+"""How much memory a replay and a network will take, and whether they fit, before anything is trained."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -14,13 +15,19 @@ from r2d2.types import Column
 ASSUMED_RATIO = {"raw": 1.0, "lz4": 15.0, "zstd": 25.0}
 
 
-SHARE = 0.9  # of the available memory, for the replay; networks, environments and batches want some too
+SHARE = 0.9  # of the available memory, for replay and network; environments and batches want some too
 
 
 def replay_bytes(columns: Mapping[str, Column], *, steps: int, items: int, core_size: int) -> dict[str, int]:
     """Bytes at capacity by column, with the items' core states and index."""
     sizes = {name: int(steps * c.row_bytes / ASSUMED_RATIO[c.codec]) for name, c in columns.items()}
     return sizes | {"core state": items * core_size * 4, "index": items * 64}
+
+
+def network_bytes(parameters: int) -> dict[str, int]:
+    """Bytes of all that is kept for each float32 parameter of a network that is trained with Adam."""
+    copies = {"online": 1, "target": 1, "actor": 1, "gradients": 1, "Adam's moments": 2}
+    return {name: 4 * parameters * count for name, count in copies.items()}
 
 
 def available_bytes() -> int:
@@ -33,20 +40,35 @@ def available_bytes() -> int:
         return free
 
 
-def check_fits(sizes: Mapping[str, int]) -> None:
-    """Raise MemoryError, with the bytes needed and available and what to change, if a replay cannot fit."""
-    needed, free = sum(sizes.values()), available_bytes()
-    if needed > SHARE * free:
-        largest = max(sizes, key=lambda name: sizes[name])
+def check_fits(replay: Mapping[str, int], network: Mapping[str, int] = MappingProxyType({})) -> None:
+    """Raise MemoryError, with the bytes needed and available and what to change, if the parts of a replay, or of
+    a network in the same memory, cannot fit."""
+    needed, beside, free = sum(replay.values()), sum(network.values()), available_bytes()
+    check_network_fits(network, free)
+    if needed + beside > SHARE * free:
+        largest = max(replay, key=lambda name: replay[name])
+        others = f", the network {gigabytes(beside)}," if beside else ""
         raise MemoryError(
-            f"the replay needs {gigabytes(needed)} at capacity ({gigabytes(sizes[largest])} of it for "
-            f"{largest}) but only {gigabytes(free)} are available: lower --replay.steps, lower "
+            f"the replay needs {gigabytes(needed)} at capacity ({gigabytes(replay[largest])} of it for "
+            f"{largest}){others} but only {gigabytes(free)} are available: lower --replay.steps, lower "
             "--env.frame-size or use --replay.codec zstd"
         )
 
 
-def size_table(sizes: Mapping[str, int], *, steps: int) -> str:
-    """Bytes per step and at capacity by column, the total, and how many steps would fit here."""
+def check_network_fits(network: Mapping[str, int], free: int) -> None:
+    """Raise MemoryError if the parts of a network cannot fit into the `free` bytes of its device."""
+    needed = sum(network.values())
+    if needed > SHARE * free:
+        parts = ", ".join(f"{n:,} {name}" for name, n in network.items())
+        raise MemoryError(
+            f"the network needs {gigabytes(needed)} ({parts}) but only {gigabytes(free)} are available: lower "
+            "--network.hidden, --network.core-width or --network.features"
+        )
+
+
+def size_table(sizes: Mapping[str, int], network: Mapping[str, int], *, steps: int) -> str:
+    """The replay's bytes per step and at capacity by column, its total, how many steps would fit here, and the
+    network's bytes."""
     total = sum(sizes.values())
     rows = [*sizes.items(), ("total", total)]
     lines = [f"{name:18} {n / steps:12,.2f} bytes/step {n / 1e9:10.3f} GB" for name, n in rows]
@@ -57,8 +79,9 @@ def size_table(sizes: Mapping[str, int], *, steps: int) -> str:
     )
     lines.append(
         f"compressed columns are estimated at {ASSUMED_RATIO['lz4']:g} times (lz4), "
-        f"{ASSUMED_RATIO['zstd']:g} times (zstd); the run logs the true size as replay_bytes"
+        f"{ASSUMED_RATIO['zstd']:g} times (zstd); the run logs the true size as memory/replay_bytes"
     )
+    lines.append(f"the network takes {gigabytes(sum(network.values()))}: {', '.join(network)}")
     return "\n".join(lines)
 
 

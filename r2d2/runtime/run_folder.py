@@ -26,7 +26,7 @@ from r2d2.agent.networks import QNetwork
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
-from r2d2.build.sizes import check_fits, gigabytes, size_table
+from r2d2.build.sizes import gigabytes, size_table
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.config.checks import check_config, check_same_parts
@@ -80,9 +80,10 @@ def _begin(run: LocalRun | ClusterRun, preset: str, origin: Mapping[str, Any] | 
 
 def size_report(config: Config) -> int:
     """Print what the replay will take at capacity; returns the exit code: 0 if it fits, 2 if not."""
-    sizes = build_replay.replay_bytes(config, environments.spec(config))
-    print(size_table(sizes, steps=config.replay.steps))
-    check_fits(_in_memory(sizes, config))
+    spec = environments.spec(config)
+    sizes = build_replay.replay_bytes(config, spec)
+    print(size_table(sizes, build.network_bytes(config, spec), steps=config.replay.steps))
+    build.check_memory(config, spec, _in_memory(sizes, config))
     return 0
 
 
@@ -234,10 +235,10 @@ def _make(config: Config, run_dir: Path, preset: str, tracker: Tracker | None = 
 
 
 def _check_memory(config: Config, spec: EnvSpec) -> None:
-    """Say what the replay will take at capacity; MemoryError if it cannot fit."""
+    """Say what the replay will take at capacity; MemoryError if it, or the network, cannot fit."""
     sizes = build_replay.replay_bytes(config, spec)
     if not config.cluster.address:  # else the shards may be anywhere
-        check_fits(_in_memory(sizes, config))
+        build.check_memory(config, spec, _in_memory(sizes, config))
     print(f"replay of {config.replay.steps:,} steps: about {gigabytes(sum(sizes.values()))} at capacity")
 
 

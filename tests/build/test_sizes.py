@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from run_cases import new_run, tiny
 
+from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.build import sizes as memory
@@ -70,6 +71,36 @@ def test_what_does_not_fit_is_refused_with_both_numbers(monkeypatch: pytest.Monk
         check_fits({"observation": 800_000, "core state": 100_001})
     for part in ("900,001 bytes", "1,000,000 bytes", "800,000 bytes", "for observation", "--replay.steps"):
         assert part in str(error.value)
+
+
+def test_the_networks_bytes_are_those_of_what_is_built(tmp_path: Path) -> None:
+    """Parameters of the online and target networks, the actor's copy, gradients, and Adam's two moments."""
+    run = new_run(tiny(), tmp_path)
+    networks = (run.learner.network, run.learner.target, run.actor.network)
+    held = sum(p.nbytes for network in networks for p in network.parameters())
+    sizes = build.network_bytes(run.config, run.environments.spec)
+    assert sizes["online"] + sizes["target"] + sizes["actor"] == held
+    assert sizes["gradients"] == sizes["online"]
+    assert sizes["Adam's moments"] == 2 * sizes["online"]
+
+
+@pytest.mark.parametrize("field", ["network__hidden", "network__core_width", "network__features"])
+def test_a_network_that_does_not_fit_is_refused_with_both_numbers(field: str) -> None:
+    """Nothing is allocated: the widths here would take terabytes."""
+    config = tiny(**{field: 99_999_999})
+    spec = environments.spec(config)
+    needed = sum(build.network_bytes(config, spec).values())
+    with pytest.raises(
+        MemoryError, match=f"the network needs {needed:,} bytes .* bytes .* are available: lower"
+    ):
+        build.check_memory(config, spec, {"index": 0})
+
+
+def test_replay_and_network_share_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1_000_000)
+    check_fits({"observation": 500_000}, {"online": 400_000})
+    with pytest.raises(MemoryError, match="the replay needs 500,001 bytes .*, the network 400,000 bytes"):
+        check_fits({"observation": 500_001}, {"online": 400_000})
 
 
 def test_a_containers_limit_counts_where_it_is_lower(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,32 @@ def test_a_number_out_of_range_is_refused_before_anything_runs(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--replay.ratio=nan", "--replay.ratio=inf", "--replay.period=0", "--network.forget-bias=nan",
+        "--run.stop-return=nan", "--actor.epsilon-power=inf", "--learner.learning-rate=inf",
+        "--cluster.slack=nan", "--replay.soft-surplus=inf", "--learner.max-grad-norm=nan",
+    ],
+)  # fmt: skip
+def test_a_number_that_is_none_is_refused_before_anything_is_opened(
+    flag: str, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No environment, no torch, no folder."""
+    monkeypatch.setattr(run_folder, "start", lambda *_, **__: pytest.fail("a run was begun"))
+    output = call(capsys, "train", "dqn", "--env", "CartPole-v1", flag, "--run-dir", "here")
+    refused(output, "must be from", flag.split("=")[1])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_larger_than_the_memory_is_refused_before_it_is_allocated(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    output = call(capsys, "train", "dqn", *arguments(), "--network.hidden", 99_999_999, "--run-dir", "here")
+    refused(output, "the network needs", "bytes", "are available", "--network.hidden")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_replay_larger_than_the_memory_is_refused_before_it_is_allocated(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
