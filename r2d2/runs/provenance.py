@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "numpy", "gymnasium", "ale-py", "wandb", "numba")
-SOURCE = Path(__file__).resolve().parents[1]  # the folder that holds the package
+SOURCE = Path(__file__).resolve().parents[2]  # the folder that holds the package
 
 
 def provenance() -> dict[str, Any]:

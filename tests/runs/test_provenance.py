@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+import r2d2
 from r2d2.runs import provenance as provenance_module
 from r2d2.runs.provenance import provenance
 
@@ -38,3 +39,8 @@ def test_the_commit_is_that_of_the_source_and_a_change_makes_it_dirty(tmp_path: 
     (tmp_path / "file").write_text("2")
     assert provenance_module._git(tmp_path) == {"commit": git("rev-parse", "HEAD"), "dirty": True}
     assert provenance_module._git(tmp_path / "package") is None  # another project's checkout
+
+
+def test_the_source_is_the_folder_that_holds_the_package() -> None:
+    """Or no run would know its commit."""
+    assert provenance_module.SOURCE / "r2d2" == Path(r2d2.__file__).resolve().parent

@@ -120,7 +120,7 @@ def run_real(tmp_path: Path, fault: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=60,
-        env=environment | {"HOME": str(home), "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        env=environment | {"HOME": str(home), "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )
 
 
