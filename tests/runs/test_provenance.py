@@ -43,4 +43,4 @@ def test_the_commit_is_that_of_the_source_and_a_change_makes_it_dirty(tmp_path: 
 
 def test_the_source_is_the_folder_that_holds_the_package() -> None:
     """Or no run would know its commit."""
-    assert provenance_module.SOURCE / "r2d2" == Path(r2d2.__file__).resolve().parent
+    assert Path(r2d2.__file__).resolve().parent == provenance_module.SOURCE / "r2d2"
