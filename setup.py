@@ -14,7 +14,8 @@ setup(
     license="MIT",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    packages=find_packages(include=["r2d2*", "envs*", "experiments*"]),
+    packages=find_packages(include=["r2d2*"]),  # `r2d2.envs` is a link to the folder `envs`
+    package_data={"r2d2": ["py.typed"]},
     install_requires=[
         "cramjam>=2.9",
         "gymnasium>=1.1",

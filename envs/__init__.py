@@ -1,20 +1,24 @@
-"""Environments behind one small interface: see `envs.make.make`. Imports nothing of the other packages.
+"""Environments behind one small interface: see `r2d2.envs.make.make`. Imports nothing of the other packages.
 
-Importing the package registers its own tasks with gymnasium.
+Importing the package registers its own tasks with gymnasium. The folder stands beside `r2d2/`, whose link makes it
+`r2d2.envs`: so it is installed, and so a project's own `envs` never takes its place.
 """
 
 from typing import Any
 
 import gymnasium as gym
 
-from envs.goals import BitFlipping
-from envs.memory.cartpole import MaskedCartPole
-from envs.memory.chain import MemoryChain
-from envs.memory.mountain_car import MaskedMountainCar
-from envs.memory.pendulum import MaskedPendulum
-from envs.memory.recall import Recall, Repeat
-from envs.memory.task import MakeTask
-from envs.memory.tmaze import TMaze
+if __name__ != "r2d2.envs":  # a second copy of each module would not know the classes of the first
+    raise ImportError("import r2d2.envs: the folder envs/ is linked from there")
+
+from r2d2.envs.goals import BitFlipping
+from r2d2.envs.memory.cartpole import MaskedCartPole
+from r2d2.envs.memory.chain import MemoryChain
+from r2d2.envs.memory.mountain_car import MaskedMountainCar
+from r2d2.envs.memory.pendulum import MaskedPendulum
+from r2d2.envs.memory.recall import Recall, Repeat
+from r2d2.envs.memory.task import MakeTask
+from r2d2.envs.memory.tmaze import TMaze
 
 _TASKS: tuple[tuple[str, MakeTask, dict[str, Any]], ...] = (  # type: ignore[assignment]
     ("Recall-v0", Recall, {}),
@@ -33,8 +37,8 @@ _GOAL_TASKS: tuple[tuple[str, MakeTask, dict[str, Any]], ...] = (  # type: ignor
 )
 
 for _tasks, _single, _vector in (
-    (_TASKS, "envs.memory.task:TaskEnv", "envs.memory.task:TaskVectorEnv"),
-    (_GOAL_TASKS, "envs.goals:GoalEnv", "envs.goals:GoalVectorEnv"),
+    (_TASKS, "r2d2.envs.memory.task:TaskEnv", "r2d2.envs.memory.task:TaskVectorEnv"),
+    (_GOAL_TASKS, "r2d2.envs.goals:GoalEnv", "r2d2.envs.goals:GoalVectorEnv"),
 ):
     for _id, _task, _defaults in _tasks:
         gym.register(

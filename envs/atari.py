@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.vector import EnvError, EnvSpec, StepResult
+from r2d2.envs.vector import EnvError, EnvSpec, StepResult
 
 if TYPE_CHECKING:
     from ale_py.vector_env import AtariVectorEnv

@@ -16,9 +16,9 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from numpy.typing import NDArray
 
-from envs.atari import FRAME_SIZES
-from envs.memory.task import check_flag
-from envs.vector import EnvError
+from r2d2.envs.atari import FRAME_SIZES
+from r2d2.envs.memory.task import check_flag
+from r2d2.envs.vector import EnvError
 
 AnyEnv = gym.Env[Any, Any]
 MAX_MISSIONS = 1_000  # ours: one input each

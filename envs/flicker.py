@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.vector import EnvError, StepResult, VectorEnv
+from r2d2.envs.vector import EnvError, StepResult, VectorEnv
 
 DRAWN_AHEAD = 256  # steps; ours: one call of each slot's generator pays for so many steps
 STREAM = (

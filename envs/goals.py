@@ -14,8 +14,8 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 
-from envs.memory.task import MakeTask, Outcome, Task, TaskEnv, TaskVectorEnv, check_flag, check_whole
-from envs.vector import Goals
+from r2d2.envs.memory.task import MakeTask, Outcome, Task, TaskEnv, TaskVectorEnv, check_flag, check_whole
+from r2d2.envs.vector import Goals
 
 KEYS = ("observation", "desired_goal", "achieved_goal")  # in this order in a flat observation
 MAX_BITS = 1_000  # ours: one action and three inputs each

@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
-from envs.goals import KEYS, goals_of, is_goal_space
-from envs.vector import EnvError, EnvSpec, StepResult
+from r2d2.envs.goals import KEYS, goals_of, is_goal_space
+from r2d2.envs.vector import EnvError, EnvSpec, StepResult
 
 SUPPORTED = (
     "supported are Discrete actions with a Box of at least one axis, a Discrete, or a goal environment's Dict "

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.vector import StepResult, VectorEnv
+from r2d2.envs.vector import StepResult, VectorEnv
 
 
 class Halves:

@@ -12,12 +12,12 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
-from envs.atari import ATARI_57, AtariSingle, AtariVector, atari_protocol
-from envs.extras import Extra, extra_of
-from envs.flicker import flickering
-from envs.gym_vector import GymVector
-from envs.halves import Halves
-from envs.vector import Checked, EnvError, RecordableEnv, StepResult, VectorEnv
+from r2d2.envs.atari import ATARI_57, AtariSingle, AtariVector, atari_protocol
+from r2d2.envs.extras import Extra, extra_of
+from r2d2.envs.flicker import flickering
+from r2d2.envs.gym_vector import GymVector
+from r2d2.envs.halves import Halves
+from r2d2.envs.vector import Checked, EnvError, RecordableEnv, StepResult, VectorEnv
 
 ACCEPTED = (
     "accepted are Atari games ('ALE/Pong-v5'), our own tasks ('Recall-v0'), MiniGrid, POPGym and ViZDoom ids "
@@ -155,7 +155,7 @@ def _close_ids(env_id: str) -> list[str]:
 
 
 def _is_ours(env_id: str) -> bool:
-    return extra_of(env_id) is None and str(_registered(env_id).vector_entry_point).startswith("envs.")
+    return extra_of(env_id) is None and str(_registered(env_id).vector_entry_point).startswith("r2d2.envs.")
 
 
 def _without_flicker(options: dict[str, Any] | None) -> tuple[dict[str, Any], float]:
@@ -207,6 +207,6 @@ def _longest(
     limits = [options.get("max_episode_steps", spec.max_episode_steps)]
     if extra is not None:
         limits.append(extra.limit(first))
-    if str(spec.vector_entry_point).startswith("envs."):
+    if str(spec.vector_entry_point).startswith("r2d2.envs."):
         limits.append(first.unwrapped.max_episode_steps)
     return min((limit for limit in limits if limit is not None), default=None)

@@ -33,7 +33,7 @@ STOPPED = 130  # exit code after Ctrl-C, as shells have it
 POLL = 0.2  # seconds between looks at the runs; ours: nobody notices
 PRELOAD = [
     "r2d2.runtime.run_folder",
-    "envs.make",
+    "r2d2.envs.make",
     "torch._dynamo",
 ]  # the optimizer imports the last, in seconds
 FREE = ("track", "threads")  # fields of `run` that decide no number, so that they may change between calls

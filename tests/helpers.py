@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from envs.vector import StepResult
 from r2d2.agent.actor import Actor
 from r2d2.agent.learner import Learner
 from r2d2.agent.networks import CoreName, QNetwork
 from r2d2.checkpoint.blobs import Blobs
+from r2d2.envs.vector import StepResult
 from r2d2.replay import Fifo, Proportional, Replay, Sequencer
 from r2d2.types import Batch, Codec, Rows, step_columns
 

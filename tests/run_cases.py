@@ -31,7 +31,7 @@ CLOCK = {  # the only fields of a line that may differ between equal runs
     "wall_seconds", "unix_time", "time/env_steps_per_second", "time/updates_per_second", "memory/process_bytes"
 }  # fmt: skip
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["r2d2.runtime.run_folder", "envs.make"])
+SERVER.set_forkserver_preload(["r2d2.runtime.run_folder", "r2d2.envs.make"])
 
 TINY: dict[str, Any] = {
     "env.id": "CartPole-v1", "env.num_envs": 2, "env.frame_size": 42, "env.threads": 1,

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from envs.memory.task import Outcome, check_flag, check_whole
+from r2d2.envs.memory.task import Outcome, check_flag, check_whole
 
 # Barto, Sutton & Anderson 1983 as in gymnasium's CartPole-v1: metres, kilograms, seconds, radians.
 GRAVITY, CART, POLE, HALF_LENGTH, FORCE, TAU = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02

@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from envs.memory.task import Outcome, check_whole
+from r2d2.envs.memory.task import Outcome, check_whole
 
 MAX_LENGTH = 1_000_000  # ours
 MAX_BITS = 1_000  # ours: one input each; bsuite goes up to 50

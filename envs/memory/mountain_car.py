@@ -6,8 +6,8 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from envs.memory.cartpole import MAX_STEPS
-from envs.memory.task import Outcome, check_flag, check_whole
+from r2d2.envs.memory.cartpole import MAX_STEPS
+from r2d2.envs.memory.task import Outcome, check_flag, check_whole
 
 # Moore 1990 as in Gymnasium's MountainCar-v0.
 FORCE, GRAVITY = 0.001, 0.0025

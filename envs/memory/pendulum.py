@@ -8,8 +8,8 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from envs.memory.cartpole import MAX_STEPS
-from envs.memory.task import Outcome, check_flag, check_whole
+from r2d2.envs.memory.cartpole import MAX_STEPS
+from r2d2.envs.memory.task import Outcome, check_flag, check_whole
 
 # Gymnasium's Pendulum-v1: meters, kilograms, seconds, radians.
 GRAVITY, MASS, LENGTH, TAU = 10.0, 1.0, 1.0, 0.05

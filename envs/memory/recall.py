@@ -6,8 +6,8 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from envs.memory.task import Outcome, check_whole
-from envs.vector import EnvError
+from r2d2.envs.memory.task import Outcome, check_whole
+from r2d2.envs.vector import EnvError
 
 MAX_STEPS = 100_000  # of each stretch of an episode; ours: longer ones would be drawn into too much memory
 MAX_SYMBOLS = 1_000  # ours: one action and one input each

@@ -11,7 +11,7 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from envs.vector import EnvError
+from r2d2.envs.vector import EnvError
 
 UNBOUNDED = 5.0  # ours: a number without bounds is drawn on a scale from -5 (black) to 5 (white)
 

@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from envs.memory.task import Outcome, check_flag, check_whole
+from r2d2.envs.memory.task import Outcome, check_flag, check_whole
 
 MAX_CORRIDOR = 10_000  # ours: the noise of an episode is drawn at once
 STEPS_PER_PLACE = 4  # ours: how often the shortest way fits into an episode; Bakker names no limit

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.make import make
-from envs.vector import VectorEnv
 from experiments.bench.machine import machine
 from experiments.bench.timing import Measure
+from r2d2.envs.make import make
+from r2d2.envs.vector import VectorEnv
 
 IDS = ("Recall-v0", "Copy-v0", "Repeat-v0", "TMaze-v0", "MaskedCartPole-v0", "BitFlipping-v0", "ALE/Pong-v5")
 ROUNDS = 5

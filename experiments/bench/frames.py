@@ -107,7 +107,7 @@ def recording(cache: Path, sizes: Sizes, game: str) -> Path:
 
 def play_random(game: str, slots: int, rows: int) -> dict[str, NDArray]:
     """Uniformly random actions in `slots` environments; every array is [rows, slots, ...]."""
-    from envs.make import make
+    from r2d2.envs.make import make
 
     env = make(f"ALE/{game}-v5", slots, frame_size=SIDE)
     rng = np.random.default_rng(1)

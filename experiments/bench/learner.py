@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.vector import EnvSpec
 from experiments.bench.learner_rivals import PlainLearner, Recurrence
 from experiments.bench.machine import device_name, headline, machine, usable_device
 from experiments.bench.timing import Measure, in_turns
@@ -27,6 +26,7 @@ from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.config import Config, LearnerConfig, ReplayConfig
 from r2d2.config.presets import R2D2, R2D2_SMALL
+from r2d2.envs.vector import EnvSpec
 from r2d2.runtime.roofline import measure_rates, row_operations, update_operations, wait
 from r2d2.types import Batch
 

@@ -19,10 +19,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from envs.make import make
-from envs.vector import VectorEnv
 from experiments.replay.goal_dqn import GoalDQN
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, over_seeds, select
+from r2d2.envs.make import make
+from r2d2.envs.vector import VectorEnv
 from r2d2.replay import Column, Fifo, Hindsight, Replay, Sequencer, Uniform
 from r2d2.replay.relabelers.hindsight import Strategy
 

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from envs.vector import EnvSpec
 from r2d2.agent.actor import Actor, Environments
 from r2d2.agent.exploration import epsilon_ladder
 from r2d2.agent.learner import Learner
@@ -20,6 +19,7 @@ from r2d2.agent.torsos.drop_achieved_goal import DropAchievedGoal
 from r2d2.build import sizes
 from r2d2.config import Config
 from r2d2.config.schedules import linear
+from r2d2.envs.vector import EnvSpec
 from r2d2.replay import RateLimiter
 
 

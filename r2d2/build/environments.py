@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.make import make, make_single
-from envs.vector import EnvSpec, RecordableEnv, VectorEnv
 from r2d2.config import Config, EnvConfig
+from r2d2.envs.make import make, make_single
+from r2d2.envs.vector import EnvSpec, RecordableEnv, VectorEnv
 
 
 def vector(

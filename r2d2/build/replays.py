@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.vector import EnvSpec
 from r2d2.agent.actor import initial_priorities as actor_priorities
 from r2d2.build import sizes as memory
 from r2d2.build.agents import core_size, is_pixels
 from r2d2.config import Config
 from r2d2.config.schedules import linear
+from r2d2.envs.vector import EnvSpec
 from r2d2.replay import (
     Combined,
     Fifo,

@@ -14,7 +14,7 @@ from r2d2.dataset.files import DatasetError
 
 _RAISE = dis.opmap["RAISE_VARARGS"]
 _ROOT = Path(r2d2.__file__).resolve().parent
-_OURS = (_ROOT, _ROOT.parent / "envs")
+_OURS = (_ROOT, (_ROOT / "envs").resolve())  # which is a link in a checkout
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib"))
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.vector import RecordableEnv
 from r2d2.agent.actor import Actor, Environments, Episode
 from r2d2.agent.networks import QNetwork
 from r2d2.build import environments
 from r2d2.config import Config
+from r2d2.envs.vector import RecordableEnv
 
 LONGEST = 200_000  # steps after which an evaluation episode is taken as it stands; ours, 7 times Atari's cap
 VIDEO_FPS = 15  # agent steps/s: an Atari game runs at 60 frames/s and a step is 4 frames

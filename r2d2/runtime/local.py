@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.vector import VectorEnv
 from r2d2.agent.actor import Episode
 from r2d2.agent.learner import Update
 from r2d2.build import agents as build
@@ -27,6 +26,7 @@ from r2d2.build import replays as build_replay
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, to_dict
 from r2d2.config.checks import check_same_parts
+from r2d2.envs.vector import VectorEnv
 from r2d2.replay import PendingBatch, PendingMixture
 from r2d2.runs.seeds import ACTING, ENVIRONMENTS, SAMPLING, child_seed, generator
 from r2d2.runtime.ages import Ages

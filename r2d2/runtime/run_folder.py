@@ -21,7 +21,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from envs.vector import EnvSpec, VectorEnv
 from r2d2.agent.networks import QNetwork
 from r2d2.build import agents as build
 from r2d2.build import environments
@@ -30,6 +29,7 @@ from r2d2.build.sizes import gigabytes, size_table
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.config.checks import check_config, check_same_parts
+from r2d2.envs.vector import EnvSpec, VectorEnv
 from r2d2.runs.provenance import provenance
 from r2d2.runtime import threads
 from r2d2.runtime.cluster import ray_environment

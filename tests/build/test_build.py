@@ -10,12 +10,12 @@ import pytest
 import torch
 from run_cases import differences, new_run, tiny
 
-from envs.vector import EnvSpec
 from r2d2.agent.actor import Actor
 from r2d2.build import agents as build
 from r2d2.build import replays as build_replay
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.config.presets import PRESETS
+from r2d2.envs.vector import EnvSpec
 from r2d2.replay import (
     Combined,
     Fifo,

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from run_cases import call, differences, new_run, tiny
 
-from envs.vector import EnvSpec
 from r2d2.build import agents as build
 from r2d2.config import to_dict
 from r2d2.config.changes import CHANGES
 from r2d2.config.checks import check_config
 from r2d2.config.presets import PRESETS, preset
+from r2d2.envs.vector import EnvSpec
 
 
 @pytest.mark.parametrize("name", CHANGES)

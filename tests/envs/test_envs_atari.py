@@ -13,9 +13,9 @@ import pytest
 from atari_twin import SlowAtari
 from numpy.typing import NDArray
 
-from envs.atari import ATARI_57, PROTOCOLS, AtariVector
-from envs.make import make
-from envs.vector import EnvError, StepResult, VectorEnv
+from r2d2.envs.atari import ATARI_57, PROTOCOLS, AtariVector
+from r2d2.envs.make import make
+from r2d2.envs.vector import EnvError, StepResult, VectorEnv
 
 pytest.importorskip("ale_py")
 

@@ -10,10 +10,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from envs import extras
-from envs.extras import area_weights
-from envs.make import make, make_single
-from envs.vector import EnvError
+from r2d2.envs import extras
+from r2d2.envs.extras import area_weights
+from r2d2.envs.make import make, make_single
+from r2d2.envs.vector import EnvError
 
 
 def played(env: Any, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.make import make, make_single
+from r2d2.envs.make import make, make_single
 
 STEPS = 600  # longer than what is drawn ahead
 

@@ -11,9 +11,9 @@ from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
-from envs.goals import KEYS, BitFlipping, GoalParts
-from envs.make import make, make_single
-from envs.vector import EnvError
+from r2d2.envs.goals import KEYS, BitFlipping, GoalParts
+from r2d2.envs.make import make, make_single
+from r2d2.envs.vector import EnvError
 
 IDS = pytest.mark.parametrize("env_id", ["BitFlipping-v0", "BlindBitFlipping-v0"])
 N, BITS = 5, 4

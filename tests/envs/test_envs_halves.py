@@ -10,8 +10,8 @@ import pytest
 from helpers import ACTIONS, ScriptedEnvironments, Setup
 from test_envs_vector import FakeEnv
 
-from envs.halves import Halves
-from envs.make import make
+from r2d2.envs.halves import Halves
+from r2d2.envs.make import make
 
 
 @pytest.mark.parametrize("env_id", ["Recall-v0", "CartPole-v1", "ALE/Pong-v5"])

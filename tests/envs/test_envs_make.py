@@ -10,8 +10,8 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete
 from numpy.typing import NDArray
 
-from envs.make import make, make_single
-from envs.vector import EnvError
+from r2d2.envs.make import make, make_single
+from r2d2.envs.vector import EnvError
 
 
 class Stub(gym.Env[Any, Any]):

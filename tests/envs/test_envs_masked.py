@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from envs.make import make
+from r2d2.envs.make import make
 
 
 @pytest.mark.parametrize(

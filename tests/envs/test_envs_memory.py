@@ -10,9 +10,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
-from envs.make import make
-from envs.memory.recall import Recall
-from envs.memory.task import TaskEnv
+from r2d2.envs.make import make
+from r2d2.envs.memory.recall import Recall
+from r2d2.envs.memory.task import TaskEnv
 
 CUES, DELAY, N = 4, 5, 64
 Policy = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from envs.make import make
-from envs.memory.cartpole import MAX_ANGLE, MAX_POSITION, MaskedCartPole
-from envs.memory.chain import MemoryChain
-from envs.memory.recall import Recall, Repeat, memoryless_return
-from envs.memory.task import Task
-from envs.memory.tmaze import EAST, NORTH, SOUTH, TMaze
+from r2d2.envs.make import make
+from r2d2.envs.memory.cartpole import MAX_ANGLE, MAX_POSITION, MaskedCartPole
+from r2d2.envs.memory.chain import MemoryChain
+from r2d2.envs.memory.recall import Recall, Repeat, memoryless_return
+from r2d2.envs.memory.task import Task
+from r2d2.envs.memory.tmaze import EAST, NORTH, SOUTH, TMaze
 
 
 def returns(task: Task, act: Any, steps: int) -> NDArray[np.float64]:

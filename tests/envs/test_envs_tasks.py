@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from envs.make import make, make_single
-from envs.vector import EnvError
+from r2d2.envs.make import make, make_single
+from r2d2.envs.vector import EnvError
 
 # Short ones, so that many episodes end, and each option that changes what is shown.
 CASES: list[tuple[str, dict[str, Any]]] = [

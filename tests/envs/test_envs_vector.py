@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from envs.vector import MAX_SEED, Checked, EnvSpec, StepResult
+from r2d2.envs.vector import MAX_SEED, Checked, EnvSpec, StepResult
 
 N = 3
 

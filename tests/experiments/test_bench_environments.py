@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from envs.make import make
 from experiments.bench.environments import main, steps_per_second
+from r2d2.envs.make import make
 
 
 def test_every_slot_counts(monkeypatch: pytest.MonkeyPatch) -> None:

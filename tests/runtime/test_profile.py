@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from envs.vector import EnvSpec
 from r2d2.build import agents as build
 from r2d2.cli import main as cli
 from r2d2.config import Config
 from r2d2.config.presets import MEMORY, R2D2
+from r2d2.envs.vector import EnvSpec
 from r2d2.runtime.profile import FORWARD, UPDATE, Workbench, profile_actor, profile_learner, profile_train
 from r2d2.runtime.roofline import measure_rates, optimizer_bytes, row_operations, update_operations
 

@@ -12,9 +12,9 @@ import torch
 from helpers import ACTIONS, Ending, ScriptedEnvironments, Setup
 from run_cases import call, new_run, tiny
 
-from envs.make import make
 from r2d2.agent.networks import CoreName, QNetwork
 from r2d2.config import to_dict
+from r2d2.envs.make import make
 from r2d2.runtime.evaluate import make_greedy, play
 from r2d2.runtime.short_memory import ShortMemory, play_with_memory
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
-from envs.vector import EnvSpec
 from r2d2.config import Config
+from r2d2.envs.vector import EnvSpec
 from r2d2.runtime.cluster.roles.acting import ActorRole
 from r2d2.runtime.cluster.roles.conductor import ClusterRun
 from r2d2.runtime.cluster.roles.evaluating import EvaluatorRole

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from envs.vector import EnvSpec
 from r2d2.agent.actor import Episode
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.config.checks import check_same_parts
+from r2d2.envs.vector import EnvSpec
 from r2d2.runtime.cluster.roles.acting import Acted
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.learning import Progress
