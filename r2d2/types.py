@@ -26,12 +26,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Codec = Literal["raw", "lz4", "zstd"]
+ObservationKind = Literal["frames", "vector"]
+
+OBSERVATION = "observation"  # the column of an environment with one kind of observation
 
 
 @dataclass(frozen=True)
@@ -132,16 +135,55 @@ class Rows:
     streams: NDArray[np.int64]  # [K], all different
 
 
+@dataclass(frozen=True)
+class ObservationSpec:
+    """One column of observations, as the environment gives and replay stores it.
+
+    `frames` are [H, W] or [H, W, C]; anything else is a `vector`. The network does not see the last `hidden`
+    numbers of a vector, which replay keeps to compute rewards of other goals.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    kind: ObservationKind = "vector"
+    hidden: int = 0
+
+    def input_shape(self, stack: int) -> tuple[int, ...]:
+        """The shape of one network input, of `stack` rows.
+
+        >>> ObservationSpec((84, 84), "uint8", "frames").input_shape(4)
+        (4, 84, 84)
+        """
+        if self.kind == "frames":
+            height, width, *colors = self.shape
+            return (stack * math.prod(colors), height, width)
+        return (stack * math.prod(self.shape),)
+
+
+def observation_columns(observation: Any) -> dict[str, NDArray]:
+    """The columns that hold an observation: one array, or a mapping of arrays, each a column of its own.
+
+    >>> list(observation_columns({"image": np.zeros((2, 8, 8)), "speed": np.zeros((2, 1))}))
+    ['observation/image', 'observation/speed']
+    """
+    if isinstance(observation, Mapping):
+        return {f"{OBSERVATION}/{name}": np.asarray(value) for name, value in observation.items()}
+    return {OBSERVATION: np.asarray(observation)}
+
+
 def step_columns(
-    observation_shape: tuple[int, ...], dtype: str, *, codec: Codec, stack: int
+    observations: Mapping[str, ObservationSpec], *, codec: Codec, stack: int
 ) -> dict[str, Column]:
-    """The columns that our actor writes and our learner reads.
+    """The columns that our actor writes and our learner reads; `codec` is for frames.
 
     `previous_action` is action + 1 of the step before, 0 at the start of an episode. `q_taken` and
     `q_greedy` are the actor's own Q(s, a) and max Q, from which initial priorities are computed.
     """
-    return {
-        "observation": Column(observation_shape, dtype, codec, stack - 1),
+    columns = {
+        name: Column(spec.shape, spec.dtype, codec if spec.kind == "frames" else "raw", stack - 1)
+        for name, spec in observations.items()
+    }
+    return columns | {
         "previous_action": Column((), "int32"),
         "previous_reward": Column((), "float32"),
         "action": Column((), "int32"),

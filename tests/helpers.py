@@ -11,12 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from r2d2.agent.actor import Actor
+from r2d2.agent.inputs import Inputs
 from r2d2.agent.learner import Learner
-from r2d2.agent.networks import CoreName, QNetwork
+from r2d2.agent.networks import QNetwork
 from r2d2.checkpoint.blobs import Blobs
+from r2d2.config.network import NetworkConfig
 from r2d2.envs.vector import StepResult
+from r2d2.parts import CoreName
 from r2d2.replay import Fifo, Proportional, Replay, Sequencer
-from r2d2.types import Batch, Codec, Rows, step_columns
+from r2d2.types import OBSERVATION, Batch, Codec, ObservationSpec, Rows, step_columns
 
 ACTIONS = 3
 
@@ -132,18 +135,21 @@ class Setup:
     linked: bool = False
 
     @property
+    def observations(self) -> dict[str, ObservationSpec]:
+        return {OBSERVATION: ObservationSpec(self.shape, self.dtype, "frames" if self.pixels else "vector")}
+
+    @property
     def pixels(self) -> bool:
         return self.dtype == "uint8"
 
     def network(self, seed: int = 0) -> QNetwork:
         """Random weights, twice as large as usual so that states, stacks and inputs all matter."""
-        channels = self.stack * (self.shape[2] if len(self.shape) == 3 else 1)
-        inputs = (channels, *self.shape[:2]) if self.pixels else (self.shape[0] * self.stack,)
+        config = NetworkConfig(
+            torso="small", stack=self.stack, features=8, core=self.core, core_width=5, hidden=8
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = QNetwork(
-                inputs, ACTIONS, torso="small", features=8, core=self.core, core_width=5, hidden=8
-            )
+            network = QNetwork(self.observations, ACTIONS, config)
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.mul_(2.0)
@@ -161,7 +167,7 @@ class Setup:
         )
         capacity = self.environments * sequencer.items_at_once + 100
         return Replay(
-            step_columns(self.shape, self.dtype, codec=self.codec, stack=self.stack),
+            step_columns(self.observations, codec=self.codec, stack=self.stack),
             streams=self.environments,
             sequencer=sequencer,
             selector=Proportional(capacity),
@@ -178,8 +184,6 @@ class Setup:
         actor = Actor(
             environments,
             network,
-            stack=self.stack,
-            pixels=self.pixels,
             rng=np.random.default_rng(seed),
             life_loss=self.life_loss,
             device=next(network.parameters()).device,
@@ -195,8 +199,6 @@ class Setup:
         }  # fmt: skip
         return Learner(
             network,
-            stack=self.stack,
-            pixels=self.pixels,
             burn_in=self.burn_in,
             unroll=self.unroll,
             n_step=self.n_step,
@@ -254,12 +256,17 @@ def recompute(network: QNetwork, batch: Batch, b: int, setup: Setup) -> dict[int
     found = {}
     for row in item_rows(batch, b, setup.burn_in):
         frames = batch.columns["observation"][b, row : row + setup.stack]  # context comes first
-        observation = one_input(frames, pixels=setup.pixels)
         action = torch.tensor([[int(batch.columns["previous_action"][b, row])]])
         reward = torch.tensor([[float(batch.columns["previous_reward"][b, row])]])
-        q, core = network.step(observation, action, reward, core.to(next(network.parameters()).dtype))
+        inputs = inputs_of(one_input(frames, pixels=setup.pixels), action, reward)
+        q, core = network.step(inputs, core.to(next(network.parameters()).dtype))
         found[row] = q[0]
     return found
+
+
+def inputs_of(observation: torch.Tensor, action: torch.Tensor, reward: torch.Tensor) -> Inputs:
+    """Network inputs [T, B, ...] with one observation column, stacked already."""
+    return Inputs({OBSERVATION: observation}, action, reward)
 
 
 def one_input(frames: NDArray, *, pixels: bool) -> torch.Tensor:

@@ -134,12 +134,11 @@ def _play(run_dir: Path, slots: int) -> Iterator[NDArray[np.uint8]]:
 
     config, _ = read_config(run_dir)
     vector = environments.vector(config, slots)
-    pixels = build.is_pixels(vector.spec)
-    if not pixels:
+    if all(column.kind != "frames" for column in build.observations(vector.spec).values()):
         raise ValueError(f"the codec study needs a run on pixels, {run_dir} is one on {config.env.id}")
     network = build.network(config, vector.spec)
     network.load_state_dict(checkpoint.load(run_dir / CHECKPOINTS)["learner"]["network"])
-    actor = make_greedy(vector, network, stack=config.network.stack, pixels=pixels)
+    actor = make_greedy(vector, network)
     actor.epsilon = np.full(slots, 0.01)  # or one wrong turn can stand still for the whole study; ours
     actor.reset(seed=1)
     while True:

@@ -95,7 +95,7 @@ def updates(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object
     for name, changes in variants.items():
         config = paper_config(sizes, **changes)
         network = build.network(config, ATARI)
-        calls[name] = _late(build.learner(config, network, pixels=True, device=device), batch)
+        calls[name] = _late(build.learner(config, network, device=device), batch)
     recurrences: dict[str, Recurrence] = {"plain PyTorch": "fused", "LSTMCell loop": "cell"}
     for name, recurrence in recurrences.items():
         rival = PlainLearner(
@@ -148,7 +148,7 @@ def acting(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object]
         for halves in (False, True):
             played = environments.vector(config, halves=halves)
             actor = build.actor(
-                config, played, copy.deepcopy(network).to(device), pixels=True, rng=np.random.default_rng(0)
+                config, played, copy.deepcopy(network).to(device), rng=np.random.default_rng(0)
             )
             actor.reset(0)
 
@@ -162,8 +162,7 @@ def acting(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object]
 
 def floor(sizes: Sizes, device: torch.device, precision: torch.dtype) -> dict[str, float]:
     """Operations of an update, the rate of a matrix product, and the seconds that follow."""
-    network = build.network(paper_config(sizes), ATARI)
-    row = row_operations(network, torch.zeros(1, 1, 4, *PAPER))
+    row = row_operations(build.network(paper_config(sizes), ATARI))
     total = sum(
         update_operations(
             row, items=sizes.batch, burn_in=sizes.burn_in, unroll=sizes.unroll, n_step=sizes.n_step

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from r2d2.agent.losses import n_step_targets, rescale, sequence_priority, unrescale
-from r2d2.agent.networks import NATURE
+from r2d2.agent.torsos.convolutional import NATURE
 from r2d2.types import Batch
 
 State = tuple[Tensor, Tensor]

@@ -27,11 +27,11 @@ class GoalRun:
         self.environments = environments.vector(config)
         spec = self.environments.spec
         network = build.network(config, spec)
-        self.learner = build.learner(config, network, pixels=False, device=torch.device("cpu"))
+        self.learner = build.learner(config, network, device=torch.device("cpu"))
         self.replay = build_replay.replay(config, spec)
         self.limiter = build.limiter(config)
         acting, self.rng = (np.random.default_rng([seed, i]) for i in range(2))
-        self.actor = build.actor(config, self.environments, copy.deepcopy(network), pixels=False, rng=acting)
+        self.actor = build.actor(config, self.environments, copy.deepcopy(network), rng=acting)
         self.actor.reset(seed << 10)
 
     def train(self, updates: int) -> None:
@@ -57,7 +57,7 @@ class GoalRun:
     def success(self) -> float:
         """Share of greedy episodes that reach their goal: only there a reward is 0 and not -1."""
         vector = environments.vector(self.config, EPISODES)
-        greedy = make_greedy(vector, self.learner.network, stack=self.config.network.stack, pixels=False)
+        greedy = make_greedy(vector, self.learner.network)
         episodes = play(greedy, (self.config.run.seed << 10) + 512)
         vector.close()
         return float(np.mean([episode.total > -episode.length for episode in episodes]))

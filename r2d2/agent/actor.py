@@ -8,6 +8,7 @@ step.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,18 +16,19 @@ import torch
 from numpy.typing import NDArray
 
 from r2d2.agent.losses import PRIORITIES, PriorityName, length_mask, n_step_targets, rescale, unrescale
-from r2d2.agent.networks import QNetwork, stack_frames
-from r2d2.types import Batch, Rows
+from r2d2.agent.networks import QNetwork
+from r2d2.types import Batch, Rows, observation_columns
 
 LifeLoss = Literal["none", "reset", "roll"]
 ALL = slice(None)
+Observation = NDArray | Mapping[str, NDArray]  # [N, ...]
 
 
 class Result(Protocol):
     """What one step of a vector environment answers; arrays [N] and observation [N, ...]."""
 
     @property
-    def observation(self) -> NDArray: ...
+    def observation(self) -> Observation: ...
     @property
     def reward(self) -> NDArray[np.float32]: ...
     @property
@@ -42,7 +44,7 @@ class Environments(Protocol):
 
     @property
     def num_envs(self) -> int: ...
-    def reset(self, seed: int) -> NDArray: ...
+    def reset(self, seed: int) -> Observation: ...
     def step(self, action: NDArray[np.int64]) -> Result: ...
 
 
@@ -76,8 +78,6 @@ class Actor:
         environments: Environments,
         network: QNetwork,
         *,
-        stack: int,
-        pixels: bool,
         rng: np.random.Generator,
         life_loss: LifeLoss = "none",
         device: torch.device | str = "cpu",
@@ -89,7 +89,6 @@ class Actor:
         self.precision = precision
         self.rng = rng
         self.life_loss = life_loss
-        self.stack, self.pixels = stack, pixels
         self.epsilon = np.zeros(environments.num_envs)
         self.episodes: deque[Episode] = deque()  # finished since the caller last emptied it
         self.steps = 0  # environment steps (agent decisions)
@@ -97,9 +96,12 @@ class Actor:
     def reset(self, seed: int) -> None:
         """Restart every environment, environment i with seed + i; unfinished episodes are forgotten."""
         n = self.environments.num_envs
-        self._observation = np.array(self.environments.reset(seed))  # [N, ...], a copy that stays as it is
-        frames = self._on_device(self._observation)
-        self._frames = torch.stack([frames] * self.stack, 1)  # [N, stack, ...] newest last, on the device
+        self._observation = _copies(self.environments.reset(seed))  # of each column [N, ...]
+        stack = self.network.inputs.stack
+        self._frames = {  # of each column [N, stack, ...], newest last, on the device
+            name: torch.stack([self._on_device(value)] * stack, 1)
+            for name, value in self._observation.items()
+        }
         self._core = torch.zeros(n, self.network.core_size, device=self.device)
         self._previous_action = np.zeros(n, np.int32)  # action + 1
         self._previous_reward = np.zeros(n, np.float32)
@@ -110,11 +112,12 @@ class Actor:
     @torch.no_grad()
     def _forward(self, at: slice = ALL) -> tuple[NDArray[np.float32], torch.Tensor]:
         """Q values [N, A] of the current observations and the core state after them [N, C], of some slots."""
-        observation = stack_frames(self._frames[at], self.stack, pixels=self.pixels)  # [1, N, ...]
-        action = self._on_device(self._previous_action[at])
-        reward = self._on_device(self._previous_reward[at])
+        columns = {name: frames[at] for name, frames in self._frames.items()}
+        columns["previous_action"] = self._on_device(self._previous_action[at, None])
+        columns["previous_reward"] = self._on_device(self._previous_reward[at, None])
+        inputs = self.network.inputs.read(columns)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            q, core = self.network.step(observation, action[None], reward[None], self._core[at])
+            q, core = self.network.step(inputs, self._core[at])
         return q.cpu().numpy(), core
 
     def _on_device(self, array: NDArray) -> torch.Tensor:
@@ -165,8 +168,7 @@ class Actor:
     def _values(
         self, action: NDArray, reward: NDArray, terminated: NDArray, truncated: NDArray, q: NDArray
     ) -> dict[str, NDArray]:
-        return {
-            "observation": self._observation,
+        return self._observation | {
             "previous_action": self._previous_action,
             "previous_reward": self._previous_reward,
             "action": action.astype(np.int32),
@@ -211,8 +213,9 @@ class Actor:
         core_after: torch.Tensor,
     ) -> None:
         """Move on to the observations that the step returned."""
-        self._observation = np.array(result.observation)
-        self._frames = torch.cat([self._frames[:, 1:], self._on_device(self._observation)[:, None]], 1)
+        self._observation = _copies(result.observation)
+        for name, value in self._observation.items():
+            self._frames[name] = torch.cat([self._frames[name][:, 1:], self._on_device(value)[:, None]], 1)
         self._core = core_after
         self._previous_action = (action + 1).astype(np.int32)
         self._previous_reward = reward.copy()  # `_begin` writes into it, and the row keeps its reward
@@ -223,7 +226,8 @@ class Actor:
     def _begin(self, streams: NDArray[np.bool_]) -> None:
         """The current observations of these streams are the first of an episode."""
         begun = self._on_device(np.flatnonzero(streams))
-        self._frames[begun] = self._frames[begun, -1:]
+        for frames in self._frames.values():
+            frames[begun] = frames[begun, -1:]
         self._core[begun] = 0.0
         self._previous_action[streams] = 0
         self._previous_reward[streams] = 0.0
@@ -235,6 +239,11 @@ class Actor:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.rng.bit_generator.state = state["rng"]
         self.steps = state["steps"]
+
+
+def _copies(observation: Observation) -> dict[str, NDArray]:
+    """The columns of an observation, as arrays that nobody else writes into."""
+    return {name: np.array(value) for name, value in observation_columns(observation).items()}
 
 
 def initial_priorities(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from r2d2.agent.networks import QNetwork, stack_frames
+from r2d2.agent.networks import QNetwork
 
 
 class CoreStates:
@@ -18,34 +18,39 @@ class CoreStates:
     [K], all different; it returns the states [K, C] before these rows.
     """
 
-    def __init__(self, network: QNetwork, streams: int, *, stack: int, pixels: bool) -> None:
+    def __init__(self, network: QNetwork, streams: int) -> None:
         self.network = network
-        self.stack, self.pixels = stack, pixels
         self.device = next(network.parameters()).device
-        self._frames: NDArray | None = None  # [N, stack, ...] newest last
+        self._rows: dict[str, NDArray] = {}  # of each observation column [N, stack, ...], newest last
         self._core = torch.zeros(streams, network.core_size, device=self.device)
 
     @torch.no_grad()
     def __call__(
         self, values: Mapping[str, NDArray], first: NDArray[np.bool_], streams: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        observation = values["observation"]
-        if self._frames is None:
-            shape = (len(self._core), self.stack, *observation.shape[1:])
-            self._frames = np.zeros(shape, observation.dtype)
-        frames = np.concatenate([self._frames[streams, 1:], observation[:, None]], 1)
-        frames[first] = frames[first, -1:]
-        self._frames[streams] = frames
+        columns = {name: values[name][:, None] for name in ("previous_action", "previous_reward")}
+        columns |= {
+            name: self._stacked(name, values[name], first, streams)
+            for name in self.network.inputs.observations
+        }
         at = torch.from_numpy(streams).to(self.device)
         before = self._core[at]
         before[torch.from_numpy(first).to(self.device)] = 0.0
-        inputs = self.network.encode(
-            stack_frames(self._tensor(frames), self.stack, pixels=self.pixels),
-            self._tensor(values["previous_action"])[None],
-            self._tensor(values["previous_reward"])[None],
-        )
-        self._core[at] = self.network.unroll(inputs, before)[1]
+        inputs = self.network.inputs.read({name: self._tensor(value) for name, value in columns.items()})
+        self._core[at] = self.network.unroll(self.network.encode(inputs), before)[1]
         return before.cpu().numpy()
+
+    def _stacked(
+        self, name: str, observation: NDArray, first: NDArray[np.bool_], streams: NDArray[np.int64]
+    ) -> NDArray:
+        """The newest `stack` rows [K, stack, ...] of a column, its new observations [K, ...] included."""
+        if name not in self._rows:
+            shape = (len(self._core), self.network.inputs.stack, *observation.shape[1:])
+            self._rows[name] = np.zeros(shape, observation.dtype)
+        rows = np.concatenate([self._rows[name][streams, 1:], observation[:, None]], 1)
+        rows[first] = rows[first, -1:]
+        self._rows[name][streams] = rows
+        return rows
 
     def _tensor(self, array: NDArray) -> torch.Tensor:
         return torch.from_numpy(array).to(self.device)

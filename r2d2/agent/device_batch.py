@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from r2d2.types import Batch
-
-# What an update reads; the actor's own Q values stay where they are.
-COLUMNS = ("observation", "previous_action", "previous_reward", "action", "reward", "terminated")
 
 
 @dataclass(frozen=True)
@@ -57,15 +54,15 @@ def device_batch(tensors: Mapping[str, Tensor], rows: NDArray[np.int64]) -> Devi
 
 
 class Transfer:
-    """Brings batches to a device; call it with a `Batch`.
+    """Brings batches to a device, those of `columns` that they have; call it with a `Batch`.
 
     On the CPU the tensors share memory with the batch. Otherwise, or if `staged`, the batch is first copied
     into one of two sets of page-locked buffers, so that its arrays may be filled again at once, and from there
     by a stream of its own: the copy of a batch runs while the update before it computes.
     """
 
-    def __init__(self, device: torch.device, *, staged: bool | None = None) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, columns: Sequence[str], *, staged: bool | None = None) -> None:
+        self.device, self.columns = device, columns
         self.staged = device.type != "cpu" if staged is None else staged
         self._sets: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
         self._turn = 0
@@ -74,7 +71,7 @@ class Transfer:
         self._copied = [torch.cuda.Event(), torch.cuda.Event()] if self._cuda else []
 
     def __call__(self, batch: Batch) -> DeviceBatch:
-        arrays = {name: batch.columns[name] for name in COLUMNS if name in batch.columns}
+        arrays = {name: batch.columns[name] for name in self.columns if name in batch.columns}
         arrays |= {name: getattr(batch, name) for name in FIELDS}
         if not self.staged:
             tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}

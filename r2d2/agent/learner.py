@@ -34,6 +34,8 @@ from r2d2.agent.sequences import InitialState, Sequences
 from r2d2.agent.update import Update, not_finite
 from r2d2.types import Batch
 
+TARGET_COLUMNS = ("action", "reward", "terminated")
+
 __all__ = ["InitialState", "Learner", "TDErrors", "Update"]
 
 
@@ -49,7 +51,7 @@ class TDErrors(NamedTuple):
 class Learner:
     """Owns the online and the target network and the optimizer.
 
-    `stack` is the frame stack, `burn_in`, `unroll`, `n_step` and `period` are the layout of the batches.
+    `burn_in`, `unroll`, `n_step` and `period` are the layout of the batches.
     `rescaling` False trains on plain Q values (DQN's presets, with clipped rewards); `target_bounds` are those of
     n-step returns before rescaling. `gradient_accumulation_steps` sums the gradient over that many parts of
     each batch, one after the other, where memory for all of it is short.
@@ -65,8 +67,6 @@ class Learner:
         self,
         network: QNetwork,
         *,
-        stack: int,
-        pixels: bool,
         burn_in: int,
         unroll: int,
         n_step: int,
@@ -99,11 +99,11 @@ class Learner:
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=learning_rate, eps=adam_epsilon, fused=True, capturable=graphs
         )
-        self.transfer = Transfer(self.device)
+        self.transfer = Transfer(self.device, [*network.inputs.columns, *TARGET_COLUMNS])
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self.asynchronous = self.device.type != "cpu" if asynchronous is None else asynchronous
         self.sequences = Sequences(
-            stack=stack, pixels=pixels, burn_in=burn_in, unroll=unroll, period=period,
+            burn_in=burn_in, unroll=unroll, period=period,
             initial_state=initial_state, fixed_shapes=self.device.type != "cpu",
         )  # fmt: skip
         self._graphed = CudaGraph(self._step) if graphs else None

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from r2d2.agent.device_batch import DeviceBatch
-from r2d2.agent.networks import QNetwork, stack_frames
+from r2d2.agent.inputs import InputLayout
+from r2d2.agent.networks import QNetwork
 
 InitialState = Literal["stored", "zero", "refreshed", "episode"]
 
@@ -35,8 +36,6 @@ class Sequences:
     outcome is dropped, so that every such batch makes the same calls: a GPU loses nothing by it.
     """
 
-    stack: int
-    pixels: bool
     burn_in: int
     unroll: int
     period: int = 1
@@ -48,7 +47,7 @@ class Sequences:
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Online and target Q values [unroll + n_step, B, A], gradients for the first `unroll` rows only, and
         the successors' states."""
-        inputs, core = self._encoder(data), self._initial_core(data)
+        inputs, core = self._encoder(network.inputs, data), self._initial_core(data)
         warm, end = self.burn_in, self.burn_in + self.unroll
         state, refreshed = core, None
         with torch.no_grad():
@@ -64,14 +63,12 @@ class Sequences:
             q_tail = network.values(tail)
         return torch.cat([q, q_tail]), q_target, cut if refreshed is None else refreshed
 
-    def _encoder(self, data: DeviceBatch) -> Encoder:
+    def _encoder(self, layout: InputLayout, data: DeviceBatch) -> Encoder:
         """Core inputs of the rows [start, stop) of a batch, as one of the networks has them."""
-        columns = data.columns
-        observation = stack_frames(columns["observation"], self.stack, pixels=self.pixels)
-        action, reward = columns["previous_action"].T, columns["previous_reward"].T
+        read = layout.read(data.columns)
 
         def inputs(network: QNetwork, start: int, stop: int | None) -> Tensor:
-            return network.encode(observation[start:stop], action[start:stop], reward[start:stop])
+            return network.encode(read[start:stop])
 
         return inputs
 
@@ -113,7 +110,7 @@ class Sequences:
         """The state [B, C] after the last `burn_in[b] - after` of the inputs, or after all of them if there are
         fewer: one recurrent call for each such number, each over rows that the items really have. A batch has
         one or two such numbers, rarely more."""
-        if network.core is None or len(inputs) == 0:
+        if network.core_size == 0 or len(inputs) == 0:
             return core
         rows = (data.rows - after).clip(0, len(inputs))
         counts = np.unique(rows).tolist()
@@ -131,7 +128,7 @@ class Sequences:
 
     def trained(self, network: QNetwork, data: DeviceBatch) -> tuple[Tensor, Tensor]:
         """Core inputs of the trained rows [unroll, B, F] and the state before them [B, C]."""
-        inputs = self._encoder(data)(network, 0, self.burn_in + self.unroll)
+        inputs = self._encoder(network.inputs, data)(network, 0, self.burn_in + self.unroll)
         state = self._warm_up(network, inputs[: self.burn_in], self._initial_core(data), data, 0)
         return inputs[self.burn_in :], state
 

@@ -9,18 +9,17 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from r2d2.agent.actor import Actor, Environments
 from r2d2.agent.exploration import epsilon_ladder
 from r2d2.agent.learner import Learner
 from r2d2.agent.networks import QNetwork
-from r2d2.agent.torsos.drop_achieved_goal import DropAchievedGoal
 from r2d2.build import sizes
 from r2d2.config import Config
 from r2d2.config.schedules import linear
 from r2d2.envs.vector import EnvSpec
 from r2d2.replay import RateLimiter
+from r2d2.types import OBSERVATION, ObservationKind, ObservationSpec
 
 
 def device(config: Config) -> torch.device:
@@ -51,15 +50,14 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def is_pixels(spec: EnvSpec) -> bool:
-    """Frames are uint8 with two axes, or three with the colors last; everything else is a vector."""
-    return spec.observation_dtype == "uint8" and len(spec.observation_shape) in (2, 3)
+def observations(spec: EnvSpec) -> dict[str, ObservationSpec]:
+    """The observation columns of an environment, and what the network sees of each.
 
-
-def core_size(config: Config) -> int:
-    """Numbers in the recurrent state of one environment: h and c of an LSTM, h of a GRU."""
-    width = config.network.core_width
-    return {"lstm": 2 * width, "gru": width, "none": 0}[config.network.core]
+    Frames are uint8 with two axes, or three with the colors last; everything else is a vector.
+    """
+    shape, dtype = spec.observation_shape, spec.observation_dtype
+    kind: ObservationKind = "frames" if dtype == "uint8" and len(shape) in (2, 3) else "vector"
+    return {OBSERVATION: ObservationSpec(shape, dtype, kind, 0 if spec.goals is None else spec.goals.size)}
 
 
 def network(config: Config, spec: EnvSpec) -> QNetwork:
@@ -67,31 +65,9 @@ def network(config: Config, spec: EnvSpec) -> QNetwork:
 
     Of a goal environment's observations it does not see what was achieved.
     """
-    net = config.network
-    shape = spec.observation_shape
-    hidden = 0 if spec.goals is None else spec.goals.size
-    if is_pixels(spec):
-        channels = net.stack * (shape[2] if len(shape) == 3 else 1)
-        inputs: tuple[int, ...] = (channels, shape[0], shape[1])
-    else:
-        inputs = ((math.prod(shape) - hidden) * net.stack,)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.run.seed)
-        made = QNetwork(
-            inputs,
-            spec.num_actions,
-            torso=net.torso,
-            features=net.features,
-            core=net.core,
-            core_width=net.core_width,
-            hidden=net.hidden,
-            previous_inputs=net.previous_inputs,
-            dueling=net.dueling,
-            forget_bias=net.forget_bias,
-        )
-    if hidden:
-        made.torso = nn.Sequential(DropAchievedGoal(net.stack, hidden), *made.torso)
-    return made
+        return QNetwork(observations(spec), spec.num_actions, config.network)
 
 
 def network_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
@@ -124,13 +100,11 @@ def check_initial_state(config: Config, spec: EnvSpec) -> None:
         )
 
 
-def learner(config: Config, net: QNetwork, *, pixels: bool, device: torch.device) -> Learner:
+def learner(config: Config, net: QNetwork, *, device: torch.device) -> Learner:
     """The learner, with its own target network and optimizer."""
     c, r = config.learner, config.replay
     return Learner(
         net,
-        stack=config.network.stack,
-        pixels=pixels,
         burn_in=r.burn_in,
         unroll=r.unroll,
         n_step=r.n_step,
@@ -168,16 +142,12 @@ def limiter(config: Config) -> RateLimiter:
     return RateLimiter(config.replay.replay_ratio, min_steps=config.replay.min_steps)
 
 
-def actor(
-    config: Config, environments: Environments, net: QNetwork, *, pixels: bool, rng: np.random.Generator
-) -> Actor:
+def actor(config: Config, environments: Environments, net: QNetwork, *, rng: np.random.Generator) -> Actor:
     """The actor of the whole vector; `net` is its own copy of the network."""
     where = next(net.parameters()).device
     made = Actor(
         environments,
         net,
-        stack=config.network.stack,
-        pixels=pixels,
         rng=rng,
         life_loss=config.env.life_loss,
         device=where,

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.agent.actor import initial_priorities as actor_priorities
+from r2d2.agent.cores import state_size
 from r2d2.build import sizes as memory
-from r2d2.build.agents import core_size, is_pixels
+from r2d2.build.agents import observations
 from r2d2.config import Config
 from r2d2.config.schedules import linear
 from r2d2.envs.vector import EnvSpec
@@ -33,7 +34,7 @@ from r2d2.replay import (
     Uniform,
 )
 from r2d2.replay.selectors.mixture import batch_shares
-from r2d2.types import Column, step_columns
+from r2d2.types import step_columns
 
 PRIORITY_COLUMNS = ["reward", "terminated", "q_taken", "q_greedy"]
 _STAGES = 100  # of alpha on its way; ours: it is never more than a hundredth of it behind
@@ -69,7 +70,7 @@ def _sequencer(config: Config) -> Sequencer:
         n_step=r.n_step,
         period=r.period,
         context=config.network.stack - 1,
-        core_size=core_size(config),
+        core_size=state_size(config.network),
     )
 
 
@@ -98,7 +99,8 @@ def relabeler(config: Config, sequencer: Sequencer, spec: EnvSpec, number: int =
 
 def _replay(config: Config, spec: EnvSpec, sequencer: Sequencer, relabeler: Hindsight | None) -> Replay:
     r = config.replay
-    columns, streams = _columns(config, spec, stack=config.network.stack), sequencer.streams
+    columns = step_columns(observations(spec), codec=r.codec, stack=config.network.stack)
+    streams = sequencer.streams
     steps = kept_steps(config)
     # A fourth more items than long episodes make: short ones make more, and `steps` is what binds.
     capacity = versions(config) * max(-(-steps * 5 // (4 * r.period)), streams * sequencer.items_at_once)
@@ -119,11 +121,6 @@ def _replay(config: Config, spec: EnvSpec, sequencer: Sequencer, relabeler: Hind
         relabeler=relabeler,
         folder=Path(r.folder) if r.folder else None,
     )
-
-
-def _columns(config: Config, spec: EnvSpec, *, stack: int) -> dict[str, Column]:
-    codec = config.replay.codec if is_pixels(spec) else "raw"
-    return step_columns(spec.observation_shape, spec.observation_dtype, codec=codec, stack=stack)
 
 
 def versions(config: Config) -> int:
@@ -226,7 +223,7 @@ def set_initial_priorities(
 def replay_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
     """Estimated bytes of the replay at capacity, by column; nothing is allocated for it."""
     r = config.replay
-    columns = _columns(config, spec, stack=1)
+    columns = step_columns(observations(spec), codec=r.codec, stack=1)
     steps = kept_steps(config) * (2 if r.long_term else 1)
     items = versions(config) * -(-steps // r.period)
-    return memory.replay_bytes(columns, steps=steps, items=items, core_size=core_size(config))
+    return memory.replay_bytes(columns, steps=steps, items=items, core_size=state_size(config.network))

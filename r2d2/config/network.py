@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from r2d2.config.bounds import WIDTH, Bounds
+from r2d2.parts import CoreName, TorsoName
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
     """The Q network."""
 
-    torso: Literal["nature", "small"] = "nature"
-    """Convolutions for frames; vectors always get an MLP."""
+    torso: TorsoName = "nature"
+    """Encoder of frames; vectors always get an MLP."""
     stack: Annotated[int, Bounds(1, 1000)] = 4
     """Frames stacked as one observation, built when read."""
     features: Annotated[int, WIDTH] = 512
     """Units of the fully connected layer before the core."""
-    core: Literal["lstm", "gru", "none"] = "lstm"
+    core: CoreName = "lstm"
     """Recurrent core; `none` is feed-forward."""
     core_width: Annotated[int, WIDTH] = 512
     """Units of the core."""

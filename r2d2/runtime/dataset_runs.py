@@ -94,9 +94,7 @@ def import_run(
             and config.replay.initial_state in ("stored", "refreshed")
             and config.network.core != "none"
         ):
-            states = CoreStates(
-                run.learner.network, run.replay.streams, stack=config.network.stack, pixels=run.pixels
-            )
+            states = CoreStates(run.learner.network, run.replay.streams)
         fill(_single(run.replay), dataset, first=_first(run, dataset), core=states, written=rate)
         run.limiter.insert(min(dataset.head["steps"], config.replay.min_steps))
         _say(run, dataset)

@@ -19,11 +19,11 @@ LONGEST = 200_000  # steps after which an evaluation episode is taken as it stan
 VIDEO_FPS = 15  # agent steps/s: an Atari game runs at 60 frames/s and a step is 4 frames
 
 
-def make_greedy(environments: Environments, network: QNetwork, *, stack: int, pixels: bool) -> Actor:
+def make_greedy(environments: Environments, network: QNetwork) -> Actor:
     """An actor that never explores. R2D2 evaluates greedily from up to 30 no-ops."""
     device = next(network.parameters()).device
     rng = np.random.default_rng(0)  # never decides anything: epsilon is 0
-    return Actor(environments, network, stack=stack, pixels=pixels, rng=rng, device=device)
+    return Actor(environments, network, rng=rng, device=device)
 
 
 def play(actor: Actor, seed: int) -> list[Episode]:

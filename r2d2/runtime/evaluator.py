@@ -24,8 +24,8 @@ class Log(Protocol):
 class Evaluator:
     """Knows when an evaluation is due and whether one reached the goal; touches nothing of the training."""
 
-    def __init__(self, config: Config, run_dir: Path, tracker: Log, *, pixels: bool) -> None:
-        self.config, self.run_dir, self.tracker, self.pixels = config, run_dir, tracker, pixels
+    def __init__(self, config: Config, run_dir: Path, tracker: Log) -> None:
+        self.config, self.run_dir, self.tracker = config, run_dir, tracker
         self.count = 0
         self.next = config.run.evaluate_period  # environment steps
         self.last_return = float("-inf")  # of this process: a run that is resumed looks for its goal anew
@@ -48,7 +48,7 @@ class Evaluator:
         self.count += 1
         seed = child_seed(config.run.seed, EVALUATION, self.count)
         vector = environments.vector(config, config.run.evaluate_episodes)
-        greedy = make_greedy(vector, network, stack=config.network.stack, pixels=self.pixels)
+        greedy = make_greedy(vector, network)
         metrics = summary(play(greedy, seed))
         vector.close()
         self.last_return = metrics["evaluate/mean_return"]
@@ -61,7 +61,7 @@ class Evaluator:
         path = self.run_dir / "videos" / f"step-{steps}.mp4"
         try:
             single = film_set(self.config)
-            greedy = make_greedy(single, network, stack=self.config.network.stack, pixels=self.pixels)
+            greedy = make_greedy(single, network)
             record(greedy, single, seed, path)
             single.close()
         except (ValueError, OSError, RuntimeError) as error:

@@ -55,20 +55,19 @@ class LocalRun:
         spec = self.environments.spec
         build.check_initial_state(config, spec)
         self.device = build.device(config)
-        self.pixels = build.is_pixels(spec)
         torch.set_num_threads(build.threads(config))
         network = build.network(config, spec)
-        self.learner = build.learner(config, network, pixels=self.pixels, device=self.device)
+        self.learner = build.learner(config, network, device=self.device)
         self.replay = build_replay.replay(config, spec)
         self.ages = Ages(self.replay.capacity)
         self.probe = make_probe(config, core_size=network.core_size, capacity=self.replay.capacity)
         self.limiter = build.limiter(config)
         seed = config.run.seed
         self.actor = build.actor(
-            config, self.environments, copy.deepcopy(network), pixels=self.pixels, rng=generator(seed, ACTING)
+            config, self.environments, copy.deepcopy(network), rng=generator(seed, ACTING)
         )
         self.rng = generator(seed, SAMPLING)
-        self.evaluator = Evaluator(config, run_dir, tracker, pixels=self.pixels)
+        self.evaluator = Evaluator(config, run_dir, tracker)
         self.turns: AbstractContextManager[None] = nullcontext()  # held around what acting and learning share
         self.saves = 0
         self.vector_steps = 0

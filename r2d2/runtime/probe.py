@@ -87,7 +87,7 @@ class Probe:
             return {}
         self.measured_at = learner.updates
         places = places[np.linspace(0, len(places) - 1, min(items, len(places))).astype(np.int64)]
-        batch = replay.get(self.ids[places], ["observation", "previous_action", "previous_reward"])
+        batch = replay.get(self.ids[places], learner.network.inputs.columns)
         found = learner.delta_q(batch, self.first[places], self.last[places])
         return {
             f"replay/delta_q_{name}": float(function(values))

@@ -16,14 +16,12 @@ from torch.autograd.profiler import profile as torch_profile
 from torch.autograd.profiler import record_function
 
 from r2d2.agent.actor import Environments, Result
-from r2d2.agent.networks import stack_frames
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.config import Config
 from r2d2.runtime.roofline import (
     Rates,
-    Row,
     measure_rates,
     optimizer_bytes,
     row_operations,
@@ -81,20 +79,17 @@ class Workbench:
         build.check_initial_state(config, spec)
         self.environments = TimedEnvironments(made)
         self.device = build.device(config)
-        self.pixels = build.is_pixels(spec)
         torch.set_num_threads(build.threads(config))
         self.network = build.network(config, spec)
         self.replay = build_replay.replay(self.config, spec)
-        self.learner = build.learner(config, self.network, pixels=self.pixels, device=self.device)
+        self.learner = build.learner(config, self.network, device=self.device)
         self.rng = np.random.default_rng(config.run.seed)
-        self.actor = build.actor(
-            config, self.environments, copy.deepcopy(self.network), pixels=self.pixels, rng=self.rng
-        )
+        self.actor = build.actor(config, self.environments, copy.deepcopy(self.network), rng=self.rng)
         self.actor.reset(config.run.seed)
         while len(self.replay) < config.learner.batch:
             self.act()
         self.rates = measure_rates(self.device, self.learner.precision)
-        self.row = self._row()
+        self.row = row_operations(self.network)
 
     def act(self) -> float:
         """One acting step into the replay; returns the seconds that the write took."""
@@ -110,11 +105,6 @@ class Workbench:
     def sample(self) -> Batch:
         """A batch as a run draws it."""
         return self.replay.sample(self.config.learner.batch, self.rng, beta=self.config.replay.beta)
-
-    def _row(self) -> Row:
-        stored = self.sample().columns["observation"][:1, : self.config.network.stack]
-        observation = stack_frames(torch.from_numpy(stored), self.config.network.stack, pixels=self.pixels)
-        return row_operations(self.network, observation)
 
 
 def profile_learner(bench: Workbench, repeats: int) -> list[Stage]:

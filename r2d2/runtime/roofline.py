@@ -69,8 +69,8 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def row_operations(network: QNetwork, observation: Tensor) -> Row:
-    """Counted layer by layer for one stacked observation [1, 1, ...]; only products count, as everything else is
+def row_operations(network: QNetwork) -> Row:
+    """Counted layer by layer; only products count, as everything else is
     small beside them."""
     twin = copy.deepcopy(network).cpu()
     counts: dict[nn.Module, int] = {}
@@ -82,12 +82,11 @@ def row_operations(network: QNetwork, observation: Tensor) -> Row:
     for module in twin.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(count)
-    zero = torch.zeros(1, 1)
     with torch.no_grad():
-        twin.step(observation.cpu(), zero.int(), zero, torch.zeros(1, twin.core_size))
+        twin.step(twin.inputs.zeros(), torch.zeros(1, twin.core_size))
     torso = [counts[module] for module in twin.torso.modules() if module in counts]
     heads = sum(counts[module] for module in twin.head.modules() if module in counts)
-    core = 0 if twin.core is None else 2 * sum(p.numel() for p in twin.core.parameters() if p.ndim == 2)
+    core = 2 * sum(p.numel() for p in twin.core.parameters() if p.ndim == 2)
     return Row(sum(torso), torso[0], core, heads)
 
 

@@ -126,8 +126,8 @@ def evaluate(run_dir: Path, path: Path | None, *, episodes: int, video: bool, se
     state = checkpoint.load(path)
     check_same_parts(state["config"], config)
     single = film_set(config) if video else None  # what cannot be filmed is refused before playing
-    vector, network, pixels = _trained(config, state, episodes)
-    played = play(make_greedy(vector, network, stack=config.network.stack, pixels=pixels), seed)
+    vector, network = _trained(config, state, episodes)
+    played = play(make_greedy(vector, network), seed)
     vector.close()
     result: dict[str, Any] = {
         "checkpoint": path.name,
@@ -140,9 +140,7 @@ def evaluate(run_dir: Path, path: Path | None, *, episodes: int, video: bool, se
     }
     if single is not None:
         file = run_dir / "videos" / f"{path.name}-seed{seed}.mp4"
-        filmed = record(
-            make_greedy(single, network, stack=config.network.stack, pixels=pixels), single, seed, file
-        )
+        filmed = record(make_greedy(single, network), single, seed, file)
         result["video"] = {"file": str(file), "return": filmed.total}
     (run_dir / "evaluations").mkdir(exist_ok=True)
     _write_json(run_dir / "evaluations" / f"{path.name}-{episodes}x-seed{seed}.json", result)
@@ -156,11 +154,10 @@ def memory_test(run_dir: Path, path: Path | None, *, histories: list[int], episo
     path = checkpoint_of(run_dir, path)
     state = checkpoint.load(path)
     check_same_parts(state["config"], config)
-    vector, network, pixels = _trained(config, state, episodes)
-    stack = config.network.stack
+    vector, network = _trained(config, state, episodes)
     tests = []
     for history in (*histories, None):
-        found = play_with_memory(vector, network, history, stack=stack, pixels=pixels, seed=seed)
+        found = play_with_memory(vector, network, history, seed=seed)
         print(memory_line(found), flush=True)
         tests.append(found)
     vector.close()
@@ -176,13 +173,13 @@ def memory_test(run_dir: Path, path: Path | None, *, histories: list[int], episo
     return 0
 
 
-def _trained(config: Config, state: Mapping[str, Any], episodes: int) -> tuple[VectorEnv, QNetwork, bool]:
-    """Environments to evaluate in, a checkpoint's network, and whether observations are pixels."""
+def _trained(config: Config, state: Mapping[str, Any], episodes: int) -> tuple[VectorEnv, QNetwork]:
+    """Environments to evaluate in, and a checkpoint's network."""
     vector = environments.vector(config, episodes)
     network = build.network(config, vector.spec)
     network.load_state_dict(state["learner"]["network"])
     network.to(build.device(config))
-    return vector, network, build.is_pixels(vector.spec)
+    return vector, network
 
 
 def read_config(run_dir: Path) -> tuple[Config, str]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from r2d2.agent.actor import Environments
+from r2d2.agent.inputs import Inputs
 from r2d2.agent.networks import QNetwork
 from r2d2.runtime.evaluate import make_greedy, play
 
@@ -30,22 +31,20 @@ class ShortMemory(nn.Module):
     def __init__(self, network: QNetwork, history: int | None) -> None:
         super().__init__()
         self.network = network
-        self.actions = network.actions
+        self.inputs, self.actions = network.inputs, network.actions
         self.states = 1 if history is None else history + 1
         self.core_size = self.states * network.core_size
         self.max_q: list[Tensor] = []  # of each step: max Q [N, 2] with the whole and with the short memory
         self.equal: list[Tensor] = []  # and whether both would act alike [N]
 
-    def step(
-        self, observation: Tensor, previous_action: Tensor, previous_reward: Tensor, state: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def step(self, inputs: Inputs, state: Tensor) -> tuple[Tensor, Tensor]:
         """As `QNetwork.step`, by the short memory; what was compared is appended to the lists."""
-        inputs = self.network.encode(observation, previous_action, previous_reward)  # [1, N, F]
-        n = inputs.shape[1]
+        encoded = self.network.encode(inputs)  # [1, N, F]
+        n = encoded.shape[1]
         before = state.view(n, self.states, -1)
         if self.states > 1:
             before = torch.cat([before[:, :1], torch.zeros_like(before[:, :1]), before[:, 1:-1]], 1)
-        outputs, after = self.network.unroll(inputs.repeat_interleave(self.states, 1), before.flatten(0, 1))
+        outputs, after = self.network.unroll(encoded.repeat_interleave(self.states, 1), before.flatten(0, 1))
         outputs = outputs.view(n, self.states, -1)
         whole, short = self.network.values(outputs[:, 0]), self.network.values(outputs[:, -1])
         self.max_q.append(torch.stack([whole.amax(-1), short.amax(-1)], -1))
@@ -54,20 +53,20 @@ class ShortMemory(nn.Module):
 
 
 def play_with_memory(
-    environments: Environments, network: QNetwork, history: int | None, *, stack: int, pixels: bool, seed: int
+    environments: Environments, network: QNetwork, history: int | None, *, seed: int
 ) -> dict[str, Any]:
     """Greedy episodes, one of each environment, with a memory of `history` observations (None: unlimited).
 
     `max_q_difference` is the mean of |max Q short - max Q whole| over all steps, `max_q` that of max Q whole,
     `equal_actions` the share of steps at which both memories take the same greedy action.
     """
-    if network.core is None:
+    if network.core_size == 0:
         raise ValueError("the memory test needs a recurrent network, got network.core none")
     if history is not None and history < 1:
         raise ValueError(f"history must be at least 1 observation, the present one, got {history}")
     memory = ShortMemory(network, history)
     policy = cast(QNetwork, memory)  # it has all that an actor uses
-    played = play(make_greedy(environments, policy, stack=stack, pixels=pixels), seed)
+    played = play(make_greedy(environments, policy), seed)
     steps = len(memory.equal)
     own = np.arange(steps)[:, None] < [episode.length for episode in played]  # of each first episode [T, N]
     max_q = torch.stack(memory.max_q).cpu().numpy()[own]

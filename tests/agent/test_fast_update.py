@@ -14,12 +14,13 @@ from helpers import Setup, items_of, select
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from r2d2.agent import networks
 from r2d2.agent.cuda_graph import WARM_UP, Captured, CudaGraph
 from r2d2.agent.device_batch import DeviceBatch, Transfer
 from r2d2.agent.learner import Learner
 from r2d2.agent.losses import length_mask
-from r2d2.agent.networks import stack_frames
+from r2d2.agent.networks import QNetwork
+from r2d2.agent.torsos import convolutional
+from r2d2.config.network import NetworkConfig
 from r2d2.types import Batch
 
 FRAMES = Setup(shape=(24, 24), dtype="uint8", stack=3)
@@ -42,7 +43,7 @@ def whole_or_none(setup: Setup, batch: Batch) -> Batch:
     return kept
 
 
-def plain_torso(network: networks.QNetwork, floats: Tensor) -> Tensor:
+def plain_torso(network: QNetwork, floats: Tensor) -> Tensor:
     """The torso as one would write it: layer after layer, nothing in place, contiguous floats."""
     x = floats.contiguous()
     for module in network.torso:
@@ -59,12 +60,14 @@ def plain_torso(network: networks.QNetwork, floats: Tensor) -> Tensor:
 @pytest.mark.parametrize("chunk", [1, 7, 128])
 def test_encoding_in_chunks_is_encoding(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Values and gradients of a plain float32 torso, whatever the size of the chunks, within 1e-5."""
-    monkeypatch.setattr(networks, "CHUNK", chunk)
+    monkeypatch.setattr(convolutional, "CHUNK", chunk)
     network = FRAMES.network(0)
     stored = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, 9, 24, 24), np.uint8))
-    observation = stack_frames(stored, 3, pixels=True)  # [7, 4, 3, 24, 24]
-    zeros = torch.zeros(7, 4)
-    got = network.encode(observation, zeros.int(), zeros)[..., :8]
+    zeros = torch.zeros(4, 7)
+    columns = {"observation": stored, "previous_action": zeros.int(), "previous_reward": zeros}
+    inputs = network.inputs.read(columns)
+    observation = inputs.observation["observation"]  # [7, 4, 3, 24, 24]
+    got = network.encode(inputs)[..., :8]
     wanted = plain_torso(network, observation.flatten(0, 1).float() / 255.0).unflatten(0, (7, 4))
     scale = wanted.abs().max()
     assert (got - wanted).abs().max() < 1e-5 * scale
@@ -177,7 +180,7 @@ def test_a_staged_batch_is_apart_from_the_arrays_it_came_from() -> None:
     """It keeps its contents when the arrays are filled again, and when the buffers are; shapes may change."""
     setup = Setup()
     learner, batch = case(setup)
-    transfer = Transfer(torch.device("cpu"), staged=True)
+    transfer = Transfer(torch.device("cpu"), learner.transfer.columns, staged=True)
     arrays = {name: column.copy() for name, column in batch.columns.items()}
     moving = dataclasses.replace(batch, columns=arrays)
     expected = [copy.deepcopy(learner).update(batch).priorities]
@@ -237,7 +240,7 @@ def test_precisions_agree_on_the_papers_layers() -> None:
     setup = Setup(shape=(84, 84), dtype="uint8", stack=4, episodes=Setup().episodes[1:3], steps=60)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = networks.QNetwork((4, 84, 84), 3, features=64, core_width=5, hidden=64)
+        network = QNetwork(setup.observations, 3, NetworkConfig(features=64, core_width=5, hidden=64))
     _, batch = items_of(setup, network, steps=30)
     batch = select(batch, np.arange(4))
     mask = length_mask(torch.from_numpy(batch.length), setup.unroll)

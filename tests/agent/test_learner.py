@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_cases import same
-from helpers import ACTIONS, Setup, items_of, recompute, select
+from helpers import ACTIONS, Setup, inputs_of, items_of, recompute, select
 from test_losses import h, h_inverse
 from test_losses import slow_target as reference_target
 from torch import Tensor, nn
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from r2d2.agent.learner import Learner
 from r2d2.agent.losses import length_mask
 from r2d2.agent.networks import QNetwork
-from r2d2.types import Batch
+from r2d2.config.network import NetworkConfig
+from r2d2.types import OBSERVATION, Batch, ObservationSpec
 
 SETUPS = {
     "lstm": Setup(life_loss="roll"),
@@ -135,7 +136,7 @@ def step(
     frames = torch.from_numpy(batch.columns["observation"][b, row : row + setup.stack]).flatten()
     action = torch.tensor([[int(batch.columns["previous_action"][b, row])]])
     reward = torch.tensor([[float(batch.columns["previous_reward"][b, row])]])
-    return network.step(frames[None, None], action, reward, state)
+    return network.step(inputs_of(frames[None, None], action, reward), state)
 
 
 def test_no_gradient_flows_through_burn_in_and_all_of_it_through_the_unroll() -> None:
@@ -286,12 +287,14 @@ def test_one_step_and_a_whole_sequence_give_the_same_values() -> None:
     """The actor's path and the learner's path through the network are one function."""
     torch.manual_seed(0)
     for core in ("lstm", "gru", "none"):
-        network = QNetwork((4,), ACTIONS, features=8, core=core, core_width=5, hidden=8, forget_bias=1.0)
+        config = NetworkConfig(stack=1, features=8, core=core, core_width=5, hidden=8, forget_bias=1.0)
+        network = QNetwork({OBSERVATION: ObservationSpec((4,))}, ACTIONS, config)
         x, actions = torch.randn(6, 2, 4), torch.randint(0, ACTIONS + 1, (6, 2))
         rewards, state = torch.randn(6, 2), torch.randn(2, network.core_size)
-        whole = network.values(network.unroll(network.encode(x, actions, rewards), state)[0])
+        inputs = inputs_of(x, actions, rewards)
+        whole = network.values(network.unroll(network.encode(inputs), state)[0])
         for t in range(6):
-            q, state = network.step(x[t : t + 1], actions[t : t + 1], rewards[t : t + 1], state)
+            q, state = network.step(inputs[t : t + 1], state)
             torch.testing.assert_close(q, whole[t])
-        other = network.encode(x, (actions + 1) % (ACTIONS + 1), rewards)
-        assert not torch.equal(other, network.encode(x, actions, rewards))
+        other = network.encode(inputs_of(x, (actions + 1) % (ACTIONS + 1), rewards))
+        assert not torch.equal(other, network.encode(inputs))

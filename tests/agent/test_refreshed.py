@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from helpers import Ending, Setup, items_of, one_input
+from helpers import Ending, Setup, inputs_of, items_of, one_input
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ def slow_state(network: QNetwork, batch: Batch, b: int, steps: int, setup: Setup
         frames = batch.columns["observation"][b, row : row + setup.stack]
         action = torch.tensor([[int(batch.columns["previous_action"][b, row])]])
         reward = torch.tensor([[float(batch.columns["previous_reward"][b, row])]])
-        core = network.step(one_input(frames, pixels=setup.pixels), action, reward, core)[1]
+        core = network.step(inputs_of(one_input(frames, pixels=setup.pixels), action, reward), core)[1]
     return core[0]
 
 

@@ -105,7 +105,7 @@ def test_every_number_of_the_learner_reaches_it() -> None:
         replay__initial_state="zero", replay__burn_in=3, replay__unroll=9, replay__n_step=4,
     )  # fmt: skip
     net = build.network(config, VECTOR)
-    made = build.learner(config, net, pixels=False, device=torch.device("cpu"))
+    made = build.learner(config, net, device=torch.device("cpu"))
     (group,) = made.optimizer.param_groups
     assert (group["lr"], group["eps"]) == (0.01, 0.02)
     assert (made.discount, made.eta, made.max_grad_norm, made.target_period) == (0.9, 0.3, 3.0, 11)
@@ -143,11 +143,14 @@ def test_weights_depend_on_the_seed_alone() -> None:
     assert differences(dict(first), dict(other))
 
 
-def test_what_counts_as_pixels() -> None:
-    assert build.is_pixels(spec(84, 84, dtype="uint8"))
-    assert build.is_pixels(spec(64, 64, 3, dtype="uint8"))
-    assert not build.is_pixels(spec(84, dtype="uint8"))
-    assert not build.is_pixels(spec(84, 84, dtype="float32"))
+@pytest.mark.parametrize(
+    ("shape", "dtype", "kind"),
+    [((84, 84), "uint8", "frames"), ((64, 64, 3), "uint8", "frames"), ((84,), "uint8", "vector"),
+     ((84, 84), "float32", "vector")],
+)  # fmt: skip
+def test_what_counts_as_frames(shape: tuple[int, ...], dtype: str, kind: str) -> None:
+    (column,) = build.observations(spec(*shape, dtype=dtype)).values()
+    assert (column.shape, column.dtype, column.kind, column.hidden) == (shape, dtype, kind, 0)
 
 
 def test_life_loss_and_exploration_reach_the_actor(tmp_path: Path) -> None:

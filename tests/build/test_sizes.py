@@ -14,7 +14,7 @@ from r2d2.build import sizes as memory
 from r2d2.build.sizes import check_fits, gigabytes, replay_bytes
 from r2d2.config import Config
 from r2d2.config.presets import PRESETS
-from r2d2.types import Column, step_columns
+from r2d2.types import OBSERVATION, Column, ObservationSpec, step_columns
 
 # By hand, a step beside its frame: actions 2 x int32, rewards and Q values 4 x float32, two flags.
 SMALL = 26  # bytes a step of the columns that are not pixels
@@ -27,7 +27,7 @@ def estimate(config: Config) -> dict[str, int]:
 
 def test_the_papers_replay_by_hand() -> None:
     """4e6 frames of 84 x 84 are 28.2 GB raw; 1e5 items with an LSTM state of 2 x 512 floats are 0.41 GB."""
-    columns = step_columns((84, 84), "uint8", codec="raw", stack=4)
+    columns = step_columns({OBSERVATION: ObservationSpec((84, 84), "uint8", "frames")}, codec="raw", stack=4)
     sizes = replay_bytes(columns, steps=4_000_000, items=100_000, core_size=1024)
     assert sizes["observation"] == 28_224_000_000
     assert sizes["core state"] == 409_600_000

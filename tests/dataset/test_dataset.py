@@ -210,7 +210,7 @@ def test_recomputed_states_are_where_they_should_be(core: Any, frames: bool, tmp
     _, replay = played(setup, steps=40)
     source = exported(replay, tmp_path / "out")
     other = dataclasses.replace(setup, burn_in=2, unroll=5, period=3, block=3, environments=5)
-    states = CoreStates(setup.network(), 5, stack=setup.stack, pixels=setup.pixels)
+    states = CoreStates(setup.network(), 5)
     batch = everything(filled(other, source, core=states))
     assert np.abs(batch.core).max() > 0.1
     check_rows(setup.network(), batch, other)

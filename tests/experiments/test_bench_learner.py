@@ -20,7 +20,7 @@ def test_a_rival_makes_the_same_update(recurrence):
     sizes = bench.replace(bench.QUICK, burn_in=0, unroll=4, n_step=2)
     batch, device = bench.made_up_batch(sizes), torch.device("cpu")
     config = bench.paper_config(sizes)
-    ours = build.learner(config, build.network(config, bench.ATARI), pixels=True, device=device)
+    ours = build.learner(config, build.network(config, bench.ATARI), device=device)
     rival = PlainLearner(bench.ACTIONS, recurrence, burn_in=0, unroll=4, n_step=2, device=device)
     for net in (rival.network, rival.target):
         for theirs, own in zip(net.parameters(), ours.network.parameters(), strict=True):

@@ -142,8 +142,7 @@ def test_the_film_shows_the_episode_of_its_seed(tmp_path: Path) -> None:
     run = new_run(tiny(env__id="Recall-v0", env__num_envs=1), tmp_path)
     single = film_set(run.config)
     unfilmed, filmed = (
-        make_greedy(environments, run.learner.network, stack=2, pixels=False)
-        for environments in (run.environments, single)
+        make_greedy(environments, run.learner.network) for environments in (run.environments, single)
     )
     seeds: list[int] = []
     reset = filmed.reset
@@ -159,7 +158,7 @@ def test_the_film_shows_the_episode_of_its_seed(tmp_path: Path) -> None:
 
 def test_one_episode_of_every_environment_counts_and_short_ones_are_not_favored(tmp_path: Path) -> None:
     run = new_run(tiny(env__num_envs=4), tmp_path)
-    greedy = make_greedy(run.environments, run.learner.network, stack=2, pixels=False)
+    greedy = make_greedy(run.environments, run.learner.network)
     episodes = play(greedy, seed=9)
     assert [episode.slot for episode in episodes] == [0, 1, 2, 3]
     alone = [play(greedy_of(tmp_path / str(i)), seed=9 + i)[0] for i in range(4)]
@@ -168,7 +167,7 @@ def test_one_episode_of_every_environment_counts_and_short_ones_are_not_favored(
 
 def greedy_of(folder: Path) -> Any:
     run = new_run(tiny(env__num_envs=1), folder)
-    return make_greedy(run.environments, run.learner.network, stack=2, pixels=False)
+    return make_greedy(run.environments, run.learner.network)
 
 
 def test_a_greedy_actor_takes_the_best_action(tmp_path: Path) -> None:
@@ -176,7 +175,7 @@ def test_a_greedy_actor_takes_the_best_action(tmp_path: Path) -> None:
     run = new_run(tiny(), tmp_path)
     head: Any = run.learner.network.head
     head.advantage[-1].bias.data[:] = head.advantage[-1].bias.new_tensor([-1e6, 1e6])
-    greedy = make_greedy(run.environments, run.learner.network, stack=2, pixels=False)
+    greedy = make_greedy(run.environments, run.learner.network)
     greedy.reset(0)
     rows = [greedy.step()[0] for _ in range(50)]
     assert all((row.values["action"][~row.last] == 1).all() for row in rows)

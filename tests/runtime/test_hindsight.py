@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import inputs_of
 from run_cases import call, lines, new_run, tiny
 
-from r2d2.agent.networks import stack_frames
 from r2d2.build import replays as build_replay
 from r2d2.config import Config
 from r2d2.config.presets import HER
@@ -64,17 +64,15 @@ def test_a_copy_of_a_whole_episode_is_the_episode_of_an_agent_with_that_goal(tmp
         assert columns["previous_reward"][b, :rows].tolist() == before
         assert columns["terminated"][b, rows - 2], "a copy is cut where its goal is reached"
         reached += 1
-        read = stack_frames(torch.from_numpy(columns["observation"][b : b + 1, :rows]), 1, pixels=False)
-        inputs = network.encode(
-            read,
-            torch.from_numpy(columns["previous_action"][b, :rows, None]),
-            torch.from_numpy(columns["previous_reward"][b, :rows, None]),
-        )
+        read = {name: torch.from_numpy(columns[name][b : b + 1, :rows]) for name in network.inputs.columns}
+        inputs = network.encode(network.inputs.read(read))
         q = network.values(network.unroll(inputs, torch.zeros(1, network.core_size))[0])
         core = torch.zeros(1, network.core_size)
         for t in range(rows):
             frame = torch.from_numpy(np.array(shown[t], np.float32))[None, None]
-            one, core = network.step(frame, torch.tensor([[told[t]]]), torch.tensor([[before[t]]]), core)
+            one, core = network.step(
+                inputs_of(frame, torch.tensor([[told[t]]]), torch.tensor([[before[t]]])), core
+            )
             torch.testing.assert_close(one[0], q[t, 0])
     assert reached > 20
 
@@ -102,7 +100,7 @@ def test_the_network_does_not_see_what_was_achieved(tmp_path: Path) -> None:
     achieved[:, -BITS:] = True
     zero = torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, run.learner.network.core_size)
     desired = achieved.roll(-BITS, 1).flatten()
-    q = [run.learner.network.step(frame, zero[0].int(), zero[1], zero[2])[0]
+    q = [run.learner.network.step(inputs_of(frame, zero[0].int(), zero[1]), zero[2])[0]
          for frame in (x, torch.where(achieved.flatten(), 9.0, x), torch.where(desired, 9.0, x))]  # fmt: skip
     assert torch.equal(q[0], q[1])
     assert not torch.equal(q[0], q[2])

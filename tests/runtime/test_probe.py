@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import Ending, Setup, one_input
+from helpers import Ending, Setup, inputs_of, one_input
 from numpy.typing import NDArray
 
 from r2d2.agent.learner import InitialState
@@ -67,7 +67,7 @@ def slow_states(network: QNetwork, batch: Batch, b: int, setup: Setup) -> list[t
         frames = batch.columns["observation"][b, row : row + setup.stack]
         action = torch.tensor([[int(batch.columns["previous_action"][b, row])]])
         reward = torch.tensor([[float(batch.columns["previous_reward"][b, row])]])
-        core = network.step(one_input(frames, pixels=setup.pixels), action, reward, core)[1]
+        core = network.step(inputs_of(one_input(frames, pixels=setup.pixels), action, reward), core)[1]
     return states
 
 
@@ -164,7 +164,7 @@ def q_of(
     action = torch.tensor([[int(batch.columns["previous_action"][b, row])]])
     reward = torch.tensor([[float(batch.columns["previous_reward"][b, row])]])
     with torch.no_grad():
-        q = network.step(one_input(frames, pixels=setup.pixels), action, reward, core[None])[0][0]
+        q = network.step(inputs_of(one_input(frames, pixels=setup.pixels), action, reward), core[None])[0][0]
     return q.double().numpy()
 
 

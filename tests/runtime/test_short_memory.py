@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import ACTIONS, Ending, ScriptedEnvironments, Setup
+from helpers import ACTIONS, Ending, ScriptedEnvironments, Setup, inputs_of
 from run_cases import call, new_run, tiny
 
-from r2d2.agent.networks import CoreName, QNetwork
+from r2d2.agent.networks import QNetwork
 from r2d2.config import to_dict
 from r2d2.envs.make import make
+from r2d2.parts import CoreName
 from r2d2.runtime.evaluate import make_greedy, play
 from r2d2.runtime.short_memory import ShortMemory, play_with_memory
 
@@ -49,14 +50,14 @@ def test_its_q_values_are_those_of_the_last_k_observations_from_zero(core: CoreN
             state[0] = 0.0
         one = slice(t, t + 1)
         with torch.no_grad():
-            q, state = memory.step(x[one], actions[one], rewards[one], state)
+            q, state = memory.step(inputs_of(x[one], actions[one], rewards[one]), state)
         for slot in (0, 1):
             start = begin if slot == 0 and t >= begin else 0
             best = []
             for first in (start, max(start, t - history + 1)):  # the whole episode, and the window
                 rows = slice(first, t + 1), slice(slot, slot + 1)
                 with torch.no_grad():
-                    inputs = network.encode(x[rows], actions[rows], rewards[rows])
+                    inputs = network.encode(inputs_of(x[rows], actions[rows], rewards[rows]))
                     values = network.values(network.unroll(inputs, torch.zeros(1, network.core_size))[0])[
                         -1, 0
                     ]
@@ -87,8 +88,8 @@ def test_a_memory_of_the_whole_episode_equals_normal_evaluation(history: int | N
     """The same actions, returns and lengths, exactly; the two memories agree everywhere."""
     network = varied()
     normal, tested = Recorded(), Recorded()
-    played = play(make_greedy(normal, network, stack=2, pixels=False), 3)
-    found = play_with_memory(tested, network, history, stack=2, pixels=False, seed=3)
+    played = play(make_greedy(normal, network), 3)
+    found = play_with_memory(tested, network, history, seed=3)
     assert tested.actions == normal.actions
     assert len({tuple(actions) for actions in normal.actions}) > 5
     assert found["returns"] == [episode.total for episode in played]
@@ -103,12 +104,12 @@ def test_the_policy_acts_with_the_short_memory_and_only_its_own_steps_count() ->
     where there is no more to remember, both memories agree. Steps after a slot's first episode are left out."""
     network = varied()
     normal, tested = Recorded(), Recorded()
-    play(make_greedy(normal, network, stack=2, pixels=False), 3)
-    found = play_with_memory(tested, network, 1, stack=2, pixels=False, seed=3)
+    play(make_greedy(normal, network), 3)
+    found = play_with_memory(tested, network, 1, seed=3)
     assert tested.actions[0] == normal.actions[0]
     assert tested.actions != normal.actions
     memory = ShortMemory(network, 1)
-    actor = make_greedy(environments(), memory, stack=2, pixels=False)  # type: ignore[arg-type]
+    actor = make_greedy(environments(), memory)  # type: ignore[arg-type]
     play(actor, 3)
     lengths = [9, 1, 14, 5]
     assert found["lengths"] == lengths
@@ -123,9 +124,9 @@ def test_the_policy_acts_with_the_short_memory_and_only_its_own_steps_count() ->
 
 def test_it_is_refused_where_it_means_nothing() -> None:
     with pytest.raises(ValueError, match=r"recurrent network, got network\.core none"):
-        play_with_memory(environments(), Setup(core="none").network(), 3, stack=2, pixels=False, seed=0)
+        play_with_memory(environments(), Setup(core="none").network(), 3, seed=0)
     with pytest.raises(ValueError, match=r"at least 1 observation.*got 0"):
-        play_with_memory(environments(), Setup().network(), 0, stack=2, pixels=False, seed=0)
+        play_with_memory(environments(), Setup().network(), 0, seed=0)
 
 
 def test_the_command_tests_a_saved_network_and_keeps_the_result(
@@ -141,12 +142,12 @@ def test_the_command_tests_a_saved_network_and_keeps_the_result(
     (file,) = (tmp_path / "evaluations").glob("*-memory-3x-seed5.json")
     tests = json.loads(file.read_text())["memory"]
     assert [test["history"] for test in tests] == [1, 4, None]
-    normal = play(make_greedy(make("CartPole-v1", 3), run.learner.network, stack=2, pixels=False), 5)
+    normal = play(make_greedy(make("CartPole-v1", 3), run.learner.network), 5)
     assert tests[-1]["returns"] == [episode.total for episode in normal]
 
 
 def test_a_network_is_left_as_it_was() -> None:
     network: QNetwork = Setup().network(0)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    play_with_memory(environments(), network, 2, stack=2, pixels=False, seed=0)
+    play_with_memory(environments(), network, 2, seed=0)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -13,6 +13,7 @@ from r2d2.config import Config
 from r2d2.runtime.cluster.roles.acting import ActorRole
 from r2d2.runtime.cluster.roles.inference import Answered, Asked, InferenceRole
 from r2d2.runtime.cluster.roles.messages import Published
+from r2d2.types import OBSERVATION
 
 UNTRAINED = {"replay__min_steps": 10**9}  # weights that never change
 
@@ -46,7 +47,7 @@ def test_whoever_waits_is_answered_in_one_batch_and_gets_his_own_answer() -> Non
     size = role.network.core_size
     asked = [
         Asked(
-            rng.normal(size=(1, n, 8)).astype(np.float32), np.zeros((1, n), np.int32),
+            {OBSERVATION: rng.normal(size=(1, n, 8)).astype(np.float32)}, np.zeros((1, n), np.int32),
             rng.normal(size=(1, n)).astype(np.float32), rng.normal(size=(n, size)).astype(np.float32), None,
         )
         for n in (1, 3, 2, 5)

@@ -67,17 +67,19 @@ class ActorRole:
         self.slots, self.packet = layout.slots(index), layout.packet
         self.environments = environments.vector(config, len(self.slots), halves=config.actor.halves)
         spec = self.environments.spec
-        pixels = build.is_pixels(spec)
         own = build.network(config, spec)
         self.remote = None
         if inference is not None:
-            self.remote = RemoteNetwork(inference, core_size=own.core_size, actions=spec.num_actions)
+            self.remote = RemoteNetwork(
+                inference, inputs=own.inputs, core_size=own.core_size, actions=own.actions
+            )
         network: Any = own if self.remote is None else self.remote
         self.session = secrets.randbits(62)
         first = fresh and index == 0
         rng = generator(config.run.seed, ACTING, *(() if first else (index, 0 if fresh else self.session)))
-        self.actor = build.actor(config, self.environments, network, pixels=pixels, rng=rng)
-        codecs = {"observation": config.replay.codec} if pixels else {}
+        self.actor = build.actor(config, self.environments, network, rng=rng)
+        observations = build.observations(spec)
+        codecs = {n: config.replay.codec for n, column in observations.items() if column.kind == "frames"}
         self.encoder = Encoder(len(self.slots), config.replay.burn_in, config.replay.period, codecs)
         self.updates = 0  # in the weights
         self.missing = 0

@@ -71,7 +71,7 @@ class ClusterRun:
         self._launch = launch
         spec = environments.spec(config) if spec is None else spec
         build.check_initial_state(config, spec)
-        self.evaluator = Evaluator(config, run_dir, tracker, pixels=build.is_pixels(spec))
+        self.evaluator = Evaluator(config, run_dir, tracker)
         self.record = Record(config)
         self.recent: deque[Episode] = deque(maxlen=RECENT_EPISODES)
         self.env_steps = self.updates = 0  # the most that there ever were, so that no log goes backwards

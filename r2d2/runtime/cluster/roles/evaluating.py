@@ -36,7 +36,7 @@ class EvaluatorRole:
         spec = environments.spec(config)
         self.network = build.network(config, spec).to(build.device(config))
         self.recorder = Recorder()
-        self.evaluator = Evaluator(config, run_dir, self.recorder, pixels=build.is_pixels(spec))
+        self.evaluator = Evaluator(config, run_dir, self.recorder)
 
     def evaluate(
         self, weights: Mapping[str, Any], state: dict[str, Any], steps: int, updates: int

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from r2d2.agent.inputs import InputLayout, Inputs
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.config import Config
@@ -27,7 +28,7 @@ PAUSE = 0.1  # seconds until a lost process is asked again; ours
 class Asked(NamedTuple):
     """One step of an actor: inputs of `QNetwork.step`, and the newest weights that the actor knows of."""
 
-    observation: NDArray  # [1, N, ...]
+    observation: dict[str, NDArray]  # of each column [1, N, ...]
     previous_action: NDArray[np.int32]  # [1, N]
     previous_reward: NDArray[np.float32]  # [1, N]
     core: NDArray[np.float32]  # [N, C]
@@ -85,16 +86,16 @@ class InferenceRole:
     def _answer(self, entries: list[_Entry]) -> None:
         self._refresh([entry.asked.offered for entry in entries])
         asked = [entry.asked for entry in entries]
-        inputs = [
-            self._joined([getattr(one, name) for one in asked], axis)
-            for name, axis in (
-                ("observation", 1),
-                ("previous_action", 1),
-                ("previous_reward", 1),
-                ("core", 0),
-            )
-        ]
-        q, core = (tensor.cpu().numpy() for tensor in self.network.step(*inputs))
+        inputs = Inputs(
+            {
+                name: self._joined([one.observation[name] for one in asked], 1)
+                for name in asked[0].observation
+            },
+            self._joined([one.previous_action for one in asked], 1),
+            self._joined([one.previous_reward for one in asked], 1),
+        )
+        before = self._joined([one.core for one in asked], 0)
+        q, core = (tensor.cpu().numpy() for tensor in self.network.step(inputs, before))
         self.batches += 1
         self.steps += len(q)
         ends = np.cumsum([len(one.core) for one in asked])
@@ -127,8 +128,8 @@ class InferencePort(Protocol):
 class RemoteNetwork:
     """Stands where an actor has its network; `step` is answered by the central one, however long it is away."""
 
-    def __init__(self, port: InferencePort, *, core_size: int, actions: int) -> None:
-        self.port, self.core_size, self.actions = port, core_size, actions
+    def __init__(self, port: InferencePort, *, inputs: InputLayout, core_size: int, actions: int) -> None:
+        self.port, self.inputs, self.core_size, self.actions = port, inputs, core_size, actions
         self.offered: Published | None = None
         self.updates = 0  # in the weights that answered last
 
@@ -136,12 +137,14 @@ class RemoteNetwork:
         """Where the actor's tensors are: on the CPU."""
         yield torch.empty(0)
 
-    def step(
-        self, observation: Tensor, previous_action: Tensor, previous_reward: Tensor, state: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def step(self, inputs: Inputs, state: Tensor) -> tuple[Tensor, Tensor]:
         """See `QNetwork.step`."""
         asked = Asked(
-            observation.numpy(), previous_action.numpy(), previous_reward.numpy(), state.numpy(), self.offered
+            {name: value.numpy() for name, value in inputs.observation.items()},
+            inputs.previous_action.numpy(),
+            inputs.previous_reward.numpy(),
+            state.numpy(),
+            self.offered,
         )
         while True:
             try:

@@ -62,9 +62,7 @@ class LearnerRole:
         self.config, self.port, self.root = config, port, root
         shards = config.cluster.shards
         spec = environments.spec(config)
-        self.learner = build.learner(
-            config, build.network(config, spec), pixels=build.is_pixels(spec), device=build.device(config)
-        )
+        self.learner = build.learner(config, build.network(config, spec), device=build.device(config))
         self.limiter = ClusterLimiter(config, shards)
         self.meter = Meter()
         self.lost_replies = 0

@@ -1,0 +1,82 @@
+"""Inputs: what a network reads at each step, and how stored rows become it.
+
+The one place where observations are stacked. A network has an `InputLayout`, so whoever acts or learns hands it
+columns as they are stored and need not know what they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.profiler import record_function
+
+from r2d2.types import ObservationSpec
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Network inputs of T steps of B sequences, time-major.
+
+    Previous actions are stored as action + 1, 0 where there was none.
+    """
+
+    observation: Mapping[str, Tensor]  # of each observation column [T, B, ...], stacked
+    previous_action: Tensor  # [T, B]
+    previous_reward: Tensor  # [T, B]
+
+    def __getitem__(self, steps: slice) -> Inputs:
+        """The inputs of some of the steps."""
+        observation = {name: value[steps] for name, value in self.observation.items()}
+        return Inputs(observation, self.previous_action[steps], self.previous_reward[steps])
+
+
+@dataclass(frozen=True)
+class InputLayout:
+    """The observation columns of a network, each of which is read as the newest `stack` rows."""
+
+    observations: Mapping[str, ObservationSpec]
+    stack: int
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of all columns that a network reads."""
+        return [*self.observations, "previous_action", "previous_reward"]
+
+    def read(self, columns: Mapping[str, Tensor]) -> Inputs:
+        """Inputs of T steps from batch-major columns [B, T, ...], of observations [B, stack - 1 + T, ...]."""
+        with record_function("stack"):
+            observation = {
+                name: stack_rows(columns[name], spec, self.stack) for name, spec in self.observations.items()
+            }
+        action, reward = columns["previous_action"], columns["previous_reward"]
+        return Inputs(observation, action.transpose(0, 1), reward.transpose(0, 1))
+
+    def zeros(self, sequences: int = 1) -> Inputs:
+        """Inputs of one step with the right shapes and dtypes, all zero, on the CPU."""
+        columns = {
+            name: torch.from_numpy(np.zeros((sequences, self.stack, *spec.shape), spec.dtype))
+            for name, spec in self.observations.items()
+        }
+        columns["previous_action"] = torch.zeros(sequences, 1, dtype=torch.int32)
+        columns["previous_reward"] = torch.zeros(sequences, 1)
+        return self.read(columns)
+
+
+def stack_rows(rows: Tensor, observation: ObservationSpec, stack: int) -> Tensor:
+    """Stacked observations, time-major [T, B, ...], of rows [B, stack - 1 + T, ...].
+
+    Frames [H, W] and [H, W, C] give [stack * C, H, W], newest last, in channels-last memory and still in their
+    dtype: bytes are a quarter of the memory, and the torso scales them. Vectors of D numbers give floats
+    [stack * D].
+    """
+    frames = observation.kind == "frames"
+    steps = rows.shape[1] - stack + 1
+    if frames and rows.ndim == 4:
+        rows = rows.unsqueeze(-1)
+    rows = rows.transpose(0, 1)
+    rows = torch.cat([rows[k : k + steps] for k in range(stack)], -1)
+    return rows.movedim(-1, -3) if frames else rows.float().flatten(2)

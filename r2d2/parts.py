@@ -1,0 +1,48 @@
+"""Parts: the names that a config chooses from, and where each part is.
+
+Adding a part takes one file in its room, which documents the interface, and one line here. The choices of the
+config, the size report and the tests of each kind come from these tables. Nothing is imported until it is
+loaded, so the command line knows all the names without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+Table = Mapping[str, str]  # name -> "module:attribute"
+
+TORSOS: Table = {
+    "nature": "r2d2.agent.torsos.convolutional:nature",
+    "small": "r2d2.agent.torsos.convolutional:small",
+    "mlp": "r2d2.agent.torsos.mlp:MLP",
+}
+CORES: Table = {
+    "lstm": "r2d2.agent.cores.lstm:LSTM",
+    "gru": "r2d2.agent.cores.gru:GRU",
+    "none": "r2d2.agent.cores.none:NoCore",
+}
+HEADS: Table = {
+    "dueling": "r2d2.agent.heads.dueling:Dueling",
+    "plain": "r2d2.agent.heads.plain:Plain",
+}
+
+if TYPE_CHECKING:
+    TorsoName = str
+    CoreName = str
+    HeadName = str
+else:  # what the config and the command line accept
+    TorsoName, CoreName, HeadName = (Literal[tuple(table)] for table in (TORSOS, CORES, HEADS))
+
+
+def load(table: Table, name: str) -> Any:
+    """The part of that name; ValueError if there is none.
+
+    >>> load({"comb": "math:comb"}, "comb")(4, 2)
+    6
+    """
+    if name not in table:
+        raise ValueError(f"unknown part {name!r}: choose one of {', '.join(table)}")
+    module, _, attribute = table[name].partition(":")
+    return getattr(import_module(module), attribute)
