@@ -1,6 +1,15 @@
-"""Package metadata; exact versions that are known to work are in constraints.txt."""
+"""Package metadata; exact versions that are known to work are in constraints.txt.
+
+The distribution is `r2d2-replay`, since `r2d2` is another project's on the public index; the module is `r2d2`.
+"""
+
+import re
+from pathlib import Path
 
 from setuptools import find_packages, setup
+
+INIT = Path(__file__).with_name("r2d2") / "__init__.py"
+VERSION = re.findall(r'^__version__ = "(.+)"$', INIT.read_text(), re.MULTILINE)[0]
 
 VIDEO = ["imageio[ffmpeg]>=2.34"]
 ATARI = ["ale-py>=0.11"]
@@ -8,8 +17,8 @@ RAY = ["ray>=2.40"]
 SB3 = ["stable-baselines3>=2.7"]  # the first with n-step returns
 
 setup(
-    name="r2d2",
-    version="0.1.0",
+    name="r2d2-replay",
+    version=VERSION,
     description="Recurrent sequence replay: R2D2 and the replay methods around it",
     license="MIT",
     license_files=["LICENSE"],

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.envs.vector import EnvError, EnvSpec, StepResult
+from r2d2.errors import how_to_install
 
 if TYPE_CHECKING:
     from ale_py.vector_env import AtariVectorEnv
@@ -99,7 +100,7 @@ def rom_name(env_id: str) -> str:
     try:
         import ale_py
     except ImportError as error:
-        raise EnvError(f"{env_id} needs ale-py, which is not installed: pip install 'r2d2[atari]'") from error
+        raise EnvError(f"{env_id} needs ale-py, which is not installed: {how_to_install('atari')}") from error
     gym.register_envs(ale_py)
     known = {key: spec for key, spec in gym.registry.items() if key.startswith("ALE/")}
     if env_id not in known or known[env_id].kwargs.get("obs_type") == "ram":

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from r2d2.envs.atari import FRAME_SIZES
 from r2d2.envs.memory.task import check_flag
 from r2d2.envs.vector import EnvError
+from r2d2.errors import how_to_install
 
 AnyEnv = gym.Env[Any, Any]
 MAX_MISSIONS = 1_000  # ours: one input each
@@ -49,7 +50,7 @@ def extra_of(env_id: str) -> Extra | None:
             except ImportError as error:
                 raise EnvError(
                     f"{env_id} needs {extra.name}, which is not installed or not whole ({error}): "
-                    f"pip install 'r2d2[{extra.name}]'"
+                    f"{how_to_install(extra.name)}"
                 ) from error
             return extra
     return None

@@ -21,6 +21,7 @@ from experiments.bench.machine import machine
 from experiments.bench.sizes import TIERS
 from experiments.bench.subjects import OURS, RIVALS
 from experiments.bench.table import write_csv, write_table
+from r2d2.errors import how_to_install
 
 RESULTS = "results.json"
 
@@ -57,7 +58,7 @@ def _draw(report: dict[str, Any], path: Path) -> None:
     try:
         from experiments.bench.figure import draw
     except ImportError as error:
-        print(f"no figure: {error}; pip install 'r2d2[report]'", file=sys.stderr)
+        print(f"no figure: {error}; {how_to_install('report')}", file=sys.stderr)
         return
     draw(report, path)
 

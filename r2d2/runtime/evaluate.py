@@ -14,6 +14,7 @@ from r2d2.agent.networks import QNetwork
 from r2d2.build import environments
 from r2d2.config import Config
 from r2d2.envs.vector import RecordableEnv
+from r2d2.errors import how_to_install
 
 LONGEST = 200_000  # steps after which an evaluation episode is taken as it stands; ours, 7 times Atari's cap
 VIDEO_FPS = 15  # agent steps/s: an Atari game runs at 60 frames/s and a step is 4 frames
@@ -45,7 +46,7 @@ def play(actor: Actor, seed: int) -> list[Episode]:
 def film_set(config: Config) -> RecordableEnv:
     """One environment that can be filmed; ValueError, with the remedy, if a package is missing."""
     if importlib.util.find_spec("imageio") is None or importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ValueError("a video needs imageio and its ffmpeg: pip install 'r2d2[video]'")
+        raise ValueError(f"a video needs imageio and its ffmpeg: {how_to_install('video')}")
     return environments.single(config)
 
 

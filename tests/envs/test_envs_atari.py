@@ -256,5 +256,5 @@ def test_missing_ale_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_ale)
-    with pytest.raises(EnvError, match=r"pip install 'r2d2\[atari\]'"):
+    with pytest.raises(EnvError, match=r"pip install .*\[atari\]'"):
         make("ALE/Pong-v5", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
+import r2d2
+from r2d2.errors import DISTRIBUTION, how_to_install
+
 ROOT = Path(__file__).resolve().parents[2]
+NAMED = re.compile(r"how_to_install\(['\"](\w+)['\"]\)")
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +91,30 @@ def test_a_project_with_folders_of_the_same_names_keeps_them(installed: Path, tm
     done = python(code, tmp_path, installed)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(installed / "r2d2" / "envs" / "make.py")
+
+
+def test_remedies_name_what_can_be_installed(installed: Path, tmp_path: Path) -> None:
+    """From the wheel the distribution, whose name is not that of another project; each extra is one that it has."""
+    done = python("import r2d2.errors as e; print(e.how_to_install('atari'))", tmp_path, installed)
+    (info,) = installed.glob("*.dist-info")
+    metadata = (info / "METADATA").read_text().splitlines()
+    assert f"Name: {DISTRIBUTION}" in metadata
+    assert f"Version: {r2d2.__version__}" in metadata
+    assert done.stdout.endswith(f"pip install '{DISTRIBUTION}[atari]'\n") or "-m pip" in done.stdout
+    extras = {line.removeprefix("Provides-Extra: ") for line in metadata if line.startswith("Provides-Extra")}
+    named = {name for file in ROOT.glob("[er]*/**/*.py") for name in NAMED.findall(file.read_text())}
+    assert named >= {"atari", "cluster", "video"}
+    assert named <= extras
+
+
+def test_remedies_name_the_checkout_in_a_checkout() -> None:
+    assert how_to_install("video").endswith(f" install -e '{ROOT}[video]'")
+
+
+def test_no_text_names_the_other_project() -> None:
+    """`pip install r2d2` would bring another person's package."""
+    for file in [*ROOT.glob("[der]*/**/*.py"), *ROOT.glob("docs/*.md"), *ROOT.glob("*.md")]:
+        assert not re.search(r"pip install [^`\n]*\br2d2(?!-replay)\b[\[' `]", file.read_text()), file
 
 
 def test_the_folder_is_not_imported_under_two_names() -> None:

@@ -22,6 +22,7 @@ import torch
 
 from r2d2.config import Config
 from r2d2.envs.vector import EnvSpec
+from r2d2.errors import how_to_install
 from r2d2.runtime.cluster.roles.acting import ActorRole
 from r2d2.runtime.cluster.roles.conductor import ClusterRun
 from r2d2.runtime.cluster.roles.evaluating import EvaluatorRole
@@ -36,7 +37,7 @@ from r2d2.tracking.tracker import Tracker
 try:
     import ray
 except ImportError as error:
-    raise ValueError(f"run.runtime cluster needs ray ({error}): pip install 'r2d2[cluster]'") from None
+    raise ValueError(f"run.runtime cluster needs ray ({error}): {how_to_install('cluster')}") from None
 from r2d2.runtime.cluster.ray_ports import (
     ANSWER,
     LOST,
