@@ -1,7 +1,7 @@
 # `make train` and `make test` set up everything themselves; Python >= 3.11 and a package index are all they need.
 #
 #   make train ENV=ALE/Breakout-v5 PRESET=r2d2 SEED=3 ARGS="--run.steps 1000000"
-#   make test | test-slow | check | format | ablation | replay-studies | clean
+#   make test | test-slow | soak | check | format | ablation | replay-studies | clean
 #   make bench | bench-learner | bench-train | bench-gpu
 #
 # PIP_ARGS is handed to pip, for example to choose a CPU build of torch from an index of your own.
@@ -16,7 +16,7 @@ SEED ?= 0
 ARGS ?=
 PIP_ARGS ?=
 
-.PHONY: help install train test test-slow check format ablation bench bench-learner bench-train bench-gpu replay-studies clean
+.PHONY: help install train test test-slow soak check format ablation bench bench-learner bench-train bench-gpu replay-studies clean
 
 help:
 	@sed -n '1,7s/^# \{0,1\}//p' Makefile
@@ -38,6 +38,10 @@ test: $(VENV)/installed
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -q -m slow
+
+# A run that is killed a thousand times ends as one that was left alone; ARGS="--kills 100 --out DIR" for less.
+soak: $(VENV)/installed
+	PYTHONPATH=.:tests $(BIN)/python -c 'import soak; soak.main()' $(ARGS)
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -1,7 +1,7 @@
 """What the tests of runs share: a tiny run, commands in processes of their own, and comparing what they left.
 
-Commands run in children of multiprocessing's fork server, which has imported torch once: a child is a fresh
-process with nothing of a run in it, and starts in milliseconds.
+Commands run in children of multiprocessing's fork server, which has imported everything once (`warm.py`): a child
+is a fresh process with nothing of a run in it, and starts in milliseconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CLOCK = {  # the only fields of a line that may differ between equal runs
     "wall_seconds", "unix_time", "time/env_steps_per_second", "time/updates_per_second", "memory/process_bytes"
 }  # fmt: skip
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["r2d2.runtime.run_folder", "r2d2.envs.make"])
+SERVER.set_forkserver_preload(["r2d2.runtime.run_folder", "tests.warm"])
 
 TINY: dict[str, Any] = {
     "env.id": "CartPole-v1", "env.num_envs": 2, "env.frame_size": 42, "env.threads": 1,
@@ -129,7 +129,7 @@ class Command:
         while not condition():
             assert self.process.is_alive(), f"ended too early: {self.err}"
             assert time.monotonic() < end, f"waited too long: {self.err}"
-            time.sleep(0.005)
+            time.sleep(0.001)
 
 
 def execute(
