@@ -16,23 +16,9 @@ from r2d2.build.agents import observations
 from r2d2.config import Config
 from r2d2.config.schedules import linear
 from r2d2.envs.vector import EnvSpec
-from r2d2.replay import (
-    Combined,
-    Fifo,
-    Hindsight,
-    LowestPriority,
-    Mixture,
-    Proportional,
-    RankBased,
-    Recency,
-    Remover,
-    Replay,
-    Reservoir,
-    Selector,
-    Sequencer,
-    SoftFifo,
-    Uniform,
-)
+from r2d2.replay import Combined, Hindsight, Mixture, Remover, Replay, Selector, Sequencer
+from r2d2.replay.removers import make_remover
+from r2d2.replay.selectors import make_selector
 from r2d2.replay.selectors.mixture import batch_shares
 from r2d2.types import step_columns
 
@@ -137,34 +123,28 @@ def kept_steps(config: Config) -> int:
 def selector(config: Config, capacity: int, streams: int) -> Selector:
     """Which items are drawn."""
     r = config.replay
-    made: Selector
-    match r.selector:
-        case "uniform":
-            made = Uniform(capacity)
-        case "proportional":
-            made = Proportional(
-                capacity, alpha=r.alpha, stratified=r.stratified, changing_alpha=r.alpha_steps > 0
-            )
-        case "rank":
-            made = RankBased(capacity, alpha=r.alpha, stratified=r.stratified)
-        case "recency":
-            made = Recency(capacity, decay=r.decay)
+    made = make_selector(
+        r.selector,
+        capacity=capacity,
+        alpha=r.alpha,
+        stratified=r.stratified,
+        changing_alpha=r.alpha_steps > 0,
+        decay=r.decay,
+    )
     return Combined(made, capacity=capacity, streams=streams, newest=r.newest) if r.newest else made
 
 
 def remover(config: Config, capacity: int, selector: Selector) -> Remover:
-    """Which items are given up."""
+    """Which items leave when there is no room."""
     r = config.replay
-    match r.remover:
-        case "fifo":
-            return Fifo(capacity)
-        case "reservoir":
-            seed = np.random.SeedSequence(config.run.seed, spawn_key=(_REMOVING,))
-            return Reservoir(capacity, np.random.default_rng(seed))
-        case "lowest":
-            return LowestPriority(selector)
-        case "soft":
-            return SoftFifo(capacity, min(capacity, versions(config) * -(-r.steps // r.period)))
+    seed = np.random.SeedSequence(config.run.seed, spawn_key=(_REMOVING,))
+    return make_remover(
+        r.remover,
+        capacity=capacity,
+        selector=selector,
+        rng=np.random.default_rng(seed),
+        soft=min(capacity, versions(config) * -(-r.steps // r.period)),
+    )
 
 
 def alpha(config: Config, steps: int) -> float:
@@ -183,7 +163,7 @@ def set_alpha(config: Config, replay: Replay | Mixture, steps: int) -> None:
         return
     for part in replay.replays if isinstance(replay, Mixture) else [replay]:
         drawing = part.selector.rest if isinstance(part.selector, Combined) else part.selector
-        assert isinstance(drawing, Proportional | RankBased)  # `check_config` has refused the others
+        assert hasattr(drawing, "set_alpha")  # `check_config` has refused the others
         drawing.set_alpha(alpha(config, steps))
 
 

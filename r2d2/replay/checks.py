@@ -1,33 +1,212 @@
-"""What a replay refuses before it changes anything, and what it says then."""
+"""What the parts of a replay refuse before they change anything, and what they say then."""
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay.kernels import index as kernels
-from r2d2.replay.sequencer import Sequencer
 from r2d2.types import Column
+
+if TYPE_CHECKING:
+    from r2d2.replay.sequencer import Sequencer
 
 Ints = NDArray[np.int64]
 
+_BOOL, _FLOAT32 = np.dtype(np.bool_), np.dtype(np.float32)
 HIGHEST = 1e30  # priority; ours: sums over any number of items stay far from the end of float64
 
 
+def check_count(
+    name: str, value: Any, unit: str = "", *, least: int = 1, most: int | None = None, units: str = ""
+) -> int:
+    """An integer within its bounds, as an int; `unit` and `units` are those of the bounds."""
+    try:
+        count = None if isinstance(value, bool | np.bool_) else operator.index(value)
+    except TypeError:
+        count = None
+    if count is None:
+        raise ValueError(f"{name} must be an integer, got {value!r}")
+    if count < least:
+        raise ValueError(f"{name} must be at least {least}{unit and ' '}{unit}, got {value}")
+    if most is not None and count > most:
+        raise ValueError(f"{name} must be at most {most}{units and ' '}{units}, got {value}")
+    return count
+
+
+def check_number(name: str, value: Any, low: float, high: float = math.inf, says: str = "") -> float:
+    """A finite number in [low, high], as a float; `says` explains the bounds."""
+    try:
+        number = math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (low <= number <= high and math.isfinite(number)):
+        bound = f"finite and >= {low:g}" if high == math.inf else f"in [{low:g}, {high:g}]"
+        raise ValueError(f"{name} must be {bound}{says and f' ({says})'}, got {value!r}")
+    return number
+
+
+def check_alpha(alpha: Any, one: str) -> float:
+    """An exponent of priorities; `one` says what 1 means."""
+    return check_number("alpha", alpha, 0.0, 1.0, f"0 is uniform, 1 {one}")
+
+
+def check_beta(beta: Any) -> float:
+    """The exponent of the importance weights."""
+    return check_number("beta", beta, 0.0, 1.0, "0 turns the weights off")
+
+
+def check_rng(rng: Any) -> np.random.Generator:
+    """A generator of random numbers, or what acts like one."""
+    if not callable(getattr(rng, "integers", None)):
+        raise ValueError(
+            f"rng must be a numpy.random.Generator (numpy.random.default_rng(seed)), got {rng!r}"
+        )
+    return rng
+
+
+def as_array(name: str, value: Any) -> NDArray:
+    """Whatever numpy can read (an array, a list, a tensor in the CPU's memory) as an array of numbers."""
+    if isinstance(value, np.ndarray):
+        array = value
+    else:
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"{name} must be an array that numpy can read, got {type(value).__name__} ({error}): pass a tensor "
+                "as tensor.detach().cpu().numpy()"
+            ) from None
+    if array.dtype.kind not in "biufc":
+        raise ValueError(f"{name} must be an array of numbers, got {type(value).__name__} of {array.dtype}")
+    return array
+
+
+def check_ids(name: str, ids: Any) -> Ints:
+    """Ids or streams [K] as int64."""
+    array = as_array(name, ids)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be integers [K], got shape {array.shape}")
+    if array.size and array.dtype.kind not in "iu":
+        raise ValueError(f"{name} must be integers [K], got {array.dtype}")
+    return array.astype(np.int64, copy=False)
+
+
+def check_streams(chosen: Any, streams: int) -> Ints:
+    """The streams of one write [K] as int64: within [0, streams), each at most once."""
+    chosen = check_ids("streams", chosen)
+    if len(chosen) and (chosen.min() < 0 or chosen.max() >= streams):
+        raise ValueError(f"streams must be in [0, {streams}), got {chosen}")
+    if len(np.unique(chosen)) != len(chosen):
+        raise ValueError(f"streams must all be different within one write, got {chosen}")
+    return chosen
+
+
+def check_last(last: Any, streams: int) -> NDArray[np.bool_]:
+    """Which rows [K] end an episode."""
+    if type(last) is np.ndarray and last.dtype is _BOOL and last.shape == (streams,):
+        return last
+    array = as_array("last", last)
+    if array.shape != (streams,) or (array.size and array.dtype != np.bool_):
+        raise ValueError(f"last must be bool [{streams}], got {array.dtype} {array.shape}")
+    return array.astype(np.bool_, copy=False)
+
+
+def check_rows(
+    columns: Mapping[str, Column], values: Mapping[str, Any], streams: Ints
+) -> Mapping[str, NDArray]:
+    """Rows [K, ...] of these streams [K] as arrays; ValueError if they would not be stored as they are."""
+    if (type(values) is not dict and not isinstance(values, Mapping)) or values.keys() != columns.keys():
+        got = sorted(values) if isinstance(values, Mapping) else type(values).__name__
+        raise ValueError(f"values must have the columns {sorted(columns)}, got {got}")
+    converted: dict[str, NDArray] = {}
+    for name, column in columns.items():
+        new, dtype = values[name], column.numpy_dtype
+        if type(new) is not np.ndarray:
+            new = converted[name] = _from_numbers(name, new, column)
+        alike = new.dtype is dtype and new.shape[1:] == column.shape and len(new) == len(streams)
+        if alike and dtype.char in "fd":  # the common ones, and the fast way to look at them
+            alike = kernels.finite(new.reshape(-1))
+        elif alike and dtype.kind in "fc":
+            alike = np.isfinite(new).all()
+        if not alike:
+            column.check(name, new, streams)  # which says what is wrong, if anything
+    return {**values, **converted} if converted else values
+
+
+def _from_numbers(name: str, values: Any, column: Column) -> NDArray:
+    """Plain Python numbers have no width of their own: integers are taken for any that they fit into."""
+    array = as_array(name, values)
+    plain = not hasattr(values, "dtype") and array.dtype.kind in "iu" and column.numpy_dtype.kind in "iu"
+    if plain and array.size:
+        limits = np.iinfo(column.numpy_dtype)
+        if limits.min <= array.min() and array.max() <= limits.max:
+            return array.astype(column.numpy_dtype)
+    return array if array.size else array.astype(column.numpy_dtype)
+
+
+def check_core(core: Any, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Recurrent states [K, C] as float32; whether they are finite the sequencer looks at."""
+    if type(core) is np.ndarray and core.dtype is _FLOAT32 and core.shape == shape:
+        return core
+    array = as_array("core", core)
+    if array.shape != shape:
+        raise ValueError(f"core must have shape {shape}, got {array.shape}")
+    if array.dtype != np.float32:
+        if hasattr(core, "dtype") or array.dtype.kind not in "iuf":
+            raise ValueError(f"core must be float32, got {array.dtype}: convert it first")
+        array = array.astype(np.float32)
+    return array
+
+
+def check_draw(n: Any, items: int, rng: Any, beta: Any) -> tuple[int, float]:
+    """How many items are drawn from so many, and with what exponent of the weights."""
+    n = check_count("n", n, "item")
+    check_rng(rng)
+    beta = check_beta(beta)
+    if items == 0:
+        raise ValueError("the replay holds no finished item yet: write more steps before sampling")
+    return n, beta
+
+
+def check_names(names: Any, columns: Mapping[str, Column]) -> list[str]:
+    """Names of columns; None is all of them."""
+    if names is None:
+        return list(columns)
+    wanted = [names] if isinstance(names, str) else list(names)
+    unknown = [name for name in wanted if name not in columns]
+    if isinstance(names, str) or unknown:
+        raise ValueError(f"names must be a list of columns out of {sorted(columns)}, got {names!r}")
+    return wanted
+
+
+def check_priorities(ids: Any, priorities: Any) -> tuple[Ints, NDArray[np.float64]]:
+    """Ids and priorities [K] as int64 and float64: as many, finite and not negative."""
+    ids = check_ids("ids", ids)
+    array = as_array("priorities", priorities)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"priorities must be real numbers, got {array.dtype}")
+    priorities = array.astype(np.float64, copy=False)
+    if ids.shape != priorities.shape:
+        raise ValueError(f"ids and priorities must be [K] alike, got {ids.shape} and {priorities.shape}")
+    fine = (priorities >= 0) & (priorities <= HIGHEST)  # false for NaN as well
+    if not fine.all():
+        raise ValueError(
+            f"priorities must be finite and >= 0, got {priorities[~fine][0]} for item {int(ids[~fine][0])}: "
+            f"look for NaN in the loss (at most {HIGHEST:g} is taken); no priority was changed"
+        )
+    return ids, priorities
+
+
 def check_sizes(
-    columns: Mapping[str, Column],
-    sequencer: Sequencer,
-    *,
-    streams: int,
-    capacity: int,
-    steps: int,
-    block: int,
+    columns: Mapping[str, Column], sequencer: Sequencer, *, streams: int, capacity: int, steps: int
 ) -> None:
     """Raise ValueError if a replay of these sizes could not hold what one write makes."""
-    if block < 1:
-        raise ValueError(f"block must be at least 1 step, got {block}")
     if steps < sequencer.rows:
         raise ValueError(
             f"steps must be at least the {sequencer.rows} rows of one item "
@@ -46,55 +225,23 @@ def check_sizes(
         )
 
 
-def check_streams(chosen: Ints, streams: int) -> Ints:
-    """The streams of one write [K] as int64: within [0, streams), each at most once."""
-    chosen = np.asarray(chosen, np.int64)
-    if len(chosen) and (chosen.min() < 0 or chosen.max() >= streams):
-        raise ValueError(f"streams must be in [0, {streams}), got {chosen}")
-    if len(np.unique(chosen)) != len(chosen):
-        raise ValueError(f"streams must all be different within one write, got {chosen}")
-    return chosen
-
-
-def check_rows(
-    columns: Mapping[str, Column], values: Mapping[str, NDArray], last: NDArray[np.bool_], streams: Ints
+def check_parts(
+    sequencer: Sequencer, selector: Any, remover: Any, *, streams: int, capacity: int, core_size: int
 ) -> None:
-    """Raise ValueError if rows [K, ...] of these streams [K] would not be stored as they are."""
-    if last.shape != streams.shape or last.dtype != np.bool_:
-        raise ValueError(f"last must be bool [{len(streams)}], got {last.dtype} {last.shape}")
-    if values.keys() != columns.keys():
-        raise ValueError(f"values must have the columns {sorted(columns)}, got {sorted(values)}")
-    for name, column in columns.items():
-        new, dtype = values[name], column.numpy_dtype
-        alike = new.dtype is dtype and new.shape[1:] == column.shape and len(new) == len(last)
-        if not alike or (dtype.char in "fd" and not kernels.finite(new.reshape(-1))):
-            column.check(name, new, streams)  # which says what is wrong, if anything
-
-
-def check_core(core: NDArray[np.float32], shape: tuple[int, int]) -> None:
-    """Raise ValueError if recurrent states are not [K, C]; whether they are finite the sequencer looks at."""
-    if core.shape != shape:
-        raise ValueError(f"core must have shape {shape}, got {core.shape}")
-
-
-def check_draw(n: int, items: int) -> None:
-    """Raise ValueError if n items cannot be drawn from so many."""
-    if n < 1:
-        raise ValueError(f"n must be at least 1 item, got {n}")
-    if items == 0:
-        raise ValueError("the replay holds no finished item yet: write more steps before sampling")
-
-
-def check_priorities(ids: Ints, priorities: NDArray) -> tuple[Ints, NDArray[np.float64]]:
-    """Ids and priorities [K] as int64 and float64: as many, finite and not negative."""
-    ids = np.asarray(ids, np.int64)
-    priorities = np.asarray(priorities, np.float64)
-    if ids.shape != priorities.shape or ids.ndim != 1:
-        raise ValueError(f"ids and priorities must be [K] alike, got {ids.shape} and {priorities.shape}")
-    fine = (priorities >= 0) & (priorities <= HIGHEST)  # false for NaN as well
-    if not fine.all():
-        raise ValueError(
-            f"priorities must be finite and >= 0, got {priorities[~fine][0]} for item {int(ids[~fine][0])}: "
-            f"look for NaN in the loss (at most {HIGHEST:g} is taken); no priority was changed"
-        )
-    return ids, priorities
+    """Raise ValueError if parts were made for a replay of another size, or are in use."""
+    for name, part, size in (("streams", sequencer, streams), ("core_size", sequencer, core_size),
+                             ("streams", selector, streams)):  # fmt: skip
+        made_for = getattr(part, name, size)
+        if made_for != size:
+            raise ValueError(
+                f"the {type(part).__name__} must be made for {name}={size} as the replay is, got {made_for}"
+            )
+    for kind, part in (("selector", selector), ("remover", remover)):
+        room = getattr(part, "capacity", capacity)
+        if room < capacity:
+            raise ValueError(f"the {kind} must have room for capacity={capacity} items, got {room}")
+    if len(selector):
+        raise ValueError("the selector must be new, got one that has items: make one for each replay")
+    drawing = getattr(remover, "selector", selector)
+    if drawing is not selector:
+        raise ValueError("the remover must be made for the replay's own selector, got one for another")

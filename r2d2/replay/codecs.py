@@ -14,20 +14,21 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cramjam
 import numpy as np
 import zstandard
-from numba import njit
 from numpy.typing import NDArray
 
 from r2d2.replay import workers
+from r2d2.replay.kernels import reading
+from r2d2.replay.saved import Saved
 from r2d2.types import Column
 
 Ints = NDArray[np.int64]
 Job = Callable[[], None]
-Bytes = bytes | memoryview
+Bytes = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True)
@@ -69,33 +70,17 @@ CODECS = {
 }
 
 
-@njit(cache=True, nogil=True)
-def segments(rows, block, count):
-    """Cut rows [B, T] where the block changes.
+class Segment(NamedTuple):
+    """See `kernels.reading.SEGMENT`."""
 
-    Columns: batch index, t of the first row, t of the first row after left padding, t after the last row
-    before right padding, t after the last row, slot, offset, rows in the slot. Padding repeats a row.
-    """
-    found = np.empty((rows.size, 8), np.int64)
-    n = 0
-    for b in range(rows.shape[0]):
-        start = 0
-        for end in range(1, rows.shape[1] + 1):
-            slot = rows[b, start] // block
-            if end < rows.shape[1] and rows[b, end] // block == slot:
-                continue
-            begin = start
-            while begin + 1 < end and rows[b, begin + 1] == rows[b, begin]:
-                begin += 1
-            stop = begin + 1
-            while stop < end and rows[b, stop] == rows[b, stop - 1] + 1:
-                stop += 1
-            offset = rows[b, begin] - slot * block
-            found[n, 0], found[n, 1], found[n, 2], found[n, 3] = b, start, begin, stop
-            found[n, 4], found[n, 5], found[n, 6], found[n, 7] = end, slot, offset, count[slot]
-            n += 1
-            start = end
-    return found[:n]
+    item: int
+    start: int
+    begin: int
+    stop: int
+    end: int
+    slot: int
+    offset: int
+    filled: int
 
 
 class _Encoding:
@@ -213,26 +198,26 @@ class CompressedColumn:
             self._frozen[slot] = None
 
     def read(
-        self, rows: Ints, open_stream: NDArray[np.int32], count: NDArray[np.int16], out: NDArray
+        self, rows: Ints, open_stream: NDArray[np.int32], filled: NDArray[np.int16], out: NDArray
     ) -> list[Job]:
         """Put the values at rows [B, T] (slot * block + offset) into `out` [B, T, ...].
 
-        `open_stream` [slots] is -1 where a block is full, `count` [slots] the rows in it. What can be copied
+        `open_stream` [slots] is -1 where a block is full, `filled` [slots] the rows in it. What can be copied
         is copied at once; decoding is left to the returned jobs, about one of equal work for each thread,
         which may run at any time: they hold on to the bytes they need, whatever is written or freed meanwhile.
         """
         work = []
-        for segment in segments(rows, self._block, count).tolist():
-            data = self._data(segment[5])
+        for segment in map(Segment._make, reading.segments(rows, self._block, filled).tolist()):
+            data = self._data(segment.slot)
             if data is None:  # still being filled: copied now, since the stream will write over it
-                stream = open_stream[segment[5]]
+                stream = open_stream[segment.slot]
                 _place(out, segment, self._filling[stream, self._side[stream]])
             else:
                 work.append((data, segment))
         size = max(1, -(-len(work) // workers.count()))
         return [partial(self._decode, out, work[i : i + size]) for i in range(0, len(work), size)]
 
-    def _decode(self, out: NDArray, work: list[tuple[Any, list[int]]]) -> None:
+    def _decode(self, out: NDArray, work: list[tuple[Any, Segment]]) -> None:
         """Decode in place where a block's other rows fall on padding; else into a scratch block."""
         as_bytes = out.reshape(out.shape[0], out.shape[1], -1).view(np.uint8)
         scratch = np.empty((self._block, *self._column.shape), self._column.dtype)
@@ -241,12 +226,10 @@ class CompressedColumn:
         for data, segment in work:
             if isinstance(data, _Encoding):
                 data = data.result()
-            b, start, begin, stop, end, _, offset, size = segment
-            if codec.prefix:
-                size = offset + stop - begin
-            first = begin - offset
-            if start <= first and first + size <= end:
-                codec.decode(data, as_bytes[b, first : first + size].reshape(-1))
+            size = segment.offset + segment.stop - segment.begin if codec.prefix else segment.filled
+            first = segment.begin - segment.offset
+            if segment.start <= first and first + size <= segment.end:
+                codec.decode(data, as_bytes[segment.item, first : first + size].reshape(-1))
                 _pad(out, segment)
             else:
                 codec.decode(data, scratch_bytes[:size].reshape(-1))
@@ -271,6 +254,16 @@ class CompressedColumn:
         """The blocks being filled [streams, block, ...], as a copy."""
         return self._filling[np.arange(len(self._side)), self._side]
 
+    def check_state(self, saved: Saved, rows: Ints) -> None:
+        """Raise ValueError if this is not the state of a column like this one; full blocks have `rows` [K]."""
+        shape = self._filling.shape
+        saved.array("filling", self._filling.dtype, (shape[0], *shape[2:]))
+        for blob in saved.blobs("full", len(rows)).data[:1]:  # a sample: all come from one codec
+            try:
+                self._codec.decode(blob, np.empty(int(rows[0]) * self._column.row_bytes, np.uint8))
+            except Exception as error:  # each library has errors of its own
+                raise saved.refuse("full", f"must be {self._column.codec} blocks ({error})") from None
+
     def load(self, filling: NDArray, slots: Ints, blocks: Sequence[Bytes]) -> None:
         """Hold exactly these blocks, as `filling` and `blocks` gave them."""
         self._collect(wait=True)
@@ -282,17 +275,17 @@ class CompressedColumn:
             self._keep(slot, block)
 
 
-def _place(out: NDArray, segment: list[int], block: NDArray) -> None:
+def _place(out: NDArray, segment: Segment, block: NDArray) -> None:
     """Copy a segment's rows from the block that holds them."""
-    b, _, begin, stop, _, _, offset, _ = segment
-    out[b, begin:stop] = block[offset : offset + stop - begin]
+    rows = segment.stop - segment.begin
+    out[segment.item, segment.begin : segment.stop] = block[segment.offset : segment.offset + rows]
     _pad(out, segment)
 
 
-def _pad(out: NDArray, segment: list[int]) -> None:
+def _pad(out: NDArray, segment: Segment) -> None:
     """Repeat a segment's first and last row over its padding."""
-    b, start, begin, stop, end = segment[:5]
-    if start < begin:
-        out[b, start:begin] = out[b, begin]
-    if stop < end:
-        out[b, stop:end] = out[b, stop - 1]
+    item = out[segment.item]
+    if segment.start < segment.begin:
+        item[segment.start : segment.begin] = item[segment.begin]
+    if segment.stop < segment.end:
+        item[segment.stop : segment.end] = item[segment.stop - 1]

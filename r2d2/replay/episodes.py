@@ -11,42 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from r2d2.replay.kernels import reading as kernels
 from r2d2.replay.replay import Replay
 
 Ints = NDArray[np.int64]
 
 AT_ONCE = 4096  # items looked at together; ours: a few MB of row numbers
-
-
-@njit(cache=True, nogil=True)
-def link(windows, used, after, led_to):
-    """Note which stored row follows which in items' rows [B, T]; padding repeats a row."""
-    for b in range(windows.shape[0]):
-        used[windows[b, 0]] = True
-        for t in range(1, windows.shape[1]):
-            row, following = windows[b, t - 1], windows[b, t]
-            if row != following:
-                used[following] = True
-                after[row] = following
-                led_to[following] = True
-
-
-@njit(cache=True, nogil=True)
-def walk(used, after, led_to, line, first):
-    """Write one episode's rows after the other into `line`; `first` tells where each begins."""
-    episodes, count = 0, 0
-    for head in range(len(used)):
-        if used[head] and not led_to[head]:
-            first[episodes] = count
-            episodes += 1
-            row = head
-            while row >= 0:
-                line[count] = row
-                count += 1
-                row = after[row]
 
 
 @dataclass(frozen=True)
@@ -83,12 +55,12 @@ def stored_episodes(replay: Replay) -> Episodes:
     places = replay.items.places
     for start in range(0, len(places), AT_ONCE):
         found = replay.items.windows(places[start : start + AT_ONCE], storage, sequencer)
-        link(found.rows, used, after, led_to)
+        kernels.follow(found.rows, used, after, led_to)
     line, first = np.empty(int(used.sum()), np.int64), np.empty(int((used & ~led_to).sum()), np.int64)
-    walk(used, after, led_to, line, first)
+    kernels.walk(used, after, led_to, line, first)
     end = np.append(first[1:], len(line))[: len(first)]  # none where there is no item
     last = line[end - 1]
-    age = np.lexsort((last % storage.block, storage.serial[last // storage.block]))
+    age = np.lexsort((last % storage.block, storage.blocks.serial[last // storage.block]))
     return Episodes(line, first[age], (end - first)[age])
 
 
@@ -100,7 +72,7 @@ def read_episode(
     rows = episodes.line[first : first + int(episodes.rows[index])]
     padded = np.append(np.repeat(rows[:1], context), rows)[None]  # storage reads what comes before along
     chosen = list(replay.columns if names is None else names)
-    columns, records = replay.storage.allocate(chosen, padded.shape, context)
-    for job in replay.storage.read(padded, context, columns, records):
+    arrays = replay.storage.allocate(chosen, padded.shape, context)
+    for job in replay.storage.read(padded, context, arrays):
         job()
-    return {name: columns[name][0, replay.columns[name].context :] for name in chosen}
+    return {name: arrays.columns[name][0, replay.columns[name].context :] for name in chosen}

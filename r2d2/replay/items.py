@@ -7,7 +7,7 @@ the place is used again the generation has moved on, so a priority that arrives 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,22 +15,13 @@ from numpy.typing import NDArray
 from r2d2.checkpoint.blobs import Blobs, RowBlobs
 from r2d2.replay.kernels import index as kernels
 from r2d2.replay.rows import zeros
+from r2d2.replay.saved import Saved
 from r2d2.replay.sequencer import Sequencer
 from r2d2.replay.storage import Storage
 
 Ints = NDArray[np.int64]
 
 _FIELDS = tuple(kernels.ITEM.names or ())
-
-
-class Windows(NamedTuple):
-    """Items as they are read: stored rows [B, T] and what `Batch` says of them, each [B]."""
-
-    rows: Ints
-    burn_in: Ints
-    length: Ints
-    lookahead: Ints
-    ids: Ints
 
 
 class ItemTable:
@@ -64,11 +55,11 @@ class ItemTable:
         return np.flatnonzero(self.table["slot"] >= 0)
 
     def insert(
-        self, new: Ints, pending: NDArray[np.float32], goals: NDArray[np.float32] | None = None
+        self, new: NDArray, pending: NDArray[np.float32], goals: NDArray[np.float32] | None = None
     ) -> tuple[Ints, Ints]:
-        """Put items (rows of the output of `kernels.step`) into free places; returns places and ids [K].
+        """Put items (`kernels.NEW_ITEM`) into free places; returns places and ids [K].
 
-        `pending` [streams, ..., C] has their recurrent states, see `Sequencer.arrays`; `goals` are [K, G].
+        `pending` [streams, ..., C] has their recurrent states, see `kernels.Cutter`; `goals` are [K, G].
         """
         self.free -= len(new)
         places = self._free[self.free : self.free + len(new)].astype(np.int64)
@@ -103,32 +94,31 @@ class ItemTable:
     def remove(self, places: Ints, storage: Storage) -> None:
         """Empty these places, whose ids are history, and let go of the steps that they held."""
         before = storage.free_blocks
-        kernels.retire(places, storage.block, storage.arrays, self.table)
+        kernels.retire(places, storage.block, storage.plain, self.table)
         storage.freed(before)
         self._free[self.free : self.free + len(places)] = places
         self.free += len(places)
 
-    def windows(self, places: Ints, storage: Storage, sequencer: Sequencer) -> Windows:
+    def windows(self, places: Ints, storage: Storage, sequencer: Sequencer) -> kernels.Windows:
         """Where the rows of these items are stored."""
         n = len(places)
-        rows, sizes, ids = (
-            np.empty((n, sequencer.rows), np.int64),
-            np.empty((3, n), np.int64),
-            np.empty(n, np.int64),
-        )
-        kernels.windows(
-            places, self.table, storage.following, storage.block, sequencer.context, sequencer.burn_in, rows,
-            sizes, ids,
-        )  # fmt: skip
-        return Windows(rows, sizes[0], sizes[1], sizes[2], ids)
+        found = (np.empty((n, sequencer.rows), np.int64), *np.empty((4, n), np.int64))
+        following, (sizes, _) = storage.blocks.following, sequencer.plain
+        kernels.windows(places, self.table, following, storage.block, sizes, found)
+        return kernels.Windows(*found)
 
     def locate(self, ids: Ints) -> tuple[Ints, NDArray[np.bool_]]:
         """Places [K] of ids, and which items are still held; ValueError for an id that never was."""
         places, held = np.empty(len(ids), np.int64), np.empty(len(ids), np.bool_)
-        unknown = kernels.locate(ids, self.table, places, held)
+        unknown = int(kernels.locate(ids, self.table, places, held))
         if unknown >= 0:
             raise ValueError(f"id {int(ids[unknown])} was never given out by this replay")
         return places, held
+
+    def unknown(self, ids: Ints) -> int:
+        """The index of the first id that never was; -1 if all were."""
+        places, held = np.empty(len(ids), np.int64), np.empty(len(ids), np.bool_)
+        return int(kernels.locate(ids, self.table, places, held))
 
     def relabeled(self, ids: Ints) -> NDArray[np.bool_]:
         """Which of these items [K] have a goal of their own and are still held."""
@@ -147,20 +137,17 @@ class ItemTable:
         after[known] = np.where(self.locate(after[known])[1], after[known], -1)
         return after
 
-    def refresh(self, ids: Ints, core: NDArray[np.float32]) -> None:
-        """Replace the recurrent states [K, C] of the items that are still held."""
+    def locate_states(self, ids: Ints, core: NDArray[np.float32]) -> tuple[Ints, NDArray[np.bool_]]:
+        """Places of ids and which are still held; ValueError where these states [K, C] cannot be theirs."""
         if not self.linked:
             raise ValueError(
                 "recurrent states can be refreshed only in a replay that is built with linked=True"
             )
-        places, held = self.locate(ids)
-        if core.shape != (len(places), self.core.shape[1]):
-            raise ValueError(f"core must be {(len(places), self.core.shape[1])}, got {core.shape}")
         if not np.isfinite(core).all():
             raise ValueError(
                 "core must be finite, got NaN or infinity: look for NaN in the network's weights"
             )
-        self.core[places[held]] = core[held]
+        return self.locate(ids)
 
     @property
     def nbytes(self) -> int:
@@ -185,7 +172,29 @@ class ItemTable:
             "goal": self.goal[places[order]],
         }
 
+    def check_state(self, saved: Saved) -> None:
+        """Raise ValueError if this is not the state of a table like this one."""
+        table = saved.part("table")
+        for name in _FIELDS:
+            least = -1 if name == "slot" else 0
+            table.array(name, kernels.ITEM[name], (self.capacity,), low=least)
+        free = saved.different("free", np.int32, None, self.capacity)
+        order = saved.places("order", self.capacity, self.capacity - len(free))
+        taken = np.zeros(self.capacity, np.bool_)
+        taken[order] = True
+        if taken[free].any() or not np.array_equal(table["slot"] >= 0, taken):
+            raise saved.refuse("free", "contradicts the places of the items")
+        saved.array("next", np.int64, self._next.shape, low=-1)
+        saved.array("latest", np.int64, self._latest.shape, low=-1)
+        if self.goal.size:
+            saved.array("goal", np.float32, (len(order), *self.goal.shape[1:]))
+        if self.linked:
+            saved.array("core", np.float32, (len(order), *self.core.shape[1:]))
+        else:
+            saved.blobs("core", len(order), self.core.shape[1] * self.core.itemsize)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.check_state(Saved(state, "items"))
         for name in _FIELDS:
             self.table[name] = state["table"][name]
         self._next[:], self._latest[:] = state["next"], state["latest"]

@@ -6,7 +6,11 @@ is *trained steps per environment step*: padding and burn-in do not count, overl
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+from r2d2.replay.checks import check_count
+from r2d2.replay.saved import Saved
 
 
 class RateLimiter:
@@ -17,16 +21,14 @@ class RateLimiter:
     """
 
     def __init__(self, replay_ratio: float, *, min_steps: int, slack: float = float("inf")) -> None:
-        if replay_ratio <= 0:
+        if not 0 < replay_ratio < math.inf:
             raise ValueError(
                 f"replay_ratio must be above 0 trained steps per environment step, got {replay_ratio}"
             )
-        if min_steps < 1:
-            raise ValueError(f"min_steps must be at least 1, got {min_steps}")
-        if slack <= 0:
+        if not slack > 0:
             raise ValueError(f"slack must be above 0 trained steps, got {slack}")
         self.replay_ratio = replay_ratio
-        self.min_steps = min_steps
+        self.min_steps = check_count("min_steps", min_steps)
         self.slack = slack
         self.inserted = 0  # environment steps
         self.trained = 0  # trained steps
@@ -46,11 +48,11 @@ class RateLimiter:
 
     def insert(self, steps: int) -> None:
         """Count environment steps."""
-        self.inserted += steps
+        self.inserted += check_count("steps", steps, least=0)
 
     def sample(self, steps: int) -> None:
         """Count trained steps."""
-        self.trained += steps
+        self.trained += check_count("steps", steps, least=0)
 
     @property
     def measured_ratio(self) -> float:
@@ -62,5 +64,5 @@ class RateLimiter:
         return {"inserted": self.inserted, "trained": self.trained}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.inserted = state["inserted"]
-        self.trained = state["trained"]
+        saved = Saved(state, "limiter")
+        self.inserted, self.trained = saved.count("inserted"), saved.count("trained")

@@ -18,19 +18,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay import checks
 from r2d2.replay.items import ItemTable
+from r2d2.replay.kernels import index as kernels
 from r2d2.replay.pending_batch import PendingBatch
 from r2d2.replay.relabelers.hindsight import Hindsight, check_relabeler
 from r2d2.replay.removers.remover import Remover
+from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.selector import Selector
 from r2d2.replay.sequencer import Sequencer
-from r2d2.replay.storage import Storage
+from r2d2.replay.storage import MOST, BatchArrays, Storage
 from r2d2.replay.weights import Normalize, check_normalize, weights_of
 from r2d2.types import Batch, Column
 
@@ -40,6 +42,15 @@ SPARE = 1.25  # blocks for each one that `steps` needs: those at an episode's en
 
 _NO_IDS = np.empty(0, np.int64)
 _PARTS = ("storage", "sequencer", "items", "selector", "remover", "relabeler")
+
+
+class Written(NamedTuple):
+    """The arguments of `Replay.write`, checked."""
+
+    values: Mapping[str, NDArray]
+    last: NDArray[np.bool_]
+    core: NDArray[np.float32]
+    streams: Ints
 
 
 class Replay:
@@ -69,10 +80,18 @@ class Replay:
         relabeler: Hindsight | None = None,
         folder: Path | None = None,
     ) -> None:
-        checks.check_sizes(columns, sequencer, streams=streams, capacity=capacity, steps=steps, block=block)
+        streams, capacity = checks.check_count("streams", streams), checks.check_count("capacity", capacity)
+        block = checks.check_count("block", block, "step", most=MOST, units="steps")
+        steps = checks.check_count("steps", steps)
+        core_size = checks.check_count("core_size", core_size, least=0)
+        checks.check_sizes(columns, sequencer, streams=streams, capacity=capacity, steps=steps)
+        checks.check_parts(
+            sequencer, selector, remover, streams=streams, capacity=capacity, core_size=core_size
+        )
         check_normalize(normalize, selector)
         check_relabeler(relabeler, columns, sequencer, capacity)
         if folder is not None:
+            folder = Path(folder)
             folder.mkdir(parents=True, exist_ok=True)
         writing = streams * (sequencer.window // block + 3)  # blocks that the writers may hold
         writing += 0 if relabeler is None else relabeler.blocks(block)
@@ -93,8 +112,7 @@ class Replay:
         )  # fmt: skip
         self._most_rows = (full + writing) * block
         self._all_streams = np.arange(streams)
-        # Items of one write, see `kernels.step`.
-        self._new = np.empty((streams * sequencer.items_at_once, 9), np.int64)
+        self._new = np.empty(streams * sequencer.items_at_once, kernels.NEW_ITEM)  # items of one write
         self._no_core = np.zeros((streams, core_size), np.float32)
         self.steps_written = 0
         self._parts = _PARTS if relabeler is not None else _PARTS[:-1]
@@ -117,14 +135,30 @@ class Replay:
         their episode; the stream's next row begins a new one. `core` [K, C] is the recurrent state before
         the row's observation. Nothing is stored when an argument is refused.
         """
+        rows = self.check_rows(values, last, streams, core)
+        self.check_turn(rows)
+        return self.append(rows)
+
+    def check_rows(self, values: Any, last: Any, streams: Any, core: Any) -> Written:
+        """The arguments of `write` as rows of this replay's columns, or the ValueError that it would raise for
+        them; nothing is changed."""
         streams = self._all_streams if streams is None else checks.check_streams(streams, self.streams)
-        core = self._no_core[: len(streams)] if core is None else core
-        checks.check_rows(self.columns, values, last, streams)
-        checks.check_core(core, (len(streams), self.items.core.shape[1]))
-        self.sequencer.check(streams, last, core)
+        last = checks.check_last(last, len(streams))
+        arrays = checks.check_rows(self.columns, values, streams)
+        shape = (len(streams), self.items.core.shape[1])
+        core = self._no_core[: len(streams)] if core is None else checks.check_core(core, shape)
+        return Written(arrays, last, core, streams)
+
+    def check_turn(self, rows: Written) -> None:
+        """Raise ValueError for rows that cannot come next in their episodes."""
+        self.sequencer.check(rows.streams, rows.last, rows.core)
         if self.relabeler is not None:
-            self.relabeler.check(streams)
-        opened, pending = self._make_room(streams), self.sequencer.arrays[2]
+            self.relabeler.check(rows.streams)
+
+    def append(self, rows: Written) -> Ints:
+        """`write` of rows that have been checked."""
+        values, last, core, streams = rows
+        opened, pending = self._make_room(streams), self.sequencer.cutter.pending
         new = self.storage.append(values, streams, last, core, self.sequencer, opened, self._new)
         self.steps_written += len(last) - int(np.count_nonzero(last))
         if self.relabeler is None:
@@ -151,24 +185,24 @@ class Replay:
             self._remove(self.remover.pop(max(blocks, -(-over // storage.block))))
 
     def _insert(
-        self, new: Ints, pending: NDArray[np.float32], goals: NDArray[np.float32] | None = None
+        self, new: NDArray, pending: NDArray[np.float32], goals: NDArray[np.float32] | None = None
     ) -> Ints:
-        """Take in items (rows of the output of `kernels.step`, which already refer to their steps) whose recurrent
-        states are in `pending`; copies have `goals` [K, G]."""
+        """Take in items (`kernels.NEW_ITEM`), which refer to their steps already, with their recurrent states in
+        `pending`; copies have `goals` [K, G]."""
         accepted, leaving = self.remover.offer(len(new), self.items.free)
         self._remove(leaving)
         taken = new
         if accepted is not None:
-            self.storage.abandon(new[~accepted])
+            self.storage.decref(new[~accepted])
             taken = new[accepted]
             goals = None if goals is None else goals[accepted]
         places, ids = self.items.insert(taken, pending, goals)
-        self.selector.insert(places, taken[:, 0])
+        self.selector.insert(places, taken["stream"])
         self.remover.insert(places)
         if self.items.linked and goals is None:
             chain = np.full(len(new), -1)
             chain[slice(None) if accepted is None else accepted] = ids
-            self.items.link(new[:, 0], new[:, 6], chain)
+            self.items.link(new["stream"], new["number"], chain)
         return ids
 
     def _remove(self, places: Ints) -> None:
@@ -196,34 +230,64 @@ class Replay:
 
         The draw is complete at once: writes, removals and priorities that come later do not change it.
         """
-        checks.check_draw(n, len(self))
+        n, beta = self.check_draw(n, rng, beta)
+        arrays = self.storage.room((n, self.sequencer.rows), self.sequencer.context, out)
+        return self.draw_into(arrays, n, rng, beta)
+
+    def check_draw(self, n: int, rng: np.random.Generator, beta: float = 0.0) -> tuple[int, float]:
+        """n and beta of a draw, or the ValueError that it would raise; nothing is changed and `rng` not used."""
+        n, beta = checks.check_draw(n, len(self), rng, beta)
+        self.selector.check(n)
+        return n, beta
+
+    def draw_into(
+        self, arrays: BatchArrays, n: int, rng: np.random.Generator, beta: float = 0.0
+    ) -> PendingBatch:
+        """`draw` of n items that has been checked, into these arrays."""
         places, probability = self.selector.sample(n, rng)
         weight = weights_of(self.selector, probability, beta, self.normalize)
-        return self._read(places, probability, weight, out, list(self.columns))
+        return self._read(places, probability, weight, arrays)
 
     def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
         """Read items by id, all columns or some; raises KeyError for an id that is no longer held."""
-        places, held = self.items.locate(np.asarray(ids, np.int64))
-        if not held.all():
-            raise KeyError(f"item {int(ids[~held][0])} was given up: read items while they are held")
+        chosen = checks.check_names(names, self.columns)
+        places = self.held_places(ids)
         unknown, weight = np.full(len(places), np.nan), np.ones(len(places), np.float32)
-        chosen = list(self.columns) if names is None else names
-        wanted = (
-            chosen if self.relabeler is None else list(self.columns)
-        )  # rewards are made from observations
-        batch = self._read(places, unknown, weight, None, wanted).result()
+        # Rewards under another goal are made from the observations.
+        wanted = chosen if self.relabeler is None else list(self.columns)
+        shape = (len(places), self.sequencer.rows)
+        arrays = self.storage.allocate(wanted, shape, self.sequencer.context)
+        batch = self._read(places, unknown, weight, arrays).result()
         return replace(batch, columns={name: batch.columns[name] for name in chosen})
 
-    def _read(self, places: Ints, probability: NDArray[np.float64], weight: NDArray[np.float32],
-              out: Batch | None, names: list[str]) -> PendingBatch:  # fmt: skip
-        sequencer, storage = self.sequencer, self.storage
-        found = self.items.windows(places, storage, sequencer)
-        columns, records = storage.room(names, found.rows.shape, sequencer.context, out)
-        jobs = storage.read(found.rows, sequencer.context, columns, records)
+    def held_places(self, ids: Ints) -> Ints:
+        """The places [K] of items that are still held; KeyError for one that is not."""
+        ids = checks.check_ids("ids", ids)
+        places, held = self.items.locate(ids)
+        if not held.all():
+            raise KeyError(f"item {int(ids[~held][0])} was removed: read items while they are held")
+        return places
+
+    def _read(
+        self,
+        places: Ints,
+        probability: NDArray[np.float64],
+        weight: NDArray[np.float32],
+        arrays: BatchArrays,
+    ) -> PendingBatch:
+        found = self.items.windows(places, self.storage, self.sequencer)
+        jobs = self.storage.read(found.rows, self.sequencer.context, arrays)
         batch = Batch(
-            columns, self.items.core.take(places, axis=0), found.burn_in, found.length, found.lookahead, found.ids,
-            probability, weight, records,
-        )  # fmt: skip
+            columns=arrays.columns,
+            core=self.items.core.take(places, axis=0),
+            burn_in=found.burn_in,
+            length=found.length,
+            lookahead=found.lookahead,
+            ids=found.ids,
+            probability=probability,
+            weight=weight,
+            records=arrays.records,
+        )
         if self.relabeler is None:
             return PendingBatch(batch, jobs)
         goals = self.items.goal.take(places, axis=0)
@@ -242,8 +306,9 @@ class Replay:
         if not initial:
             self._remove(self.remover.updated(len(places)))
 
-    def locate_priorities(self, ids: Ints, priorities: NDArray
-                          ) -> tuple[Ints, NDArray[np.bool_], NDArray[np.float64]]:  # fmt: skip
+    def locate_priorities(
+        self, ids: Ints, priorities: NDArray
+    ) -> tuple[Ints, NDArray[np.bool_], NDArray[np.float64]]:
         """What an update of these priorities needs, or the ValueError that it would raise; nothing is changed."""
         ids, priorities = checks.check_priorities(ids, priorities)
         return *self.items.locate(ids), priorities
@@ -254,22 +319,31 @@ class Replay:
 
     def holds(self, ids: Ints) -> NDArray[np.bool_]:
         """Which of these items [K] have not been given up."""
-        return self.items.locate(np.asarray(ids, np.int64))[1]
+        return self.items.locate(checks.check_ids("ids", ids))[1]
 
     def relabeled(self, ids: Ints) -> NDArray[np.bool_]:
         """Which of these items [K] are hindsight copies that are still held."""
-        return self.items.relabeled(np.asarray(ids, np.int64))
+        return self.items.relabeled(checks.check_ids("ids", ids))
 
     def successors(self, ids: Ints) -> Ints:
         """The ids [K] of the next items of the same episodes; -1 where none is held (needs `linked`)."""
-        return self.items.successors(np.asarray(ids, np.int64))
+        return self.items.successors(checks.check_ids("ids", ids))
 
     def refresh(self, ids: Ints, core: NDArray[np.float32]) -> None:
         """Replace the recurrent states [K, C] before the items' first rows (needs `linked`).
 
         Items given up since are ignored. Nothing changes when an argument is refused.
         """
-        self.items.refresh(np.asarray(ids, np.int64), core)
+        places, held, core = self.locate_states(ids, core)
+        self.items.core[places[held]] = core[held]
+
+    def locate_states(
+        self, ids: Ints, core: NDArray[np.float32]
+    ) -> tuple[Ints, NDArray[np.bool_], NDArray[np.float32]]:
+        """What `refresh` needs, or the ValueError that it would raise; nothing is changed."""
+        ids = checks.check_ids("ids", ids)
+        core = checks.check_core(core, (len(ids), self.items.core.shape[1]))
+        return *self.items.locate_states(ids, core), core
 
     @property
     def nbytes(self) -> int:
@@ -294,8 +368,21 @@ class Replay:
         parts = {name: getattr(self, name).state_dict() for name in self._parts}
         return {"steps_written": self.steps_written, "late_updates": self.late_updates, **parts}
 
+    def check_state(self, saved: Saved) -> None:
+        """Raise ValueError, naming the field, if this is not the state of a replay that was built alike."""
+        saved.count("steps_written")
+        saved.count("late_updates")
+        for name in self._parts:
+            if name != "remover":
+                getattr(self, name).check_state(saved.part(name))
+        self.remover.check_state(saved.part("remover"), self.capacity)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly where `state_dict` was taken; the replay must have been built alike."""
+        """Resume exactly where `state_dict` was taken; the replay must have been built alike.
+
+        Raises ValueError, and nothing has changed, for a state of another replay.
+        """
+        self.check_state(Saved(state, "replay"))
         self.steps_written = state["steps_written"]
         self.late_updates = state["late_updates"]
         for name in self._parts:

@@ -48,6 +48,7 @@ class RowArrays:
         self.columns = dict(columns)
         small = [name for name, column in columns.items() if column.row_bytes <= SMALL]
         small.sort(key=lambda name: -np.dtype(columns[name].dtype).itemsize)  # padding at the end alone
+        self.small = frozenset(small)  # those in the records
         self.record = np.dtype([(n, columns[n].dtype, columns[n].shape) for n in small], align=True)
         self._records = zeros((rows,), self.record, folder)
         self._fields = {name: self._records[name] for name in small}

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.replay.checks import check_count
 from r2d2.replay.kernels import index as kernels
+from r2d2.replay.saved import Saved
 from r2d2.types import Items
 
 Ints = NDArray[np.int64]
@@ -35,34 +37,27 @@ class Sequencer:
         context: int = 0,
         core_size: int = 0,
     ) -> None:
-        for name, value, least in (
-            ("streams", streams, 1),
-            ("burn_in", burn_in, 0),
-            ("unroll", unroll, 1),
-            ("n_step", n_step, 1),
-            ("context", context, 0),
-            ("core_size", core_size, 0),
-        ):
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
-            if value > MOST and name not in ("streams", "core_size"):
-                raise ValueError(f"{name} must be at most {MOST} steps, got {value}")
-        if not 1 <= period <= unroll:
+        streams = check_count("streams", streams)
+        burn_in = check_count("burn_in", burn_in, least=0, most=MOST, units="steps")
+        unroll = check_count("unroll", unroll, most=MOST, units="steps")
+        n_step = check_count("n_step", n_step, most=MOST, units="steps")
+        context = check_count("context", context, least=0, most=MOST, units="steps")
+        core_size = check_count("core_size", core_size, least=0)
+        if not 1 <= check_count("period", period, least=-MOST) <= unroll:
             raise ValueError(
                 f"period must be in [1, unroll={unroll}] so that no action is skipped, got {period}"
             )
         self.burn_in, self.unroll, self.n_step, self.period = burn_in, unroll, n_step, period
         self.context, self.streams, self.core_size = context, streams, core_size
-        self.items_at_once = (
-            burn_in + unroll + n_step
-        ) // period + 2  # per stream: under construction at most
-        self._episode_row = np.zeros(streams, np.int64)
-        self._next_item = np.zeros(streams, np.int64)
-        self._pending = np.zeros((streams, self.items_at_once, core_size), np.float32)
-        # As the kernels take them: each stream's row and next item in its episode, and the states of
-        # items under construction.
-        self.arrays = (self._episode_row, self._next_item, self._pending)
-        self.sizes = (burn_in, unroll, n_step, period, context)
+        # Of each stream, at most: those under construction, or that one row completes.
+        self.items_at_once = (burn_in + unroll + n_step) // period + 2
+        self.sizes = kernels.Sizes(burn_in, unroll, n_step, period, context)
+        self.cutter = kernels.Cutter(
+            episode_row=np.zeros(streams, np.int64),
+            next_item=np.zeros(streams, np.int64),
+            pending=np.zeros((streams, self.items_at_once, core_size), np.float32),
+        )
+        self.plain = (tuple(self.sizes), tuple(self.cutter))  # as the kernels take them
 
     @property
     def rows(self) -> int:
@@ -77,7 +72,7 @@ class Sequencer:
     def check(self, streams: Ints, last: NDArray[np.bool_], core: NDArray[np.float32]) -> None:
         """Refuse a final row where no action came before it, and a recurrent state [K, C] that is to be kept but
         is not finite; call before anything is written."""
-        index, reason = kernels.refused(streams, last, core, self.sizes, self.arrays)
+        index, reason = kernels.refused(streams, last, core, *self.plain)
         if reason == 1:
             raise ValueError(
                 f"last is set for stream {int(streams[index])} at the first row of an episode: "
@@ -94,21 +89,24 @@ class Sequencer:
         `rows` [K] are the stream rows, `last` [K] marks rows that hold only a final observation, `core`
         [K, C] is the recurrent state before each row's observation. (A replay does the same within one kernel.)
         """
-        out = np.empty((len(streams) * self.items_at_once, 7), np.int64)
+        out = np.empty(len(streams) * self.items_at_once, kernels.NEW_ITEM)
         low_water = np.empty(len(streams), np.int64)
-        count = kernels.advance(streams, rows, last, core, self.sizes, self.arrays, out, low_water)
-        stream, row, context, burn_in, length, lookahead, number = out[:count].T
-        cores = self._pending[stream, number % self.items_at_once]
-        return Items(stream, row, context, burn_in, length, lookahead, number, cores), low_water
+        new = out[: kernels.advance(streams, rows, last, core, self.sizes, self.cutter, out, low_water)]
+        fields = {name: new[name] for name in ("stream", "row", *kernels.ITEM_FIELDS, "number")}
+        return Items(**fields, core=self.pending_of(new)), low_water
+
+    def pending_of(self, new: NDArray) -> NDArray[np.float32]:
+        """The recurrent states [K, C] of items (NEW_ITEM) that the last rows completed."""
+        return self.cutter.pending[new["stream"], new["number"] % self.items_at_once]
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "episode_row": self._episode_row.copy(),
-            "next_item": self._next_item.copy(),
-            "pending": self._pending.copy(),
-        }
+        return {name: array.copy() for name, array in self.cutter._asdict().items()}
+
+    def check_state(self, saved: Saved) -> None:
+        for name, array in self.cutter._asdict().items():
+            saved.array(name, array.dtype, array.shape, low=None if name == "pending" else 0)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._episode_row[:] = state["episode_row"]
-        self._next_item[:] = state["next_item"]
-        self._pending[:] = state["pending"]
+        self.check_state(Saved(state, "sequencer"))
+        for name, array in self.cutter._asdict().items():
+            array[:] = state[name]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +22,30 @@ from r2d2.checkpoint.blobs import Blobs, RowBlobs
 from r2d2.replay.codecs import CompressedColumn, Job
 from r2d2.replay.kernels import index as kernels
 from r2d2.replay.rows import RowArrays
+from r2d2.replay.saved import Saved
 from r2d2.replay.sequencer import Sequencer
 from r2d2.types import Batch, Column
 
 Ints = NDArray[np.int64]
 
 MOST = 2**15 - 1  # rows of a block: counted in 16 bits
-_SLOTS = ("refs", "following", "open_stream", "serial", "count")
+# In a state: what each name there is called in `kernels.Blocks`.
+_SLOTS = {name: name for name in ("refs", "following", "open_stream", "serial")} | {"count": "filled"}
 _STREAMS = ("cursor", "held", "closed", "began", "recent")
+
+
+class BatchArrays(NamedTuple):
+    """Where a batch is read into: columns [B, column context + T, ...], the small ones views of `records`
+    [B, context + T]."""
+
+    columns: dict[str, NDArray]
+    records: NDArray
+
+    def part(self, items: slice) -> BatchArrays:
+        """Those of some of the items."""
+        return BatchArrays(
+            {name: column[items] for name, column in self.columns.items()}, self.records[items]
+        )
 
 
 class Storage:
@@ -51,8 +67,6 @@ class Storage:
         lead: int = 0,
         folder: Path | None = None,
     ) -> None:
-        if not 1 <= block <= MOST:
-            raise ValueError(f"block must be in [1, {MOST}] steps, got {block}")
         self.columns = dict(columns)
         self.block = block
         self.slots = slots
@@ -65,33 +79,34 @@ class Storage:
         }
         self.aligned = bool(self.compressed)
         self.lead = lead % block if self.aligned else 0
-        self.refs = np.zeros(slots, np.int32)
-        self.following = np.full(slots, -1, np.int32)
-        self.open_stream = np.full(slots, -1, np.int32)  # which stream fills this slot; -1: full or free
-        self.serial = np.full(slots, -1, np.int64)  # names the content of a slot for the whole run
-        self.count = np.zeros(slots, np.int16)  # rows of the slot that are used, from its start
-        self.cursor = np.full(streams, self.lead, np.int64)  # the row that each stream writes next
-        self.held = np.zeros(streams, np.int64)  # first block number that each writer still holds
-        self.closed = np.ones(streams, np.bool_)  # the next row opens a block
-        self.began = np.zeros(streams, np.int64)  # first used row of the block that each stream fills
-        self.recent = np.zeros((streams, window // block + 3), np.int32)  # slots by block number, a ring
-        self._free = np.arange(slots, dtype=np.int32)[::-1].copy()
-        self._counters = np.array([slots, 0, 0], np.int64)
-        # As `r2d2.replay.kernels.index` takes them.
-        self.arrays = (*(getattr(self, name) for name in (*_SLOTS, *_STREAMS)), self._free, self._counters)
+        self.blocks = kernels.Blocks(
+            refs=np.zeros(slots, np.int32),
+            following=np.full(slots, -1, np.int32),
+            open_stream=np.full(slots, -1, np.int32),
+            serial=np.full(slots, -1, np.int64),
+            filled=np.zeros(slots, np.int16),
+            cursor=np.full(streams, self.lead, np.int64),
+            held=np.zeros(streams, np.int64),
+            closed=np.ones(streams, np.bool_),
+            began=np.zeros(streams, np.int64),
+            recent=np.zeros((streams, window // block + 3), np.int32),
+            free=np.arange(slots, dtype=np.int32)[::-1].copy(),
+            counters=np.array([slots, 0, 0], np.int64),
+        )
+        self.plain = tuple(self.blocks)  # as the kernels take them
 
     @property
     def free_blocks(self) -> int:
-        return int(self._counters[kernels.FREE])
+        return int(self.blocks.counters[kernels.FREE])
 
     @property
     def rows(self) -> int:
         """Rows of all blocks that are held."""
-        return int(self._counters[kernels.ROWS])
+        return int(self.blocks.counters[kernels.ROWS])
 
     def blocks_needed(self, streams: Ints) -> int:
         """Free blocks that writing one row to each of these streams takes."""
-        return int(np.count_nonzero(self.closed[streams]))
+        return int(np.count_nonzero(self.blocks.closed[streams]))
 
     def write(self, values: Mapping[str, NDArray], streams: Ints, at: Ints, full: NDArray[np.bool_]) -> None:
         """Store one row [K, ...] of each stream where `kernels.append` said; blocks that are full are encoded."""
@@ -102,43 +117,49 @@ class Storage:
                 column.write(streams, offsets, values[name])
             if full.any():
                 slots, streams = at[full] // self.block, streams[full]
+                began, filled = self.blocks.began[streams], self.blocks.filled[slots].astype(np.int64)
                 for column in self.compressed.values():
-                    column.freeze(slots, streams, self.began[streams], self.count[slots].astype(np.int64))
+                    column.freeze(slots, streams, began, filled)
 
     def append(
-        self, values: Mapping[str, NDArray], streams: Ints, last: NDArray[np.bool_], core: NDArray[np.float32],
-        sequencer: Sequencer, opened: int, out: Ints,
-    ) -> Ints:  # fmt: skip
-        """Store one row of each stream, which opens so many blocks; returns the items that it completes, as
-        `kernels.step` puts them into `out`. They refer to their steps already."""
+        self,
+        values: Mapping[str, NDArray],
+        streams: Ints,
+        last: NDArray[np.bool_],
+        core: NDArray[np.float32],
+        sequencer: Sequencer,
+        opened: int,
+        out: NDArray,
+    ) -> NDArray:
+        """Store one row of each stream, which opens so many blocks; returns the items that this completes, a part
+        of `out` (`kernels.NEW_ITEM`). They refer to their steps already."""
         at, full = np.empty(len(streams), np.int64), np.empty(len(streams), np.bool_)
         before = self.free_blocks
-        count = kernels.step(
-            streams, last, core, self.block, self.lead, self.aligned, self.arrays, sequencer.sizes,
-            sequencer.arrays, at, full, out,
-        )  # fmt: skip
+        layout = (self.block, self.lead, self.aligned, self.plain)
+        count = kernels.step(streams, last, core, *layout, *sequencer.plain, at, full, out)
         self.write(values, streams, at, full)
         self.freed(before - opened)
         return out[:count]
 
-    def abandon(self, items: Ints) -> None:
-        """Let go of the steps of items (rows of `append`'s answer) that were not taken in."""
+    def incref(self, new: NDArray) -> None:
+        """Let items (`kernels.NEW_ITEM`) refer to their steps."""
+        kernels.incref(new, self.block, self.blocks)
+
+    def decref(self, new: NDArray) -> None:
+        """Undo `incref`: these items (`kernels.NEW_ITEM`) refer to their steps no longer."""
         before = self.free_blocks
-        kernels.abandon(items, self.block, self.arrays)
+        kernels.decref_items(new, self.block, self.blocks)
         self.freed(before)
 
     def freed(self, before: int) -> None:
         """Forget the compressed blocks of the slots that became free since there were `before` free ones."""
         if self.compressed and self.free_blocks > before:
-            slots = self._free[before : self.free_blocks].astype(np.int64)
+            slots = self.blocks.free[before : self.free_blocks].astype(np.int64)
             for column in self.compressed.values():
                 column.free(slots)
 
-    def allocate(
-        self, names: Iterable[str], shape: tuple[int, ...], context: int
-    ) -> tuple[dict[str, NDArray], NDArray]:
-        """Columns for items of `shape` [B, context + T], as `read` fills them, and the records behind the small
-        ones."""
+    def allocate(self, names: Iterable[str], shape: tuple[int, ...], context: int) -> BatchArrays:
+        """Arrays for items of `shape` [B, context + T]."""
         records = np.empty(shape, self.raw.record)
         views = self.raw.views(records, context)
         columns = {}
@@ -146,28 +167,38 @@ class Storage:
             column = self.columns[name]
             wanted = (shape[0], shape[1] - context + column.context, *column.shape)
             columns[name] = views[name] if name in views else np.empty(wanted, column.dtype)
-        return columns, records
+        return BatchArrays(columns, records)
 
-    def room(
-        self, names: Iterable[str], shape: tuple[int, ...], context: int, out: Batch | None
-    ) -> tuple[dict[str, NDArray], NDArray]:
-        """Those of `out` to be filled again, or what `allocate` makes where that is None."""
+    def room(self, shape: tuple[int, ...], context: int, out: Batch | None) -> BatchArrays:
+        """Arrays for all columns: those of `out`, to be filled again, or new ones."""
         if out is None:
-            return self.allocate(names, shape, context)
-        if out.records is None or out.records.shape != shape or out.columns.keys() != set(names):
+            return self.allocate(self.columns, shape, context)
+        if not isinstance(out, Batch) or not self._made(out, shape, context):
             raise ValueError(f"out must be a batch of {shape[0]} items that this replay drew before")
-        return dict(out.columns), out.records
+        assert out.records is not None
+        return BatchArrays(dict(out.columns), out.records)
 
-    def read(self, rows: Ints, context: int, columns: Mapping[str, NDArray], records: NDArray) -> list[Job]:
-        """Put stored rows [B, context + T] (slot * block + offset) into `columns` [B, column context + T, ...],
-        which `allocate` made. Returns jobs that finish it by decoding.
-        """
-        self.raw.read(rows, context, columns, records)
+    def _made(self, out: Batch, shape: tuple[int, ...], context: int) -> bool:
+        """Whether these are arrays of `allocate` for all columns."""
+        records = out.records
+        if records is None or records.shape != shape or records.dtype != self.raw.record:
+            return False
+        return out.columns.keys() == self.columns.keys() and all(
+            out.columns[name].dtype == column.numpy_dtype
+            and out.columns[name].shape == (shape[0], shape[1] - context + column.context, *column.shape)
+            for name, column in self.columns.items()
+            if name not in self.raw.small  # views of the records
+        )
+
+    def read(self, rows: Ints, context: int, into: BatchArrays) -> list[Job]:
+        """Read stored rows [B, context + T] (slot * block + offset). Returns jobs that finish it by decoding."""
+        columns = into.columns
+        self.raw.read(rows, context, columns, into.records)
         jobs: list[Job] = []
         for name, column in self.compressed.items():
             if name in columns:
                 wanted = rows[:, context - self.columns[name].context :]
-                jobs += column.read(wanted, self.open_stream, self.count, columns[name])
+                jobs += column.read(wanted, self.blocks.open_stream, self.blocks.filled, columns[name])
         return jobs
 
     @property
@@ -178,8 +209,8 @@ class Storage:
     @property
     def row_nbytes(self) -> dict[str, float]:
         """Bytes of one row by column; for a compressed one the mean of the full blocks held now, 0 without any."""
-        full = (self.refs > 0) & (self.open_stream < 0)
-        rows = max(1, int(self.count[full].sum(dtype=np.int64)))
+        full = (self.blocks.refs > 0) & (self.blocks.open_stream < 0)
+        rows = max(1, int(self.blocks.filled[full].sum(dtype=np.int64)))
         return {
             name: self.compressed[name].encoded_nbytes / rows if name in self.compressed else column.row_bytes
             for name, column in self.columns.items()
@@ -188,26 +219,28 @@ class Storage:
     @property
     def index_nbytes(self) -> int:
         """Bytes of everything that says where rows are."""
-        names = (*_SLOTS, *_STREAMS)
-        return sum(getattr(self, name).nbytes for name in names) + self._free.nbytes
+        return sum(array.nbytes for array in self.blocks)
 
-    def _blocks(self) -> list[NDArray]:
+    def _raw_blocks(self) -> list[NDArray]:
         return [array.reshape(self.slots, -1) for array in self.raw.arrays]  # [slots, bytes]
+
+    def _full_and_filling(self, used: Ints) -> tuple[Ints, Ints]:
+        """Which of these slots hold full blocks, by serial, and which ones a stream still fills."""
+        full = used[self.blocks.open_stream[used] < 0]
+        return full[np.argsort(self.blocks.serial[full])], used[self.blocks.open_stream[used] >= 0]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything. Full blocks are blobs, which a checkpoint writes only once; open ones are copied."""
-        used = np.flatnonzero(self.refs > 0)
-        full = used[self.open_stream[used] < 0]
-        full = full[np.argsort(self.serial[full])]
-        filling = used[self.open_stream[used] >= 0]
-        keys = self.serial[full]
-        blocks = self._blocks()
+        used = np.flatnonzero(self.blocks.refs > 0)
+        full, filling = self._full_and_filling(used)
+        keys = self.blocks.serial[full]
+        blocks = self._raw_blocks()
         return {
-            **{name: getattr(self, name)[used].copy() for name in _SLOTS},
-            **{name: getattr(self, name).copy() for name in _STREAMS},
+            **{name: getattr(self.blocks, field)[used].copy() for name, field in _SLOTS.items()},
+            **{name: getattr(self.blocks, name).copy() for name in _STREAMS},
             "used": used,
-            "free": self._free[: self.free_blocks].copy(),
-            "counters": self._counters.copy(),
+            "free": self.blocks.free[: self.free_blocks].copy(),
+            "counters": self.blocks.counters.copy(),
             "compressed": {
                 name: {"full": Blobs(keys, column.blocks(full)), "filling": column.filling()}
                 for name, column in self.compressed.items()
@@ -218,19 +251,50 @@ class Storage:
             },
         }
 
+    def check_state(self, saved: Saved) -> None:
+        """Raise ValueError if this is not the state of a storage like this one."""
+        streams = len(self.blocks.cursor)
+        used = saved.places("used", self.slots)
+        free = saved.different("free", np.int32, self.slots - len(used), self.slots)
+        if np.intersect1d(used, free).size:
+            raise saved.refuse("free", "contradicts the slots in use")
+        bounds = {
+            "refs": (1, None),
+            "following": (-1, self.slots - 1),
+            "open_stream": (-1, streams - 1),
+            "serial": (0, None),
+            "count": (1, self.block),
+            "recent": (0, self.slots - 1),
+        }
+        for name in (*_SLOTS, *_STREAMS):
+            array: NDArray = getattr(self.blocks, _SLOTS.get(name, name))
+            low, high = bounds.get(name, (0, None)) if array.dtype != np.bool_ else (None, None)
+            shape = (len(used),) if name in _SLOTS else array.shape
+            saved.array(name, array.dtype, shape, low=low, high=high)
+        counters = saved.array("counters", np.int64, self.blocks.counters.shape, low=0)
+        if counters[kernels.FREE] != len(free):
+            raise saved.refuse("counters", f"must begin with the {len(free)} free slots, got {counters}")
+        order = np.argsort(saved["serial"])
+        full = order[saved["open_stream"][order] < 0]
+        raw, blocks = saved.part("raw"), self._raw_blocks()
+        raw.blobs("full", len(full), sum(array.shape[1] for array in blocks))
+        raw.arrays("filling", [(np.uint8, (len(used) - len(full), array.shape[1])) for array in blocks])
+        compressed = saved.part("compressed")
+        for name, column in self.compressed.items():
+            column.check_state(compressed.part(name), saved["count"][full].astype(np.int64))
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.check_state(Saved(state, "storage"))
         used = state["used"]
-        for name in _SLOTS:
-            getattr(self, name)[:] = 0 if name in ("refs", "count") else -1
-            getattr(self, name)[used] = state[name]
+        for name, field in _SLOTS.items():
+            getattr(self.blocks, field)[:] = 0 if name in ("refs", "count") else -1
+            getattr(self.blocks, field)[used] = state[name]
         for name in _STREAMS:
-            getattr(self, name)[:] = state[name]
-        self._counters[:] = state["counters"]
-        self._free[: self.free_blocks] = state["free"]
-        full = used[self.open_stream[used] < 0]
-        full = full[np.argsort(self.serial[full])]
-        filling = used[self.open_stream[used] >= 0]
-        blocks = self._blocks()
+            getattr(self.blocks, name)[:] = state[name]
+        self.blocks.counters[:] = state["counters"]
+        self.blocks.free[: self.free_blocks] = state["free"]
+        full, filling = self._full_and_filling(used)
+        blocks = self._raw_blocks()
         for array, saved in zip(blocks, state["raw"]["filling"], strict=True):
             array[filling] = saved
         RowBlobs(blocks, full).load(state["raw"]["full"].data)

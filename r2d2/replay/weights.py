@@ -7,6 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.replay.checks import check_beta
 from r2d2.replay.selectors.selector import Selector
 
 Normalize = Literal["batch", "buffer"]
@@ -33,6 +34,7 @@ def importance_weights(
     >>> importance_weights(np.array([0.5, 0.25]), 4, 1.0, smallest=0.125).tolist()
     [0.25, 0.5]
     """
+    beta = check_beta(beta)
     scaled = (items * probability) ** -beta
     largest = scaled.max() if smallest is None else (items * smallest) ** -beta
     return (scaled / largest).astype(np.float32)

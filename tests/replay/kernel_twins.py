@@ -29,30 +29,31 @@ class Block:
     following: int = -1
     open_stream: int = -1
     serial: int = -1
-    count: int = 0
+    filled: int = 0
 
 
 class New(NamedTuple):
-    """An item that `step` makes, in the order of its columns."""
+    """An item that `step` makes, in the order of its fields."""
 
     stream: int
+    row: int
     slot: int
+    offset: int
     context: int
     burn_in: int
     length: int
     lookahead: int
-    number: int
-    offset: int
     rows: int
+    number: int
 
 
 class StoreTwin:
     """Blocks as objects, the free slots as a stack, and by number the blocks that each writer holds."""
 
     def __init__(self, storage: Storage) -> None:
-        slots, streams = storage.slots, len(storage.cursor)
+        slots, streams = storage.slots, len(storage.blocks.cursor)
         self.block, self.lead, self.aligned = storage.block, storage.lead, storage.aligned
-        self.ring = storage.recent.shape[1]
+        self.ring = storage.blocks.recent.shape[1]
         self.blocks = [Block() for _ in range(slots)]
         self.free = list(range(slots))[::-1]
         self.serials = 0
@@ -75,7 +76,7 @@ class StoreTwin:
             self.serials += 1
             self.began[stream] = offset
             self.holds[stream][number] = self.history[stream][number] = slot
-        self.blocks[slot].count = offset + 1
+        self.blocks[slot].filled = offset + 1
         over = last and self.aligned
         full = over or (row + 1) % self.block == 0
         self.cursor[stream] = (number + 1) * self.block + self.lead if over else row + 1
@@ -114,20 +115,20 @@ class StoreTwin:
     def same_as(self, storage: Storage) -> None:
         for name in vars(Block()):
             wanted = [getattr(block, name) for block in self.blocks]
-            np.testing.assert_array_equal(getattr(storage, name), wanted, name)
+            np.testing.assert_array_equal(getattr(storage.blocks, name), wanted, name)
         streams = range(len(self.cursor))
         first = [next(iter(self.holds[i]), self.cursor[i] // self.block) for i in streams]
         recent = np.zeros((len(streams), self.ring), np.int64)
         for i in streams:
             for number, slot in self.history[i].items():
                 recent[i, number % self.ring] = slot
-        rows = sum(block.count for block in self.blocks if block.refs)
+        rows = sum(block.filled for block in self.blocks if block.refs)
         for name, expected in {
             "cursor": self.cursor, "held": first, "closed": [slot is None for slot in self.filling],
-            "began": self.began, "recent": recent, "_counters": [len(self.free), self.serials, rows],
+            "began": self.began, "recent": recent, "counters": [len(self.free), self.serials, rows],
         }.items():  # fmt: skip
-            np.testing.assert_array_equal(getattr(storage, name), expected, name)
-        assert storage._free[: storage.free_blocks].tolist() == self.free
+            np.testing.assert_array_equal(getattr(storage.blocks, name), expected, name)
+        assert storage.blocks.free[: storage.free_blocks].tolist() == self.free
 
 
 @dataclass
@@ -171,7 +172,7 @@ class CutterTwin:
         return new, NOTHING if last else start + max(0, first)
 
     def same_as(self, sequencer: Sequencer) -> None:
-        episode_row, next_item, pending = sequencer.arrays
+        episode_row, next_item, pending = sequencer.cutter
         streams = range(len(episode_row))
         assert episode_row.tolist() == [self.at.get(stream, 0) for stream in streams]
         assert next_item.tolist() == [self.emitted.get(stream, 0) for stream in streams]
@@ -192,7 +193,7 @@ def step(
         low_water.append(low)
         for _, row, *parts, number in items:
             slot, offset = store.holds[stream][row // store.block], row % store.block
-            new.append(New(stream, slot, *parts, number, offset, sum(parts)))
+            new.append(New(stream, row, slot, offset, *parts, sum(parts), number))
             store.hold(slot, offset, sum(parts))
     for stream, low in zip(streams, low_water, strict=True):
         store.unhold(stream, low)
@@ -254,8 +255,8 @@ class ItemsTwin:
             np.testing.assert_array_equal(table.core[place], state)
 
 
-def segments(rows: Ints, block: int, count: Ints) -> list[list[int]]:
-    """Windows [B, T] cut where the slot changes, as `codecs.segments` lists them."""
+def segments(rows: Ints, block: int, count: Ints) -> list[tuple[int, ...]]:
+    """Windows [B, T] cut where the slot changes, as `kernels.reading.segments` lists them."""
     found = []
     for b, window in enumerate(rows):
         slots = window // block
@@ -265,7 +266,7 @@ def segments(rows: Ints, block: int, count: Ints) -> list[list[int]]:
             stop = max(values.index(values[-1]), begin) + 1
             start, slot = int(part[0]), int(slots[part[0]])
             found.append(
-                [
+                (
                     b,
                     start,
                     start + begin,
@@ -274,7 +275,7 @@ def segments(rows: Ints, block: int, count: Ints) -> list[list[int]]:
                     slot,
                     values[0] % block,
                     int(count[slot]),
-                ]
+                )
             )
     return found
 

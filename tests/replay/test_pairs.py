@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -14,43 +14,33 @@ from helpers import snapshot
 from numpy.typing import NDArray
 from stream_twin import Cut, Sizes, StreamTwin
 
-from r2d2.replay import (
-    Batch,
-    Column,
-    Combined,
-    Fifo,
-    LowestPriority,
-    Proportional,
-    RankBased,
-    Recency,
-    Remover,
-    Replay,
-    Reservoir,
-    Selector,
-    SoftFifo,
-    Uniform,
-)
-from r2d2.replay.relabelers.hindsight import Strategy
+from r2d2.config import Config, ReplayConfig
+from r2d2.config.checks import check_config
+from r2d2.replay import Batch, Column, Combined, Remover, Replay, Selector
+from r2d2.replay.codecs import CODECS
+from r2d2.replay.relabelers.hindsight import STRATEGIES, Strategy
+from r2d2.replay.removers import REMOVERS, make_remover
+from r2d2.replay.selectors import SELECTORS, make_selector
 from r2d2.types import Codec
 
 STREAMS, BATCH, CAPACITY, BLOCK = 3, 6, 45, 4
 
-INNER: dict[str, Callable[[], Selector]] = {
-    "uniform": lambda: Uniform(CAPACITY),
-    "proportional": lambda: Proportional(CAPACITY, alpha=0.7),
-    "rank": lambda: RankBased(CAPACITY, refresh=0.05),
-    "recency": lambda: Recency(CAPACITY, decay=0.2),
-}
-SELECTORS = INNER | {
-    f"combined-{name}": lambda make=make: Combined(make(), capacity=CAPACITY, streams=STREAMS)  # type: ignore[misc]
-    for name, make in INNER.items()
-}
-REMOVERS: dict[str, Callable[[Selector], Remover]] = {
-    "fifo": lambda selector: Fifo(CAPACITY),
-    "soft": lambda selector: SoftFifo(CAPACITY, CAPACITY // 2, period=3),
-    "reservoir": lambda selector: Reservoir(CAPACITY, np.random.default_rng(7)),
-    "lowest": LowestPriority,
-}
+# All that are registered, and each selector within a `Combined` too.
+DRAWING = [*SELECTORS, *(f"combined-{name}" for name in SELECTORS)]
+
+
+def selector_of(name: str) -> Selector:
+    made = make_selector(
+        name.removeprefix("combined-"), capacity=CAPACITY, alpha=0.7, refresh=0.05, decay=0.2
+    )
+    return Combined(made, capacity=CAPACITY, streams=STREAMS) if name.startswith("combined-") else made
+
+
+def remover_of(name: str, selector: Selector) -> Remover:
+    rng = np.random.default_rng(7)
+    return make_remover(name, capacity=CAPACITY, selector=selector, rng=rng, soft=CAPACITY // 2, period=3)
+
+
 CUTS = {
     "one step": Sizes(0, 1, 1, 1, 0),
     "three steps, stacked": Sizes(0, 1, 3, 1, 3),
@@ -60,13 +50,43 @@ CUTS = {
 TIGHT, AMPLE = 60, 3000  # steps kept: the storage, or the places, run out first
 
 
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        ("selector", [*SELECTORS]),
+        ("remover", [*REMOVERS]),
+        ("hindsight", ["none", *STRATEGIES]),
+        ("codec", ["raw", *CODECS]),
+    ],
+)
+def test_the_command_line_offers_all_that_is_registered(field: str, names: list[str]) -> None:
+    """And nothing else, in the same order: the choices of the config are literals, which a type checker reads."""
+    assert list(get_args(get_type_hints(ReplayConfig)[field])) == names
+
+
+def test_types_name_all_that_is_registered() -> None:
+    assert get_args(Codec) == ("raw", *CODECS)
+    assert get_args(Strategy) == tuple(STRATEGIES)
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+def test_alpha_may_change_where_the_selector_can_follow(name: str) -> None:
+    """The config refuses it for the others, by name: it knows no replay."""
+    config = Config(replay=ReplayConfig(selector=name, alpha_steps=100))  # type: ignore[arg-type]
+    if hasattr(SELECTORS[name], "set_alpha"):
+        check_config(config)
+        return
+    with pytest.raises(ValueError, match=r"alpha_steps=100 needs replay\.selector"):
+        check_config(config)
+
+
 def build(
     selector: str, remover: str, codec: Codec, cut: str, steps: int, normalize: str = "batch"
 ) -> Replay:
-    made = SELECTORS[selector]()
+    made = selector_of(selector)
     return Replay(
         {"stamp": Column((2,), "int32", codec, CUTS[cut].context)}, streams=STREAMS,
-        sequencer=CUTS[cut].sequencer(STREAMS, core_size=2), selector=made, remover=REMOVERS[remover](made),
+        sequencer=CUTS[cut].sequencer(STREAMS, core_size=2), selector=made, remover=remover_of(remover, made),
         capacity=CAPACITY, steps=steps, block=BLOCK, core_size=2, normalize=normalize,
     )  # fmt: skip
 
@@ -144,9 +164,9 @@ def free_blocks_without_items(witness: Witness, replay: Replay) -> int:
 
 
 @pytest.mark.parametrize("cut", CUTS)
-@pytest.mark.parametrize("codec", ["raw", "lz4", "zstd"])
+@pytest.mark.parametrize("codec", get_args(Codec))
 @pytest.mark.parametrize("remover", REMOVERS)
-@pytest.mark.parametrize("selector", SELECTORS)
+@pytest.mark.parametrize("selector", DRAWING)
 def test_every_pair_works_together(selector: str, remover: str, codec: Codec, cut: str) -> None:
     """Written, evicted, sampled, updated, saved and restored, with storage tight and ample: what is read is
     what was written, nothing leaks, and a restored replay goes on bit for bit."""
@@ -181,7 +201,7 @@ def test_every_pair_works_together(selector: str, remover: str, codec: Codec, cu
         witness.check(sample([replay], 1))
 
 
-@pytest.mark.parametrize(("selector", "remover"), itertools.product(SELECTORS, REMOVERS))
+@pytest.mark.parametrize(("selector", "remover"), itertools.product(DRAWING, REMOVERS))
 def test_the_buffer_maximum_works_or_is_refused_at_construction(selector: str, remover: str) -> None:
     """With it, the weights are those of the batch's maximum times one factor, at most 1."""
     if selector.startswith("combined") or selector == "recency":
@@ -202,20 +222,20 @@ def test_the_buffer_maximum_works_or_is_refused_at_construction(selector: str, r
 
 @pytest.mark.parametrize(
     ("number", "selector", "remover", "cut"),
-    [(i, *names) for i, names in enumerate(itertools.product(SELECTORS, REMOVERS, CUTS))],
+    [(i, *names) for i, names in enumerate(itertools.product(DRAWING, REMOVERS, CUTS))],
 )
 def test_hindsight_works_with_every_pair(number: int, selector: str, remover: str, cut: str) -> None:
     """Copies are items like all others: nothing leaks, and a restored replay goes on with the same goals.
     Strategies, codecs and sizes take turns over the pairs."""
-    strategy: Strategy = ("final", "future", "episode", "random")[number % 4 - number // 4 % 4]  # type: ignore[assignment]
+    strategy: Strategy = list(STRATEGIES)[number % 4 - number // 4 % 4]  # type: ignore[assignment]
     codec: Codec = ("raw", "lz4", "zstd")[number % 3]  # type: ignore[assignment]
 
     def make() -> Replay:
         relabeler = hindsight(CUTS[cut], STREAMS, strategy, 1 if strategy == "final" else 2)
-        chosen = SELECTORS[selector]()
+        chosen = selector_of(selector)
         return Replay(
             columns(codec, CUTS[cut].context), streams=STREAMS, sequencer=relabeler.sequencer, selector=chosen,
-            remover=REMOVERS[remover](chosen), capacity=CAPACITY, steps=(TIGHT, AMPLE)[number // 4 % 2],
+            remover=remover_of(remover, chosen), capacity=CAPACITY, steps=(TIGHT, AMPLE)[number // 4 % 2],
             block=BLOCK, core_size=2, relabeler=relabeler,
         )  # fmt: skip
 

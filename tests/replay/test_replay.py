@@ -190,7 +190,7 @@ class Twin:
             self.check_batch(self.replay.get(chosen))
         dead = list(self.cuts)[: len(self.cuts) - len(live)]
         if dead:
-            with pytest.raises(KeyError, match="was given up"):
+            with pytest.raises(KeyError, match="was removed"):
                 self.replay.get(np.array([self.rng.choice(dead)]))
 
     def update(self) -> None:

@@ -152,7 +152,7 @@ def test_unknown_ids_and_shapes_change_nothing() -> None:
             replay.get(np.array([unknown]))
     with pytest.raises(ValueError, match=r"must be \[K\] alike, got \(2,\) and \(1,\)"):
         replay.update_priorities(np.array(ids[-2:]), np.ones(1))
-    with pytest.raises(KeyError, match=f"item {ids[0]} was given up"):
+    with pytest.raises(KeyError, match=f"item {ids[0]} was removed"):
         replay.get(np.array([ids[-1], ids[0]]))
     assert same(snapshot(replay.state_dict()), before)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay import Selector
+from r2d2.replay.saved import Saved
 
 Ints = NDArray[np.int64]
 
@@ -47,6 +48,10 @@ class Admitted:
         inside = self._inside[places]
         self.rest.update(places[inside], priorities[inside])
 
+    def check(self, n: int) -> None:
+        """Raise ValueError if n items cannot be drawn now."""
+        self.rest.check(n)
+
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Ints, NDArray[np.float64]]:
         return self.rest.sample(n, rng)
 
@@ -56,6 +61,12 @@ class Admitted:
     def state_dict(self) -> dict[str, Any]:
         return {"rest": self.rest.state_dict(), "inside": self._inside.copy()}
 
+    def check_state(self, saved: Saved) -> None:
+        """Raise ValueError if this is not the state of a selector like this one."""
+        self.rest.check_state(saved.part("rest"))
+        saved.array("inside", np.bool_, self._inside.shape)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.check_state(Saved(state, "selector"))
         self.rest.load_state_dict(state["rest"])
         self._inside[:] = state["inside"]

@@ -1,24 +1,80 @@
-"""The compiled inner loops of storage, sequencer and item table.
+"""The loops of storage, sequencer and item table.
 
-They are together in one file because a compiler's cache goes by file: a kernel that calls another one would
-not notice its change from elsewhere. `tests/replay/kernel_twins.py` says the same in plain numpy.
-
-The arrays of a storage and of a sequencer come as tuples, see `Storage.arrays` and `Sequencer.arrays`;
-`counters` counts free slots, serials given out, and rows in slots that are held.
+They share a file because numba's cache goes by file: a kernel would not notice that one that it calls from
+another file has changed. `tests/replay/kernel_twins.py` says the same in plain numpy.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-FREE, SERIAL, ROWS = range(3)  # of a storage's counters
 NOTHING = 2**62  # low-water row of a stream whose episode is over: no row written so far is needed
+FREE, SERIAL, ROWS = range(3)  # of `Blocks.counters`
+
+# An item in the table; it is the layout of checkpoints too.
+ITEM_FIELDS = ("context", "burn_in", "length", "lookahead")
 ITEM = np.dtype(
-    [("slot", "i4"), ("generation", "i4"), ("offset", "i2"), ("context", "i2"), ("burn_in", "i2"),
-     ("length", "i2"), ("lookahead", "i2")],
-    align=True,
-)  # fmt: skip
+    [("slot", "i4"), ("generation", "i4"), *((name, "i2") for name in ("offset", *ITEM_FIELDS))], align=True
+)
+
+# A finished item on its way from the sequencer into the table. `row` is the stream row of its first row,
+# `slot` and `offset` say where that is stored, `rows` is how many it has; `number` counts within the episode.
+NEW_ITEM = np.dtype(
+    [(name, "i8") for name in ("stream", "row", "slot", "offset", *ITEM_FIELDS, "rows", "number")]
+)
+
+
+# The named tuples below cost 0.5 to 1 microsecond each where Python hands them to a kernel. So the kernels that
+# a replay calls for every row take plain tuples of the same fields, and name them first.
+
+
+class Blocks(NamedTuple):
+    """What a storage knows of its slots [S], of the streams [N] that write into them, and of free slots."""
+
+    refs: NDArray[np.int32]  # [S] references; a slot without any is free
+    following: NDArray[np.int32]  # [S] the slot of the stream's next block, -1: none yet
+    open_stream: NDArray[np.int32]  # [S] the stream that fills the slot, -1: full or free
+    serial: NDArray[np.int64]  # [S] names the block in the slot, for the whole run
+    filled: NDArray[np.int16]  # [S] rows in use, from the slot's start
+    cursor: NDArray[np.int64]  # [N] the row that the stream writes next
+    held: NDArray[np.int64]  # [N] the first block, by number, that the writer still holds
+    closed: NDArray[np.bool_]  # [N] the next row opens a block
+    began: NDArray[np.int64]  # [N] the first row in use of the block that the stream fills
+    recent: NDArray[np.int32]  # [N, ring] slots by block number
+    free: NDArray[np.int32]  # [S] a stack of free slots
+    counters: NDArray[np.int64]  # [3] free slots, serials given out, rows in slots that are not free
+
+
+class Cutter(NamedTuple):
+    """How far a sequencer is in the streams [N]."""
+
+    episode_row: NDArray[np.int64]  # [N] rows of the running episode so far
+    next_item: NDArray[np.int64]  # [N] number of the next item of the running episode
+    pending: NDArray[np.float32]  # [N, ring, C] recurrent states of items under construction, by number
+
+
+class Sizes(NamedTuple):
+    """Rows of the parts of an item, and from one item to the next."""
+
+    burn_in: int
+    unroll: int
+    n_step: int
+    period: int
+    context: int
+
+
+class Windows(NamedTuple):
+    """Items [B] as they are read: stored rows [B, T], slot * block + offset, and what `Batch` says of them."""
+
+    rows: NDArray[np.int64]
+    burn_in: NDArray[np.int64]
+    length: NDArray[np.int64]
+    lookahead: NDArray[np.int64]
+    ids: NDArray[np.int64]
 
 
 @njit(cache=True, nogil=True)
@@ -31,71 +87,88 @@ def finite(values):
 
 
 @njit(cache=True, nogil=True)
-def append(streams, last, block, lead, aligned, store, at, rows, full):
+def append(streams, last, block, lead, aligned, blocks, at, rows, full):
     """Give one row to each stream: `at` is where it is stored, `rows` its number in the stream, `full`
     whether it is the last of its block."""
-    refs, following, open_stream, serial, count, cursor, held, closed, began, recent, free, counters = store
+    counters, recent = blocks.counters, blocks.recent
     window = recent.shape[1]
     for i in range(len(streams)):
         stream = streams[i]
-        row = cursor[stream]
+        row = blocks.cursor[stream]
         number, offset = row // block, row % block
-        if closed[stream]:
+        if blocks.closed[stream]:
             counters[FREE] -= 1
-            slot = free[counters[FREE]]
-            if held[stream] < number:  # its last block is still there: chain the new one behind it
-                following[recent[stream, (number - 1) % window]] = slot
+            slot = blocks.free[counters[FREE]]
+            if blocks.held[stream] < number:  # its last block is still there: chain the new one behind it
+                blocks.following[recent[stream, (number - 1) % window]] = slot
             recent[stream, number % window] = slot
-            following[slot] = -1
-            refs[slot] = 1
-            open_stream[slot] = stream
-            serial[slot] = counters[SERIAL]
+            blocks.following[slot] = -1
+            blocks.refs[slot] = 1
+            blocks.open_stream[slot] = stream
+            blocks.serial[slot] = counters[SERIAL]
             counters[SERIAL] += 1
             counters[ROWS] += offset
-            closed[stream] = False
-            began[stream] = offset
+            blocks.closed[stream] = False
+            blocks.began[stream] = offset
         slot = recent[stream, number % window]
-        count[slot] = offset + 1
+        blocks.filled[slot] = offset + 1
         counters[ROWS] += 1
         at[i], rows[i] = slot * block + offset, row
         ends = aligned and last[i]
         full[i] = ends or offset == block - 1
         if full[i]:
-            open_stream[slot] = -1
-            closed[stream] = True
-        cursor[stream] = (number + 1) * block + lead if ends else row + 1
+            blocks.open_stream[slot] = -1
+            blocks.closed[stream] = True
+        blocks.cursor[stream] = (number + 1) * block + lead if ends else row + 1
 
 
 @njit(cache=True, nogil=True)
-def decref(slot, refs, count, free, counters):
-    """One reference less; a slot that nobody refers to joins the free list."""
-    refs[slot] -= 1
-    if refs[slot] == 0:
-        free[counters[FREE]] = slot
-        counters[FREE] += 1
-        counters[ROWS] -= count[slot]
+def decref(slot, blocks):
+    """One reference less; a slot without any joins the free ones."""
+    blocks.refs[slot] -= 1
+    if blocks.refs[slot] == 0:
+        blocks.free[blocks.counters[FREE]] = slot
+        blocks.counters[FREE] += 1
+        blocks.counters[ROWS] -= blocks.filled[slot]
 
 
 @njit(cache=True, nogil=True)
-def decref_chain(slot, left, block, refs, following, count, free, counters):
+def decref_chain(slot, left, block, blocks):
     """One reference less to every slot of a chain that begins `left` rows before its end."""
     while left > 0:
-        after = following[slot]
-        decref(slot, refs, count, free, counters)
+        after = blocks.following[slot]
+        decref(slot, blocks)
         left -= block
         slot = after
 
 
 @njit(cache=True, nogil=True)
-def unhold(streams, low_water, block, store):
-    """Let the writers go of full blocks that lie wholly before the low-water rows."""
-    refs, _, _, _, count, cursor, held, _, _, recent, free, counters = store
-    window = recent.shape[1]
+def incref(new, block, blocks):
+    """One reference more to every slot that new items (NEW_ITEM) need."""
+    for item in new:
+        slot, left = item.slot, item.offset + item.rows
+        while left > 0:
+            blocks.refs[slot] += 1
+            slot = np.int64(blocks.following[slot])
+            left -= block
+
+
+@njit(cache=True, nogil=True)
+def decref_items(new, block, blocks):
+    """Undo `incref`."""
+    for item in new:
+        decref_chain(item.slot, item.offset + item.rows, block, blocks)
+
+
+@njit(cache=True, nogil=True)
+def unhold(streams, low_water, block, blocks):
+    """The writers drop their references to full blocks that lie wholly before the low-water rows."""
+    held, window = blocks.held, blocks.recent.shape[1]
     for i in range(len(streams)):
         stream = streams[i]
-        end = min(low_water[i], cursor[stream]) // block
+        end = min(low_water[i], blocks.cursor[stream]) // block
         while held[stream] < end:
-            decref(recent[stream, held[stream] % window], refs, count, free, counters)
+            decref(blocks.recent[stream, held[stream] % window], blocks)
             held[stream] += 1
 
 
@@ -103,12 +176,12 @@ def unhold(streams, low_water, block, store):
 def refused(streams, last, core, sizes, cutter):
     """The first stream whose row makes no sense: (index, 1) a final row without an action before it, (index, 2) a
     recurrent state that is to be kept but is not finite; (-1, 0) if all is well."""
-    burn_in, period, episode_row = sizes[0], sizes[3], cutter[0]
+    sizes, cutter = Sizes(*sizes), Cutter(*cutter)
     for i in range(len(streams)):
-        row = episode_row[streams[i]]
+        row = cutter.episode_row[streams[i]]
         if last[i] and row == 0:
             return i, 1
-        if row == 0 or (row + burn_in) % period == 0:
+        if row == 0 or (row + sizes.burn_in) % sizes.period == 0:
             for c in range(core.shape[1]):
                 if not np.isfinite(core[i, c]):
                     return i, 2
@@ -117,8 +190,8 @@ def refused(streams, last, core, sizes, cutter):
 
 @njit(cache=True, nogil=True)
 def advance(streams, rows, last, core, sizes, cutter, out, low_water):
-    """Keep the states before the first rows of items, and emit what the rows just written complete. `out`
-    columns are those of `Items`. Returns the number of items."""
+    """Keep the states before the first rows of items, and put the items that the rows just written complete into
+    `out` (NEW_ITEM), all but where they are stored. Returns the number of items."""
     burn_in, unroll, n_step, period, context = sizes
     episode_row, next_item, pending = cutter
     ring = pending.shape[1]
@@ -141,11 +214,14 @@ def advance(streams, rows, last, core, sizes, cutter, out, low_water):
                     break
             elif at < first + unroll + n_step - 1:
                 break
-            length = min(unroll, at - first) if last[i] else unroll
             begin = max(0, first - burn_in)
-            before = min(context, begin)
-            lookahead = min(n_step, at - (first + length - 1))
-            out[count] = (stream, start + begin - before, before, first - begin, length, lookahead, k)
+            item = out[count]
+            item.stream, item.number = stream, k
+            item.context, item.burn_in = min(context, begin), first - begin
+            item.length = min(unroll, at - first) if last[i] else unroll
+            item.lookahead = min(n_step, at - (first + item.length - 1))
+            item.row = start + begin - item.context
+            item.rows = item.context + item.burn_in + item.length + item.lookahead
             count += 1
             k += 1
         if last[i]:
@@ -160,66 +236,45 @@ def advance(streams, rows, last, core, sizes, cutter, out, low_water):
 
 
 @njit(cache=True, nogil=True)
-def incref(new, block, store):
-    """One reference more to every slot that items (rows of `step`'s `out`) need."""
-    refs, following = store[0], store[1]
-    for k in range(len(new)):
-        slot, left = new[k, 1], new[k, 7] + new[k, 8]
-        while left > 0:
-            refs[slot] += 1
-            slot = following[slot]
-            left -= block
-
-
-@njit(cache=True, nogil=True)
-def step(streams, last, core, block, lead, aligned, store, sizes, cutter, at, full, out):
+def step(streams, last, core, block, lead, aligned, blocks, sizes, cutter, at, full, out):
     """One row of each stream: `append`, `advance`, references for the new items, `unhold`.
 
-    Fills `out` [.., 9] with the new items: stream, slot, context, burn_in, length, lookahead, number, offset and
-    rows. Returns their number.
+    Fills `out` (NEW_ITEM) with the new items and returns their number.
     """
-    recent = store[9]
+    blocks, sizes, cutter = Blocks(*blocks), Sizes(*sizes), Cutter(*cutter)
+    recent = blocks.recent
     rows = np.empty(len(streams), np.int64)
     low_water = np.empty(len(streams), np.int64)
-    append(streams, last, block, lead, aligned, store, at, rows, full)
-    count = advance(streams, rows, last, core, sizes, cutter, out[:, :7], low_water)
-    for k in range(count):
-        row = out[k, 1]
-        out[k, 1] = recent[out[k, 0], row // block % recent.shape[1]]
-        out[k, 7] = row % block
-        out[k, 8] = out[k, 2] + out[k, 3] + out[k, 4] + out[k, 5]
-    incref(out[:count], block, store)
-    unhold(streams, low_water, block, store)
+    append(streams, last, block, lead, aligned, blocks, at, rows, full)
+    count = advance(streams, rows, last, core, sizes, cutter, out, low_water)
+    for item in out[:count]:
+        item.slot = recent[item.stream, item.row // block % recent.shape[1]]
+        item.offset = item.row % block
+    incref(out[:count], block, blocks)
+    unhold(streams, low_water, block, blocks)
     return count
 
 
 @njit(cache=True, nogil=True)
-def abandon(new, block, store):
-    """Let go of what items that are refused (rows of `step`'s `out`) would have held."""
-    refs, following, _, _, count, _, _, _, _, _, free, counters = store
-    for k in range(len(new)):
-        decref_chain(new[k, 1], new[k, 7] + new[k, 8], block, refs, following, count, free, counters)
-
-
-@njit(cache=True, nogil=True)
 def put(places, new, table, pending, core, ids):
-    """Fill places with new items (rows of `step`'s `out`); their recurrent states come from `pending`."""
+    """Fill places of the table with new items (NEW_ITEM); their recurrent states come from `pending`."""
     for i in range(len(places)):
-        item = table[places[i]]
-        item.slot, item.context, item.burn_in = new[i, 1], new[i, 2], new[i, 3]
-        item.length, item.lookahead, item.offset = new[i, 4], new[i, 5], new[i, 7]
+        item, source = table[places[i]], new[i]
+        item.slot, item.offset = source.slot, source.offset
+        item.context, item.burn_in = source.context, source.burn_in
+        item.length, item.lookahead = source.length, source.lookahead
         ids[i] = np.int64(item.generation) * len(table) + places[i]
-        core[places[i]] = pending[new[i, 0], new[i, 6] % pending.shape[1]]
+        core[places[i]] = pending[source.stream, source.number % pending.shape[1]]
 
 
 @njit(cache=True, nogil=True)
-def retire(places, block, store, table):
-    """Empty places and let go of what they held."""
-    refs, following, _, _, count, _, _, _, _, _, free, counters = store
-    for i in range(len(places)):
-        item = table[places[i]]
+def retire(places, block, blocks, table):
+    """Empty places of the table and drop the references of what was in them."""
+    blocks = Blocks(*blocks)
+    for place in places:
+        item = table[place]
         rows = item.context + item.burn_in + item.length + item.lookahead
-        decref_chain(item.slot, item.offset + rows, block, refs, following, count, free, counters)
+        decref_chain(item.slot, item.offset + rows, block, blocks)
         item.slot = -1
         item.generation += 1
 
@@ -237,20 +292,22 @@ def locate(ids, table, places, held):
 
 
 @njit(cache=True, nogil=True)
-def windows(places, table, following, block, context, burn_in, rows, sizes, ids):
-    """Stored rows [B, T] (slot * block + offset) of items, and their `sizes` [3, B]: burn_in, length, lookahead.
+def windows(places, table, following, block, sizes, found):
+    """Fill `found` with the items in these places.
 
     The trained part begins at context + burn_in. Left padding repeats the first row, right padding the last.
     """
+    sizes, found = Sizes(*sizes), Windows(*found)
+    rows, lead = found.rows, sizes.context + sizes.burn_in
     slots, offsets = np.empty(len(places), np.int64), np.empty(len(places), np.int64)
     lefts, ends = np.empty(len(places), np.int64), np.empty(len(places), np.int64)
     for i in range(len(places)):  # apart from the next loop, so that the processor can look ahead
         item = table[places[i]]
         slots[i], offsets[i] = item.slot, item.offset
-        sizes[0, i], sizes[1, i], sizes[2, i] = item.burn_in, item.length, item.lookahead
-        ids[i] = np.int64(item.generation) * len(table) + places[i]
-        lefts[i] = context - item.context + burn_in - item.burn_in
-        ends[i] = context + burn_in + item.length + item.lookahead
+        found.burn_in[i], found.length[i], found.lookahead[i] = item.burn_in, item.length, item.lookahead
+        found.ids[i] = np.int64(item.generation) * len(table) + places[i]
+        lefts[i] = lead - item.context - item.burn_in
+        ends[i] = lead + item.length + item.lookahead
     for i in range(len(places)):
         slot, offset = slots[i], offsets[i]
         for t in range(rows.shape[1]):

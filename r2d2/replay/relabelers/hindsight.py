@@ -25,7 +25,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.replay.checks import check_count, check_rng
 from r2d2.replay.kernels import index as kernels
+from r2d2.replay.saved import Saved
 from r2d2.replay.sequencer import Sequencer
 from r2d2.replay.storage import Storage
 from r2d2.types import Batch, Column
@@ -37,6 +39,7 @@ Outcome = Callable[[Goals, Goals], tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 BANK = 10_000  # achieved goals that strategy `random` draws from, a uniform sample of all; ours
 NEEDED = ("observation", "reward", "terminated")  # columns without which nothing can be relabeled
+_SAVED = ("stream", "slot", *kernels.ITEM_FIELDS, "number", "offset", "rows")  # of an item, in a checkpoint
 TOLD = ("previous_action", "previous_reward")  # rewritten together: the first says where episodes begin
 
 
@@ -62,6 +65,10 @@ class GoalBank:
 
     def state_dict(self) -> dict[str, Any]:
         return {"goals": self._goals[: self._seen].copy(), "seen": self._seen}
+
+    def check_state(self, saved: Saved) -> None:
+        held = min(saved.count("seen"), len(self._goals))
+        saved.array("goals", np.float32, (held, self._goals.shape[1]))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._seen = state["seen"]
@@ -91,9 +98,13 @@ class Hindsight:
         strategy: Strategy = "future",
         copies: int = 4,
     ) -> None:
-        for name, value in (("goal_size", goal_size), ("longest", longest), ("copies", copies)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        goal_size, copies = check_count("goal_size", goal_size), check_count("copies", copies)
+        longest = check_count("longest", longest)
+        if strategy not in STRATEGIES:
+            raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, got {strategy!r}")
+        if not callable(outcome):
+            raise ValueError(f"outcome must be a function of achieved goals and goals, got {outcome!r}")
+        check_rng(rng)
         if strategy == "final" and copies > 1:
             raise ValueError(
                 f"copies must be 1 with strategy final, which has one goal an episode, got {copies}"
@@ -102,14 +113,13 @@ class Hindsight:
         self.sequencer, self.outcome, self.rng = sequencer, outcome, rng
         self.strategy, self.copies = strategy, copies
         self.goal_size, self.longest = goal_size, longest
-        self.core = np.zeros(
-            (streams, most, sequencer.core_size), np.float32
-        )  # by stream and number of the item
-        self._items = np.zeros((streams, most, 9), np.int64)  # as `Storage.append` returns them
+        # Of each running episode, by number: its items and their recurrent states.
+        self._items = np.zeros((streams, most), kernels.NEW_ITEM)
+        self.core = np.zeros((streams, most, sequencer.core_size), np.float32)
         self._count = np.zeros(streams, np.int64)  # items of each running episode
         self._achieved = np.zeros((streams, longest + 1, goal_size), np.float32)  # of each running episode
         self._row = np.zeros(streams, np.int64)
-        self._bank = GoalBank(BANK if strategy == "random" else 0, goal_size)
+        self.bank = GoalBank(BANK if strategy == "random" else 0, goal_size)
 
     @property
     def at_once(self) -> int:
@@ -148,51 +158,36 @@ class Hindsight:
         values: Mapping[str, NDArray],
         last: NDArray[np.bool_],
         streams: Ints,
-        new: Ints,
+        new: NDArray,
         storage: Storage,
-    ) -> list[tuple[Ints, Goals]]:
-        """Take in one row of each stream and the items `new` [K, 9] (of `Storage.append`) that it completed, before
-        these can be given up; returns the copies [n, 9] and goals [n, G] of each episode that ends.
+    ) -> list[tuple[NDArray, Goals]]:
+        """Take in one row of each stream and the items `new` (`kernels.NEW_ITEM`) that it completed, before these
+        can be removed; returns the copies [n] and goals [n, G] of each episode that ends.
 
         The copies refer to their steps already; their recurrent states are in `core`.
         """
         self._achieved[streams, self._row[streams]] = values["observation"][:, -self.goal_size :]
         self._row[streams] += 1
         if len(new):
-            kernels.incref(new, storage.block, storage.arrays)  # until the episode ends
-            stream, number = new[:, 0], new[:, 6]
-            pending = self.sequencer.arrays[2]
+            storage.incref(new)  # until the episode ends
+            stream, number = new["stream"], new["number"]
             self._items[stream, number] = new
-            self.core[stream, number] = pending[stream, number % pending.shape[1]]
+            self.core[stream, number] = self.sequencer.pending_of(new)
             np.maximum.at(self._count, stream, number + 1)
         ended = []
         for stream in streams[last].tolist():
             held = self._items[stream, : self._count[stream]]
             copies, goals = self._copies(held, self._achieved[stream, : self._row[stream]])
-            kernels.incref(copies, storage.block, storage.arrays)
-            storage.abandon(held)
+            storage.incref(copies)
+            storage.decref(held)
             ended.append((copies, goals))
             self._count[stream] = self._row[stream] = 0
         return ended
 
-    def _copies(self, items: Ints, achieved: Goals) -> tuple[Ints, Goals]:
+    def _copies(self, items: NDArray, achieved: Goals) -> tuple[NDArray, Goals]:
         """`copies` of each item of an episode that achieved these goals [L + 1, G], and their goals."""
-        actions = len(achieved) - 1
-        copies = np.repeat(items, self.copies, 0)
-        n, first = len(copies), copies[:, 6] * self.sequencer.period
-        if self.strategy == "random":
-            self._bank.add(achieved[1:], self.rng)
-            return copies, self._bank.draw(n, self.rng)
-        if self.strategy == "final":
-            return copies, np.repeat(achieved[-1:], n, 0)
-        if self.strategy == "episode":
-            return copies, achieved[self.rng.integers(1, actions + 1, size=n)]
-        at = self.rng.integers(first + 1, actions + 1)  # the row in which the goal is reached
-        length = np.minimum(copies[:, 4], at - first)
-        lookahead = np.minimum(self.sequencer.n_step, actions - (first + length - 1))
-        copies[:, 4], copies[:, 5] = length, lookahead
-        copies[:, 8] = copies[:, 2:6].sum(1)
-        return copies, achieved[at]
+        copies = np.repeat(items, self.copies)
+        return copies, STRATEGIES[self.strategy](self, copies, achieved)
 
     def rewrite(self, batch: Batch, goals: Goals) -> None:
         """Give items of a batch these goals [B, G], those that are not NaN; only its own arrays are changed.
@@ -227,21 +222,79 @@ class Hindsight:
     def state_dict(self) -> dict[str, Any]:
         """Everything, of the running episodes too."""
         running = [
-            {"items": items[:n].copy(), "core": core[:n].copy(), "achieved": achieved[:rows].copy()}
+            {"items": _saved(items[:n]), "core": core[:n].copy(), "achieved": achieved[:rows].copy()}
             for items, core, achieved, n, rows in zip(
                 self._items, self.core, self._achieved, self._count, self._row, strict=True
             )
         ]
-        return {"running": running, "rng": self.rng.bit_generator.state, "bank": self._bank.state_dict()}
+        return {"running": running, "rng": self.rng.bit_generator.state, "bank": self.bank.state_dict()}
+
+    def check_state(self, saved: Saved) -> None:
+        """Raise ValueError if this is not the state of a relabeler like this one."""
+        for running in saved.parts("running", len(self._row)):
+            items = running.array("items", np.int64, (None, len(_SAVED)), low=0)
+            running.array("core", np.float32, (len(items), self.core.shape[2]))
+            achieved = running.array("achieved", np.float32, (None, self.goal_size))
+            if len(items) > self._items.shape[1] or len(achieved) > self._achieved.shape[1]:
+                raise running.refuse("achieved", f"must have at most {self._achieved.shape[1]} rows")
+        saved.generator("rng", self.rng)
+        self.bank.check_state(saved.part("bank"))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.check_state(Saved(state, "relabeler"))
         for stream, saved in enumerate(state["running"]):
             n, rows = len(saved["items"]), len(saved["achieved"])
-            self._items[stream, :n], self.core[stream, :n] = saved["items"], saved["core"]
+            for i, name in enumerate(_SAVED):
+                self._items[name][stream, :n] = saved["items"][:, i]
+            self.core[stream, :n] = saved["core"]
             self._achieved[stream, :rows] = saved["achieved"]
             self._count[stream], self._row[stream] = n, rows
         self.rng.bit_generator.state = state["rng"]
-        self._bank.load_state_dict(state["bank"])
+        self.bank.load_state_dict(state["bank"])
+
+
+# What a copy's goal is: each takes the relabeler, copies [n] (`kernels.NEW_ITEM`) and the goals achieved in the
+# episode [L + 1, G], and returns the copies' goals [n, G]. It may shorten the copies.
+
+
+def final(relabeler: Hindsight, copies: NDArray, achieved: Goals) -> Goals:
+    """What the episode achieved in the end."""
+    return np.repeat(achieved[-1:], len(copies), 0)
+
+
+def future(relabeler: Hindsight, copies: NDArray, achieved: Goals) -> Goals:
+    """What the episode achieved after the item's first trained step; the copy ends where it did."""
+    actions, first = len(achieved) - 1, copies["number"] * relabeler.sequencer.period
+    at = relabeler.rng.integers(first + 1, actions + 1)  # the row in which the goal is reached
+    copies["length"] = np.minimum(copies["length"], at - first)
+    left = actions - (first + copies["length"] - 1)
+    copies["lookahead"] = np.minimum(relabeler.sequencer.n_step, left)
+    copies["rows"] = sum(copies[name] for name in kernels.ITEM_FIELDS)
+    return achieved[at]
+
+
+def episode(relabeler: Hindsight, copies: NDArray, achieved: Goals) -> Goals:
+    """What the episode achieved at any time."""
+    return achieved[relabeler.rng.integers(1, len(achieved), size=len(copies))]
+
+
+def random(relabeler: Hindsight, copies: NDArray, achieved: Goals) -> Goals:
+    """What any episode so far achieved."""
+    relabeler.bank.add(achieved[1:], relabeler.rng)
+    return relabeler.bank.draw(len(copies), relabeler.rng)
+
+
+STRATEGIES: dict[str, Callable[[Hindsight, NDArray, Goals], Goals]] = {
+    "final": final,
+    "future": future,
+    "episode": episode,
+    "random": random,
+}
+
+
+def _saved(items: NDArray) -> Ints:
+    """Items (`kernels.NEW_ITEM`) as checkpoints have them [K, 9]."""
+    return np.stack([items[name] for name in _SAVED], -1)
 
 
 def check_relabeler(

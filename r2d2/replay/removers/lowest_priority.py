@@ -6,19 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from r2d2.replay.removers.remover import NONE, Places
+from r2d2.replay.removers.remover import MOST_PLACES, NONE, Places
+from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.selector import Selector
 
 
 class LowestPriority:
-    """Gives up the items of the lowest `selector.values`, the oldest first among equals.
+    """Removes the items of the lowest `selector.values`, the oldest first among equals.
 
     `selector` is the replay's own. Newcomers are always taken in: nothing is known of their priority yet. A
     removal looks at the value of every item once: O(items), a millisecond for a few hundred thousand.
     """
 
     def __init__(self, selector: Selector) -> None:
-        self._selector = selector
+        self.selector = selector
         self._held = NONE  # places, oldest first
 
     @property
@@ -35,13 +36,13 @@ class LowestPriority:
         n = min(n, len(self._held))
         if n <= 0:
             return NONE
-        values = self._selector.values(self._held)
+        values = self.selector.values(self._held)
         bound = np.partition(values, n - 1)[n - 1]
         leaves = values < bound
         leaves[np.flatnonzero(values == bound)[: n - int(leaves.sum())]] = True
-        given_up = self._held[leaves]
+        leaving = self._held[leaves]
         self._held = self._held[~leaves]
-        return given_up
+        return leaving
 
     def updated(self, count: int) -> Places:
         return NONE
@@ -49,5 +50,9 @@ class LowestPriority:
     def state_dict(self) -> dict[str, Any]:
         return {"held": self._held.copy()}
 
+    def check_state(self, saved: Saved, places: int = MOST_PLACES) -> None:
+        saved.places("held", places)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.check_state(Saved(state, "remover"))
         self._held = state["held"].copy()

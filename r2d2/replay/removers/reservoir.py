@@ -7,29 +7,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay.removers.remover import NONE, Places
+from r2d2.replay.checks import check_count, check_rng
+from r2d2.replay.removers.remover import MOST_PLACES, NONE, Places
+from r2d2.replay.saved import Saved
 
 
 class Reservoir:
     """At any time each of the `seen` items offered so far is held with the same probability, held / seen.
 
     While everything seen is held and there is room (at most `capacity` items), a newcomer is taken in. After
-    that, newcomer number i replaces the item in slot j, drawn from 1..i, if j is one of the slots held, and
-    is refused otherwise; a newcomer may be replaced by a later one of the same call.
+    that, newcomer number i replaces the item with index j, drawn from 1..i, if so many are held, and is refused
+    otherwise; a newcomer may be replaced by a later one of the same call.
 
-    Items given up under storage pressure are drawn uniformly, which leaves a smaller uniform sample. It does
-    not grow again, since those that were given up cannot come back to take their share. An emptied reservoir
-    begins anew: it is then a sample of what is offered from there on.
+    Items that leave because storage is full are drawn uniformly, so a smaller uniform sample remains. It does
+    not grow again, since those that left cannot come back to take their share. An emptied reservoir starts
+    afresh: it is then a sample of what is offered from there on.
     """
 
     def __init__(self, capacity: int, rng: np.random.Generator) -> None:
-        if capacity < 1:
-            raise ValueError(f"capacity must be at least 1, got {capacity}")
+        capacity, rng = check_count("capacity", capacity), check_rng(rng)
         self.seen = 0  # items offered since it was last empty
         self._rng = rng
-        self._held = np.empty(capacity, np.int64)  # the place in each slot
+        self._held = np.empty(capacity, np.int64)  # the place of each item held
         self._count = 0
-        self._reserved = NONE  # slots of the newcomers accepted but not inserted yet
+        self._reserved = NONE  # indices of the newcomers accepted but not inserted yet
 
     @property
     def nbytes(self) -> int:
@@ -40,12 +41,12 @@ class Reservoir:
         count = self._count
         room = min(free, len(self._held) - count) if count == self.seen else 0
         grown = min(n, room)
-        occupant = {count + k: k for k in range(grown)}  # slot -> its newcomer
+        occupant = {count + k: k for k in range(grown)}  # index -> its newcomer
         numbers = np.arange(self.seen + grown + 1, self.seen + n + 1)
         drawn = self._rng.integers(numbers)  # j - 1 for each newcomer, from 0..i - 1
         for k in np.flatnonzero(drawn < count + grown).tolist():
             occupant[int(drawn[k])] = grown + k
-        newcomers = np.array(sorted((k, slot) for slot, k in occupant.items()), np.int64).reshape(-1, 2)
+        newcomers = np.array(sorted((k, at) for at, k in occupant.items()), np.int64).reshape(-1, 2)
         self._reserved = newcomers[:, 1]
         self.seen += n
         self._count += grown
@@ -58,17 +59,17 @@ class Reservoir:
         self._reserved = NONE
 
     def pop(self, n: int) -> Places:
-        """Give up n items, drawn uniformly."""
+        """Up to n items, drawn uniformly."""
         kept = self._count - min(n, self._count)
         chosen = self._rng.choice(self._count, self._count - kept, replace=False)
-        given_up = self._held[chosen]
+        leaving = self._held[chosen]
         stays = np.ones(self._count, np.bool_)
         stays[chosen] = False
         self._held[:kept] = self._held[: self._count][stays]
         self._count = kept
         if kept == 0:
             self.seen = 0
-        return given_up
+        return leaving
 
     def updated(self, count: int) -> Places:
         return NONE
@@ -80,7 +81,15 @@ class Reservoir:
             "rng": self._rng.bit_generator.state,
         }
 
+    def check_state(self, saved: Saved, places: int = MOST_PLACES) -> None:
+        held = saved.places("held", places)
+        if len(held) > len(self._held):
+            raise saved.refuse("held", f"must have at most {len(self._held)} items, got {len(held)}")
+        saved.count("seen", least=len(held))
+        saved.generator("rng", self._rng)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.check_state(Saved(state, "remover"))
         self._count = len(state["held"])
         self._held[: self._count] = state["held"]
         self.seen = state["seen"]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from r2d2.replay.removers.remover import Fifo, Places
+from r2d2.replay.checks import check_count
+from r2d2.replay.removers.fifo import Fifo
+from r2d2.replay.removers.remover import MOST_PLACES, Places
+from r2d2.replay.saved import Saved
 
 
 class SoftFifo:
-    """May hold more than `soft` items; every `period` updates the oldest are given up down to `soft`.
+    """May hold more than `soft` items; every `period` updates the oldest leave until `soft` are held.
 
     100 updates as in Horgan et al. (2018, appendix), whose memory has no upper bound at all. Here the places
     of the replay, `capacity`, are one: newcomers that find none make the oldest leave at once. An update is
@@ -16,11 +19,10 @@ class SoftFifo:
     """
 
     def __init__(self, capacity: int, soft: int, *, period: int = 100) -> None:
-        if not 1 <= soft <= capacity:
+        self.capacity = check_count("capacity", capacity)
+        if not 1 <= check_count("soft", soft, least=-capacity) <= capacity:
             raise ValueError(f"soft must be in [1, capacity={capacity}] items, got {soft}")
-        if period < 1:
-            raise ValueError(f"period must be at least 1 update, got {period}")
-        self.soft, self.period = soft, period
+        self.soft, self.period = soft, check_count("period", period, "update")
         self._fifo = Fifo(capacity)
         self._count = 0  # items held
         self._updates = 0
@@ -37,9 +39,9 @@ class SoftFifo:
         self._count += len(places)
 
     def pop(self, n: int) -> Places:
-        given_up = self._fifo.pop(max(0, n))
-        self._count -= len(given_up)
-        return given_up
+        leaving = self._fifo.pop(max(0, n))
+        self._count -= len(leaving)
+        return leaving
 
     def updated(self, count: int) -> Places:
         self._updates += 1
@@ -48,6 +50,14 @@ class SoftFifo:
     def state_dict(self) -> dict[str, Any]:
         return {"fifo": self._fifo.state_dict(), "count": self._count, "updates": self._updates}
 
+    def check_state(self, saved: Saved, places: int = MOST_PLACES) -> None:
+        self._fifo.check_state(saved.part("fifo"), places)
+        count = saved.count("count", most=self.capacity)
+        if count != len(saved.part("fifo")["places"]):
+            raise saved.refuse("count", f"must be the number of items held, got {count}")
+        saved.count("updates")
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.check_state(Saved(state, "remover"))
         self._fifo.load_state_dict(state["fifo"])
         self._count, self._updates = state["count"], state["updates"]

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay.checks import check_draw
+from r2d2.replay.checks import check_core, check_draw, check_ids, check_names, check_priorities
 from r2d2.replay.pending_batch import PendingBatch
 from r2d2.replay.replay import Replay
+from r2d2.replay.saved import Saved
+from r2d2.replay.storage import BatchArrays
 from r2d2.replay.weights import Normalize, check_normalize, importance_weights
 from r2d2.types import Batch
 
@@ -45,12 +47,17 @@ class PendingMixture:
     """The draws of one batch, which decode side by side into the same arrays."""
 
     def __init__(
-        self, columns: dict[str, NDArray], records: NDArray, draws: list[tuple[int, float, PendingBatch]],
-        outer: Callable[[int, Ints], Ints], items: int, beta: float, smallest: float | None,
-    ) -> None:  # fmt: skip
+        self,
+        arrays: BatchArrays,
+        draws: list[tuple[int, float, PendingBatch]],
+        outer: Callable[[int, Ints], Ints],
+        items: int,
+        beta: float,
+        smallest: float | None,
+    ) -> None:
         """`draws`: number of the replay, its share of this batch, its draw, in the order of the rows; `outer`
         turns the ids of a replay into those of the mixture."""
-        self._columns, self._records, self._draws, self._outer = columns, records, draws, outer
+        self._arrays, self._draws, self._outer = arrays, draws, outer
         self._items, self._beta, self._smallest = items, beta, smallest
 
     def result(self) -> Batch:
@@ -61,7 +68,13 @@ class PendingMixture:
         share = np.repeat([share for _, share, _ in self._draws], [len(part.ids) for part in parts])
         joined["probability"] *= share
         weight = importance_weights(joined["probability"], self._items, self._beta, self._smallest)
-        return Batch(self._columns, ids=np.concatenate(ids), weight=weight, records=self._records, **joined)
+        return Batch(
+            self._arrays.columns,
+            ids=np.concatenate(ids),
+            weight=weight,
+            records=self._arrays.records,
+            **joined,
+        )
 
 
 class Mixture:
@@ -81,7 +94,7 @@ class Mixture:
     ) -> None:
         if len(replays) == 0 or len(shares) != len(replays):
             raise ValueError(f"shares must have one number a replay, got {len(shares)} for {len(replays)}")
-        if min(shares) <= 0.0 or not math.isclose(sum(shares), 1.0):
+        if not min(shares) > 0.0 or not math.isclose(sum(shares), 1.0):
             raise ValueError(f"shares must be positive and sum to 1, got {list(shares)}")
         for part in ("sequencer", "selector", "remover"):
             if len({id(getattr(replay, part)) for replay in replays}) < len(replays):
@@ -136,7 +149,10 @@ class Mixture:
         core: NDArray[np.float32] | None = None,
     ) -> Ints:
         """See `Replay.write`; the ids of the new items of all replays, one replay after the other."""
-        ids = [replay.write(values, last, streams=streams, core=core) for replay in self.replays]
+        rows = self.replays[0].check_rows(values, last, streams, core)
+        for replay in self.replays:
+            replay.check_turn(rows)
+        ids = [replay.append(rows) for replay in self.replays]
         return np.concatenate([self._outer(j, part) for j, part in enumerate(ids)])
 
     def sample(
@@ -149,12 +165,15 @@ class Mixture:
         self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None
     ) -> PendingMixture:
         """See `Replay.draw`. The items of the first replay come first."""
-        check_draw(n, len(self))
+        n, beta = check_draw(n, len(self), rng, beta)
         counts = batch_shares(
             n, [share if len(r) else 0.0 for r, share in zip(self.replays, self.shares, strict=True)]
         )
-        shape, storage = (n, self.sequencer.rows), self.replays[0].storage
-        columns, records = storage.room(self.columns, shape, self.sequencer.context, out)
+        for replay, count in zip(self.replays, counts, strict=True):
+            if count:
+                replay.check_draw(count, rng, beta)
+        shape = (n, self.sequencer.rows)
+        arrays = self.replays[0].storage.room(shape, self.sequencer.context, out)
         smallest = None
         if self.normalize == "buffer":
             smallest = min(
@@ -165,20 +184,24 @@ class Mixture:
         draws, start = [], 0
         for j, (replay, count) in enumerate(zip(self.replays, counts, strict=True)):
             if count:
-                part = {name: column[start : start + count] for name, column in columns.items()}
-                rows = _to_fill(part, records[start : start + count])
-                draws.append((j, count / n, replay.draw(count, rng, out=rows)))
+                part = arrays.part(slice(start, start + count))
+                draws.append((j, count / n, replay.draw_into(part, count, rng)))
                 start += count
-        return PendingMixture(columns, records, draws, self._outer, len(self), beta, smallest)
+        return PendingMixture(arrays, draws, self._outer, len(self), beta, smallest)
 
     def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
         """See `Replay.get`."""
-        ids = np.asarray(ids, np.int64)
-        chosen = list(self.columns) if names is None else names
+        chosen = check_names(names, self.columns)
+        ids = self._checked(ids)
         shape, storage = (len(ids), self.sequencer.rows), self.replays[0].storage
-        columns, _ = storage.allocate(chosen, shape, self.sequencer.context)
+        columns = storage.allocate(chosen, shape, self.sequencer.context).columns
         fields: dict[str, NDArray] = {}
-        for j, (where, inner) in enumerate(self._inner(ids)):
+        parts = self._inner(ids)
+        for replay, (where, inner) in zip(self.replays, parts, strict=True):
+            gone = ids[where][~replay.holds(inner)]
+            if len(gone):
+                raise KeyError(f"item {int(gone[0])} was removed: read items while they are held")
+        for j, (where, inner) in enumerate(parts):
             part = self.replays[j].get(inner, chosen)
             for name, column in columns.items():
                 column[where] = part.columns[name]
@@ -189,13 +212,8 @@ class Mixture:
 
     def update_priorities(self, ids: Ints, priorities: NDArray, *, initial: bool = False) -> None:
         """See `Replay.update_priorities`; each id finds the replay that it came from."""
-        ids, priorities = np.asarray(ids, np.int64), np.asarray(priorities, np.float64)
-        if ids.shape != priorities.shape or ids.ndim != 1:
-            raise ValueError(f"ids and priorities must be [K] alike, got {ids.shape} and {priorities.shape}")
-        parts = list(enumerate(self._inner(ids)))
-        for j, (where, inner) in parts:
-            self.replays[j].locate_priorities(inner, priorities[where])
-        for j, (where, inner) in parts:
+        ids, priorities = check_priorities(ids, priorities)
+        for j, (where, inner) in enumerate(self._inner(self._checked(ids))):
             self.replays[j].update_priorities(inner, priorities[where], initial=initial)
 
     def priorities(self) -> NDArray[np.float64]:
@@ -204,29 +222,37 @@ class Mixture:
 
     def holds(self, ids: Ints) -> NDArray[np.bool_]:
         """See `Replay.holds`."""
+        ids = self._checked(ids)
         held = np.zeros(len(ids), np.bool_)
-        for replay, (where, inner) in zip(self.replays, self._inner(np.asarray(ids, np.int64)), strict=True):
+        for replay, (where, inner) in zip(self.replays, self._inner(ids), strict=True):
             held[where] = replay.holds(inner)
         return held
 
     def relabeled(self, ids: Ints) -> NDArray[np.bool_]:
         """See `Replay.relabeled`."""
+        ids = self._checked(ids)
         copies = np.zeros(len(ids), np.bool_)
-        for replay, (where, inner) in zip(self.replays, self._inner(np.asarray(ids, np.int64)), strict=True):
+        for replay, (where, inner) in zip(self.replays, self._inner(ids), strict=True):
             copies[where] = replay.relabeled(inner)
         return copies
 
     def successors(self, ids: Ints) -> Ints:
         """See `Replay.successors`; of a copy, the copy in the same replay."""
+        ids = self._checked(ids)
         after = np.full(len(ids), -1, np.int64)
-        for j, (where, inner) in enumerate(self._inner(np.asarray(ids, np.int64))):
+        for j, (where, inner) in enumerate(self._inner(ids)):
             found = self.replays[j].successors(inner)
             after[where] = np.where(found < 0, -1, self._outer(j, found))
         return after
 
     def refresh(self, ids: Ints, core: NDArray[np.float32]) -> None:
         """See `Replay.refresh`."""
-        for replay, (where, inner) in zip(self.replays, self._inner(np.asarray(ids, np.int64)), strict=True):
+        ids = self._checked(ids)
+        core = check_core(core, (len(ids), self.replays[0].items.core.shape[1]))
+        parts = self._inner(ids)
+        for replay, (where, inner) in zip(self.replays, parts, strict=True):
+            replay.locate_states(inner, core[where])
+        for replay, (where, inner) in zip(self.replays, parts, strict=True):
             replay.refresh(inner, core[where])
 
     def clear(self) -> None:
@@ -238,6 +264,15 @@ class Mixture:
         """An id is generation * capacity + place here too, the replays' places one after the other."""
         generation, place = np.divmod(ids, self.replays[j].capacity)
         return generation * self.capacity + self._first[j] + place
+
+    def _checked(self, ids: Any) -> Ints:
+        """Ids [K] that were given out by this mixture, or a ValueError."""
+        ids = check_ids("ids", ids)
+        for replay, (where, inner) in zip(self.replays, self._inner(ids), strict=True):
+            unknown = replay.items.unknown(inner)
+            if unknown >= 0:
+                raise ValueError(f"id {int(ids[where][unknown])} was never given out by this replay")
+        return ids
 
     def _inner(self, ids: Ints) -> list[tuple[NDArray[np.bool_], Ints]]:
         """For each replay which ids are its own, and what it calls them."""
@@ -252,7 +287,14 @@ class Mixture:
     def state_dict(self) -> dict[str, Any]:
         return {f"replay_{j}": replay.state_dict() for j, replay in enumerate(self.replays)}
 
+    def check_state(self, saved: Saved) -> None:
+        """See `Replay.check_state`."""
+        for j, replay in enumerate(self.replays):
+            replay.check_state(saved.part(f"replay_{j}"))
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Replay.load_state_dict`."""
+        self.check_state(Saved(state, "replay"))
         for j, replay in enumerate(self.replays):
             replay.load_state_dict(state[f"replay_{j}"])
 
@@ -262,9 +304,3 @@ def _shape(replay: Replay) -> tuple[Any, ...]:
     s = replay.sequencer
     sizes = (s.context, s.burn_in, s.unroll, s.n_step, s.period, replay.items.core.shape[1])
     return replay.columns, replay.streams, sizes
-
-
-def _to_fill(columns: dict[str, NDArray], records: NDArray) -> Batch:
-    """Arrays for a draw to fill; of such a batch only the columns are looked at."""
-    nothing: Any = None
-    return Batch(columns, *(nothing,) * 7, records)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay.selectors.selector import check_alpha
+from r2d2.replay.checks import HIGHEST, check_alpha, check_count, check_number
+from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.strata import strata
 
 Ints = NDArray[np.int64]
@@ -33,11 +34,9 @@ class RankBased:
     def __init__(
         self, capacity: int, *, alpha: float = 0.7, stratified: bool = True, refresh: float = 0.01
     ) -> None:
-        if capacity < 1:
-            raise ValueError(f"capacity must be at least 1, got {capacity}")
-        if not 0.0 <= refresh <= 1.0:
-            raise ValueError(f"refresh must be in [0, 1] changes an item (0 is every draw), got {refresh}")
-        self.stratified, self.refresh = stratified, refresh
+        self.capacity = check_count("capacity", capacity)
+        self.refresh = check_number("refresh", refresh, 0.0, 1.0, "changes an item, 0 is every draw")
+        self.stratified = stratified
         self.max_priority = 1.0  # of all updates so far; what a new item starts with
         self._seen = False
         self._priority = np.zeros(capacity)
@@ -95,6 +94,9 @@ class RankBased:
         self.alpha = check_alpha(alpha, "is 1 / rank")
         np.cumsum(np.arange(1, len(self._mass) + 1) ** -self.alpha, out=self._mass)
 
+    def check(self, n: int) -> None:
+        """Any number can be drawn."""
+
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Ints, Values]:
         if self._changes > self.refresh * len(self):
             self._sort()
@@ -137,7 +139,17 @@ class RankBased:
             "alpha": self.alpha,
         }
 
+    def check_state(self, saved: Saved) -> None:
+        saved.places("order", self.capacity)
+        saved.array("priority", np.float64, (self.capacity,), low=0.0, high=HIGHEST)
+        saved.number("max_priority", 0.0, HIGHEST)
+        saved.flag("seen")
+        saved.count("changes")
+        if "alpha" in saved:
+            saved.number("alpha", 0.0, 1.0)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.check_state(Saved(state, "selector"))
         self._at[:] = -1
         self._set_order(state["order"])
         self._priority[:] = state["priority"]

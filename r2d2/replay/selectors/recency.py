@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.replay.checks import check_count, check_number
+from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.sum_tree import SumTree
 
 Ints = NDArray[np.int64]
@@ -26,9 +28,8 @@ class Recency:
     """
 
     def __init__(self, capacity: int, *, decay: float) -> None:
-        if not 0.0 <= decay < math.inf:
-            raise ValueError(f"decay must be finite and >= 0 (0 is uniform), got {decay}")
-        self.decay = decay
+        self.capacity = check_count("capacity", capacity)
+        self.decay = check_number("decay", decay, 0.0, says="0 is uniform")
         self._tree = SumTree(capacity)
         self._number = np.full(capacity, -1, np.int64)  # place -> which insertion it was; -1: no item
         self._inserted = 0
@@ -70,6 +71,9 @@ class Recency:
         values = np.exp(self.decay * (numbers - self._base).astype(np.float64))
         self._tree.assign(places, np.where(numbers < 0, 0.0, values))
 
+    def check(self, n: int) -> None:
+        """Any number can be drawn."""
+
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Ints, Values]:
         newest = int(self._number.max()) if self.total < math.exp(-LARGEST) else self._base
         if newest < self._base:  # the newer items are all gone, and the others nearly vanished
@@ -87,7 +91,13 @@ class Recency:
     def state_dict(self) -> dict[str, Any]:
         return {"number": self._number.copy(), "inserted": self._inserted, "base": self._base}
 
+    def check_state(self, saved: Saved) -> None:
+        inserted = saved.count("inserted")
+        saved.array("number", np.int64, (self.capacity,), low=-1, high=inserted - 1)
+        saved.count("base", most=inserted)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.check_state(Saved(state, "selector"))
         self._number[:] = state["number"]
         self._inserted = state["inserted"]
         self._count = int(np.count_nonzero(self._number >= 0))

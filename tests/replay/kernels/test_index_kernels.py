@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_twins import searched, without
 
-from r2d2.replay.removers import remover as removers
-from r2d2.replay.selectors import selector as selectors
-from r2d2.replay.selectors.sum_tree import GROUP, SumTree
+from r2d2.replay.kernels import places as kernels
+from r2d2.replay.kernels.sum_tree import GROUP
+from r2d2.replay.selectors.sum_tree import SumTree
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -111,10 +111,10 @@ def test_the_last_fills_each_hole(capacity: int, seed: int) -> None:
     twin: list[int] = []
     for _ in range(20):
         new = rng.permutation(np.setdiff1d(np.arange(capacity), twin))[: rng.integers(0, 6)]
-        selectors._append(new, dense, index, len(twin))
+        kernels.append(new, dense, index, len(twin))
         twin = twin + new.tolist()
         gone = rng.permutation(np.array(twin, np.int64))[: rng.integers(0, 6)]
-        selectors._fill_holes(gone, dense, index, len(twin))
+        kernels.fill_holes(gone, dense, index, len(twin))
         twin = without(twin, gone.tolist())
         assert dense[: len(twin)].tolist() == twin
         assert index.tolist() == [twin.index(place) if place in twin else -1 for place in range(capacity)]
@@ -128,10 +128,10 @@ def test_the_ring_is_a_queue(capacity: int, seed: int) -> None:
     first = end = 0
     for _ in range(30):
         new = rng.integers(0, 1000, rng.integers(0, capacity - len(twin) + 1))
-        removers._push(ring, end, new)
+        kernels.push(ring, end, new)
         end += len(new)
         twin.extend(new.tolist())
         n = int(rng.integers(0, len(twin) + 1))
-        assert removers._take(ring, first, n).tolist() == [twin.popleft() for _ in range(n)]
+        assert kernels.take(ring, first, n).tolist() == [twin.popleft() for _ in range(n)]
         first += n
-        assert removers._take(ring, first, end - first).tolist() == list(twin)
+        assert kernels.take(ring, first, end - first).tolist() == list(twin)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from kernel_twins import CutterTwin, ItemsTwin, New, StoreTwin, segments, step
 from stream_twin import Sizes
 
-from r2d2.replay.codecs import segments as compiled_segments
 from r2d2.replay.items import ItemTable
 from r2d2.replay.kernels import index as kernels
+from r2d2.replay.kernels.reading import segments as compiled_segments
 from r2d2.replay.storage import Storage
 from r2d2.types import Column
 
@@ -48,7 +48,7 @@ def append(storage: Storage, streams: list[int], last: list[bool]) -> list[tuple
         storage.block,
         storage.lead,
         storage.aligned,
-        storage.arrays,
+        storage.blocks,
         at,
         rows,
         full,
@@ -73,10 +73,7 @@ def test_blocks_are_opened_chained_held_and_let_go(
         while chains and (len(twin.free) < streams or rng.random() < 0.2):
             slot, offset, rows = chains.pop(rng.integers(len(chains)))
             twin.release(slot, offset, rows)
-            refs, following, count = storage.refs, storage.following, storage.count
-            kernels.decref_chain(
-                slot, offset + rows, block, refs, following, count, storage._free, storage._counters
-            )
+            kernels.decref_chain(slot, offset + rows, block, storage.blocks)
             twin.same_as(storage)
         assert append(storage, chosen, last) == list(map(twin.append, chosen, last))
         twin.same_as(storage)
@@ -88,10 +85,10 @@ def test_blocks_are_opened_chained_held_and_let_go(
             chains.append((twin.holds[stream][first], offset, int(rng.integers(1, room + 1))))
             twin.hold(*chains[-1])
             for slot in twin.chain(*chains[-1]):
-                storage.refs[slot] += 1
+                storage.blocks.refs[slot] += 1
         low = [max(0, twin.cursor[stream] - int(rng.integers(window + 1))) for stream in chosen]
         low = [kernels.NOTHING if end else row for end, row in zip(last, low, strict=True)]
-        kernels.unhold(np.array(chosen), np.array(low), block, storage.arrays)
+        kernels.unhold(np.array(chosen), np.array(low), block, storage.blocks)
         for stream, row in zip(chosen, low, strict=True):
             twin.unhold(stream, row)
         twin.same_as(storage)
@@ -121,33 +118,32 @@ class Both:
         """One row to some streams; some of the items that this makes are turned down."""
         rng, storage = self.rng, self.storage
         chosen = rng.permutation(self.streams)[: rng.integers(1, self.streams + 1)]
-        last = (rng.random(len(chosen)) < end_share) & (self.sequencer.arrays[0][chosen] > 0)
+        last = (rng.random(len(chosen)) < end_share) & (self.sequencer.cutter.episode_row[chosen] > 0)
         core = rng.normal(size=(len(chosen), 2)).astype(np.float32)
         while self.items.live and storage.free_blocks < len(chosen):
             self.retire()
         at, full = np.empty(len(chosen), np.int64), np.empty(len(chosen), np.bool_)
-        out = np.empty((self.streams * self.sequencer.items_at_once, 9), np.int64)
-        count = kernels.step(
-            chosen, last, core, storage.block, storage.lead, storage.aligned, storage.arrays,
-            self.sequencer.sizes, self.sequencer.arrays, at, full, out,
-        )  # fmt: skip
+        out = np.empty(self.streams * self.sequencer.items_at_once, kernels.NEW_ITEM)
+        layout = (storage.block, storage.lead, storage.aligned, storage.plain)
+        count = kernels.step(chosen, last, core, *layout, *self.sequencer.plain, at, full, out)
         wanted = step(self.store, self.cutter, chosen.tolist(), last.tolist(), core)
         assert (at.tolist(), full.tolist()) == wanted[:2]
-        assert out[:count].tolist() == [list(item) for item in wanted[2]]
+        assert out[:count].tolist() == wanted[2]
         self.same()
         self.put(out[:count], rng.random(count) < 0.8)
 
     def put(self, new: Any, accepted: Any) -> None:
-        kernels.abandon(new[~accepted], self.storage.block, self.storage.arrays)
+        kernels.decref_items(new[~accepted], self.storage.block, self.storage.blocks)
         for item in new[~accepted].tolist():
-            self.store.release(item[1], item[7], item[8])
+            refused = New(*item)
+            self.store.release(refused.slot, refused.offset, refused.rows)
         self.same()
         taken = new[accepted]
         while len(taken) > self.table.capacity - len(self.items.live):
             self.retire()
         free = np.setdiff1d(np.arange(self.table.capacity), list(self.items.live.values()))
         places, ids = self.rng.permutation(free)[: len(taken)], np.empty(len(taken), np.int64)
-        pending = self.sequencer.arrays[2]
+        pending = self.sequencer.cutter.pending
         kernels.put(places, taken, self.table.table, pending, self.table.core, ids)
         ring = self.sequencer.items_at_once
         for place, item, name in zip(places.tolist(), taken.tolist(), ids.tolist(), strict=True):
@@ -160,7 +156,7 @@ class Both:
     def retire(self) -> None:
         """Some items, in any order."""
         places = self.rng.permutation(list(self.items.live.values()))[: self.rng.integers(1, 4)]
-        kernels.retire(places, self.storage.block, self.storage.arrays, self.table.table)
+        kernels.retire(places, self.storage.block, self.storage.plain, self.table.table)
         for place in places.tolist():
             self.items.retire(place)
         self.same()
@@ -168,20 +164,17 @@ class Both:
     def windows(self) -> None:
         live, sizes = list(self.items.live.values()), self.sizes
         places = self.rng.choice(live, size=5) if live else np.empty(0, np.int64)
-        rows = np.empty((len(places), self.sequencer.rows), np.int64)
-        parts, ids = np.empty((3, len(places)), np.int64), np.empty(len(places), np.int64)
-        kernels.windows(
-            places, self.table.table, self.storage.following, self.storage.block, sizes.context,
-            sizes.burn_in, rows, parts, ids,
-        )  # fmt: skip
+        found = self.table.windows(places, self.storage, self.sequencer)
+        rows = found.rows
         for i, place in enumerate(places.tolist()):
             item = self.items.items[place]
             assert rows[i].tolist() == self.items.window(place, sizes).tolist()
-            assert parts[:, i].tolist() == [item.burn_in, item.length, item.lookahead]
-            assert ids[i] == self.items.id(place)
+            parts = (found.burn_in[i], found.length[i], found.lookahead[i])
+            assert parts == (item.burn_in, item.length, item.lookahead)
+            assert found.ids[i] == self.items.id(place)
         if len(places):
-            got = compiled_segments(rows, self.storage.block, self.storage.count).tolist()
-            assert got == segments(rows, self.storage.block, self.storage.count)
+            got = compiled_segments(rows, self.storage.block, self.storage.blocks.filled).tolist()
+            assert got == segments(rows, self.storage.block, self.storage.blocks.filled)
 
     def locate(self) -> None:
         """Held, late, never given and negative ids mixed."""
@@ -234,18 +227,19 @@ def test_a_row_is_refused_where_it_makes_no_sense(sizes: Sizes, seed: int) -> No
         last = rng.random(len(chosen)) < 0.3
         core = rng.normal(size=(len(chosen), 2)).astype(np.float32)
         core[rng.random(core.shape) < 0.1] = rng.choice([np.nan, np.inf, -np.inf])
-        refused = kernels.refused(chosen, last, core, sequencer.sizes, sequencer.arrays)
+        refused = kernels.refused(chosen, last, core, *sequencer.plain)
         assert refused == twin.refused(chosen.tolist(), last.tolist(), core)
         twin.same_as(sequencer)
         if refused[1]:
             continue
-        out, low = np.empty((3 * sequencer.items_at_once, 7), np.int64), np.empty(len(chosen), np.int64)
-        count = kernels.advance(chosen, row[chosen], last, core, sequencer.sizes, sequencer.arrays, out, low)
+        out, low = np.empty(3 * sequencer.items_at_once, kernels.NEW_ITEM), np.empty(len(chosen), np.int64)
+        count = kernels.advance(chosen, row[chosen], last, core, sequencer.sizes, sequencer.cutter, out, low)
         wanted = [
             twin.advance(*each)
             for each in zip(chosen.tolist(), row[chosen].tolist(), last, core, strict=True)
         ]
-        assert out[:count].tolist() == [list(item) for items, _ in wanted for item in items]
+        fields = ["stream", "row", *kernels.ITEM_FIELDS, "number"]
+        assert out[:count][fields].tolist() == [item for items, _ in wanted for item in items]
         assert low.tolist() == [water for _, water in wanted]
         twin.same_as(sequencer)
         row[chosen] += np.where(last, rng.integers(1, 9, len(chosen)), 1)
@@ -265,4 +259,4 @@ def test_segments(block: int, width: int, batch: int, seed: int) -> None:
         window[:] = chain[offset + np.clip(np.arange(width) + first, 0, length - 1)]
     got = compiled_segments(rows, block, count.astype(np.int16))
     assert got.tolist() == segments(rows, block, count)
-    assert (got[:, 4] - got[:, 1]).sum() == rows.size
+    assert (got["end"] - got["start"]).sum() == rows.size

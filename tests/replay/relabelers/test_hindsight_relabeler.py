@@ -13,6 +13,7 @@ from stream_twin import Sizes
 
 from r2d2.replay import Column, Fifo, Hindsight, Proportional, Replay
 from r2d2.replay.episodes import read_episode, stored_episodes
+from r2d2.replay.kernels.index import NEW_ITEM
 from r2d2.replay.relabelers.hindsight import GoalBank, Strategy
 
 STREAMS = 3
@@ -80,8 +81,8 @@ def test_every_item_of_a_finished_episode_has_its_copies(cut: str) -> None:
 def test_goals_are_drawn_evenly(strategy: Strategy, first: int) -> None:
     """Over the rows after step 4 of an episode of 12 actions, or over all but the first; chi-square."""
     relabeler = hindsight(TRANSITIONS, 1, strategy, 2000, core_size=0)
-    item = np.zeros((1, 9), np.int64)
-    item[0, 4:7] = 1, 1, 4
+    item = np.zeros(1, NEW_ITEM)
+    item["length"], item["lookahead"], item["number"] = 1, 1, 4
     achieved = np.arange(13, dtype=np.float32)[:, None].repeat(2, 1)
     _, goals = relabeler._copies(item, achieved)
     counts = np.bincount(goals[:, 0].astype(int), minlength=13)[first:]

@@ -141,7 +141,7 @@ def test_what_a_lost_actor_sent_is_kept_as_episodes_that_were_cut(steps: int, li
     truth = {slot: flat(environments, slot) for slot in range(3)}
     write(replay, tail.close())
     assert tail.close() == []
-    assert not replay.sequencer.arrays[0].any()  # no episode is under construction
+    assert not replay.sequencer.cutter.episode_row.any()  # no episode is under construction
     kept = replay.steps_written
     assert sum(len(t) for t in truth.values()) - 3 <= kept <= sum(len(t) for t in truth.values())
     for step in played(setup, 40):  # whatever comes next is taken

@@ -78,7 +78,7 @@ def test_the_same_items_come_out(shape: dict[str, Any], steps: int) -> None:
     back = len(after) - len(before)
     assert back <= 3 * (setup.burn_in // setup.period + 1)
     assert written == int(source.episodes.steps.sum())
-    assert not new.sequencer.arrays[0].any()
+    assert not new.sequencer.cutter.episode_row.any()
 
 
 @pytest.mark.parametrize(("actors", "shards"), [(1, 1), (4, 2), (3, 3)])

@@ -187,11 +187,12 @@ def carry(segments: Iterator[Segment], replay: Replay, ages: Ages, rate: Callabl
 
 def begin(segment: Segment, sequencer: Sequencer, stream: int) -> None:
     """Tell a sequencer where in its episode a stream goes on: which row, and which item is the next."""
-    row, number, _ = sequencer.arrays
+    cutter = sequencer.cutter
     k = 0
     while _needs(k, sequencer) < segment.began:
         k += 1
-    row[stream], number[stream], segment.first = segment.began, k, k
+    cutter.episode_row[stream], cutter.next_item[stream] = segment.began, k
+    segment.first = k
 
 
 def _needs(number: int, sequencer: Sequencer) -> int:
