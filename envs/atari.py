@@ -11,12 +11,15 @@ import dataclasses
 import os
 from dataclasses import dataclass
 from difflib import get_close_matches
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from r2d2.envs.observations import parts_of
 from r2d2.envs.vector import EnvError, EnvSpec, StepResult
 from r2d2.errors import how_to_install
 
@@ -63,8 +66,10 @@ class AtariProtocol:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
                 raise EnvError(f"{name} must be an integer of at least {low} (frames), got {value!r}")
-        if not 0.0 <= self.sticky < 1.0:
+        if not isinstance(self.sticky, Real) or not 0.0 <= self.sticky < 1.0:
             raise EnvError(f"sticky must be a probability in [0, 1), got {self.sticky!r}")
+        if self.full_action_space not in (True, False):
+            raise EnvError(f"full_action_space must be true or false, got {self.full_action_space!r}")
 
     @property
     def max_episode_steps(self) -> int:
@@ -137,10 +142,10 @@ class AtariVector:
         self._lives = np.zeros(num_envs, dtype=np.int32)  # [N] before the coming step
         self._slots = np.arange(num_envs)
         self.num_envs = num_envs
+        shape = (height, width, 3) if rgb else (height, width)
         self.spec = EnvSpec(
             id=env_id,
-            observation_shape=(height, width, 3) if rgb else (height, width),
-            observation_dtype="uint8",
+            parts=parts_of(Box(0, 255, shape, np.uint8), env_id),
             num_actions=len(self._env.ale.get_action_set()),
             max_episode_steps=protocol.max_episode_steps,
         )

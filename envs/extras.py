@@ -13,7 +13,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from r2d2.envs.atari import FRAME_SIZES
@@ -23,7 +23,6 @@ from r2d2.errors import how_to_install
 
 AnyEnv = gym.Env[Any, Any]
 MAX_MISSIONS = 1_000  # ours: one input each
-MAX_JOINT_ACTIONS = 1_000  # ours: one output each
 
 
 @dataclass(frozen=True)
@@ -99,17 +98,8 @@ def _missions(env_id: str, space: Any) -> list[str]:
 
 
 def popgym(env_id: str, options: dict[str, Any], frame_size: int) -> AnyEnv:
-    """Observations flattened, symbols one-hot; several discrete actions at once become one."""
-    env: AnyEnv = gym.wrappers.FlattenObservation(gym.make(env_id, disable_env_checker=True, **options))
-    space = env.action_space
-    if not isinstance(space, MultiDiscrete):
-        return env
-    count = int(np.prod(space.nvec))
-    if count > MAX_JOINT_ACTIONS:
-        raise EnvError(f"{env_id} has {count} joint actions; at most {MAX_JOINT_ACTIONS} can be valued")
-    return gym.wrappers.TransformAction(
-        env, lambda action: np.array(np.unravel_index(action, space.nvec)), Discrete(count)
-    )
+    """Observations flattened, symbols one-hot."""
+    return gym.wrappers.FlattenObservation(gym.make(env_id, disable_env_checker=True, **options))
 
 
 # -- ViZDoom -----------------------------------------------------------------------------------------------

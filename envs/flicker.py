@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.envs.vector import EnvError, StepResult, VectorEnv
+from r2d2.envs.memory.task import check_probability
+from r2d2.envs.vector import EnvError, Observation, StepResult, VectorEnv, each
 
 DRAWN_AHEAD = 256  # steps; ours: one call of each slot's generator pays for so many steps
 STREAM = (
@@ -34,7 +35,7 @@ class Flickering:
         self._blank = np.zeros((DRAWN_AHEAD, env.num_envs), dtype=np.bool_)
         self._time = 0  # observations since the reset
 
-    def reset(self, seed: int) -> NDArray[Any]:
+    def reset(self, seed: int) -> Observation:
         """Restarts every slot and its flicker, slot i from seed + i."""
         self._rngs = [np.random.default_rng([seed + slot, STREAM]) for slot in range(self.num_envs)]
         self._time = 0
@@ -49,22 +50,23 @@ class Flickering:
         """Closes the environment."""
         self._env.close()
 
-    def _blanked(self, observation: NDArray[Any]) -> NDArray[Any]:
+    def _blanked(self, observation: Observation) -> Observation:
         row = self._time % DRAWN_AHEAD
         if row == 0:
             for slot, rng in enumerate(self._rngs):
                 self._blank[:, slot] = rng.random(DRAWN_AHEAD) < self._probability
         self._time += 1
-        hidden = self._blank[row].reshape(-1, *[1] * (observation.ndim - 1))
-        return np.where(hidden, observation.dtype.type(0), observation)
+        blank = self._blank[row]
+
+        def part(values: NDArray[Any]) -> NDArray[Any]:
+            return np.where(blank.reshape(-1, *[1] * (values.ndim - 1)), values.dtype.type(0), values)
+
+        return each(part, observation)
 
 
 def flickering(env: VectorEnv, probability: float) -> VectorEnv:
     """The environment itself for probability 0; raises EnvError for what is no probability."""
-    if isinstance(probability, bool) or not 0.0 <= probability <= 1.0:
-        raise EnvError(
-            f"flicker must be a probability in [0, 1], got {probability!r}; Hausknecht & Stone 2015 have 0.5"
-        )
+    probability = check_probability("flicker", probability, "Hausknecht & Stone 2015 have 0.5")
     if probability and env.spec.goals is not None:
         raise EnvError(
             f"{env.spec.id} has goals, which flicker would blank with the rest: leave the option out"

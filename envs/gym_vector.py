@@ -1,4 +1,4 @@
-"""Any gymnasium environment with discrete actions and one array as observation, as our vector of N slots."""
+"""Any gymnasium environment whose actions can be counted, as our vector of N slots."""
 
 from __future__ import annotations
 
@@ -6,69 +6,48 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from r2d2.envs.actions import actions_of
 from r2d2.envs.goals import KEYS, goals_of, is_goal_space
-from r2d2.envs.vector import EnvError, EnvSpec, StepResult
-
-SUPPORTED = (
-    "supported are Discrete actions with a Box of at least one axis, a Discrete, or a goal environment's Dict "
-    "of vectors (observation, desired_goal, achieved_goal) as observation; "
-    "gymnasium.wrappers.FlattenObservation turns a Dict into a Box, DiscretizeAction turns Box actions into "
-    "Discrete ones: register the wrapped environment under an id of its own"
-)
+from r2d2.envs.observations import Chosen, Part, parts_of
+from r2d2.envs.vector import EnvError, EnvSpec, Observation, StepResult
 
 
 class GymVector:
     """A gymnasium vector environment under our interface.
 
-    uint8 observations stay uint8, all other numbers become float32, a Discrete observation becomes a one-hot
-    float32 vector; a goal environment's dict becomes one float32 vector, in the order of `goals.KEYS`.
-    Actions always count from 0, also where the environment's own start elsewhere.
+    Observations become the columns that `envs.observations` describes; a goal environment's dict becomes one
+    float32 vector, in the order of `goals.KEYS`. Actions always count from 0.
     `env` must restart slots on the next step (NEXT_STEP) and seed slot i with seed + i: the caller vouches.
     """
 
-    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], env_id: str, max_steps: int | None) -> None:
-        actions, space = env.single_action_space, env.single_observation_space
-        if not isinstance(actions, Discrete):
-            raise EnvError(f"{env_id} has the action space {actions}; {SUPPORTED}")
-        shape: tuple[int, ...]
-        goals = None
-        if is_goal_space(space):
-            sizes = [gym.spaces.flatdim(space[key]) for key in KEYS]
-            goals = goals_of(_computing(env), sizes[1])
-            shape, dtype = (sum(sizes),), "float32"
-        elif isinstance(space, Discrete):
-            shape, dtype = (int(space.n),), "float32"
-            self._first_symbol = int(space.start)
-        elif isinstance(space, Box) and len(space.shape) >= 1:
-            shape, dtype = space.shape, "uint8" if space.dtype == np.uint8 else "float32"
+    def __init__(
+        self, env: gym.vector.VectorEnv[Any, Any, Any], env_id: str, max_steps: int | None,
+        channels: Chosen = "auto",
+    ) -> None:  # fmt: skip
+        self._actions = actions_of(env.single_action_space, env_id)
+        space, goals = env.single_observation_space, None
+        computing = env if hasattr(env, "compute_reward") else getattr(env, "envs", [env])[0].unwrapped
+        if is_goal_space(space) and hasattr(computing, "compute_reward"):
+            goals = goals_of(computing, gym.spaces.flatdim(space["desired_goal"]))
+            parts: tuple[Part, ...] = (_goal_part(space),)
         else:
-            raise EnvError(f"{env_id} has the observation space {space}; {SUPPORTED}")
+            parts = parts_of(space, env_id, channels)
         self._env = env
-        self._one_hot = isinstance(space, Discrete)
-        self._first_action = int(actions.start)
+        self._whole = parts[0].name == "observation"  # the one array there is, not an array by column
         self.num_envs = env.num_envs
-        self.spec = EnvSpec(
-            id=env_id,
-            observation_shape=shape,
-            observation_dtype=dtype,
-            num_actions=int(actions.n),
-            max_episode_steps=max_steps,
-            goals=goals,
-        )
+        self.spec = EnvSpec(env_id, parts, self._actions.count, max_steps, goals)
 
-    def reset(self, seed: int) -> NDArray[Any]:
-        """Restarts every slot, slot i from seed + i; returns [N, *observation_shape]."""
-        observation, _ = self._env.reset(seed=seed)
-        return self._converted(observation)
+    def reset(self, seed: int) -> Observation:
+        """Restarts every slot, slot i from seed + i."""
+        return self._columns(self._env.reset(seed=seed)[0])
 
     def step(self, action: NDArray[np.int64]) -> StepResult:
         """Acts once in every slot; there are no lives, so `life_lost` is always False."""
-        observation, reward, terminated, truncated, _ = self._env.step(action + self._first_action)
+        observation, reward, terminated, truncated, _ = self._env.step(self._actions.of(action))
         return StepResult(
-            self._converted(observation),
+            self._columns(observation),
             np.asarray(reward).astype(np.float32),
             np.array(terminated, dtype=np.bool_),
             np.array(truncated, dtype=np.bool_),
@@ -81,25 +60,24 @@ class GymVector:
             frames = self._env.render()
         except gym.error.DependencyNotInstalled as error:
             raise EnvError(f"{self.spec.id} cannot be filmed without a package: {error}") from error
-        if frames is None:
-            raise RuntimeError(f"{self.spec.id} gave no picture; build it with make_single")
+        if frames is None or frames[0] is None:
+            raise EnvError(f"{self.spec.id} gave no picture: its render() returned None")
         return np.array(frames[0], dtype=np.uint8)
 
     def close(self) -> None:
         """Closes the environments."""
         self._env.close()
 
-    def _converted(self, observation: Any) -> NDArray[Any]:
-        """A fresh array in the spec's dtype: gymnasium writes to its own again."""
-        if self.spec.goals is not None:
-            return np.concatenate([observation[key] for key in KEYS], 1, dtype=np.float32)
-        if self._one_hot:
-            symbol = np.asarray(observation, dtype=np.int64) - self._first_symbol  # [N]
-            hot: NDArray[np.bool_] = symbol[:, None] == np.arange(self.spec.observation_shape[0])
-            return hot.astype(np.float32)
-        return np.array(observation, dtype=self.spec.observation_dtype)
+    def _columns(self, observation: Any) -> Observation:
+        """Fresh arrays: gymnasium writes to its own again."""
+        if self._whole:
+            return self.spec.parts[0].read(observation)
+        return {part.name: part.read(observation) for part in self.spec.parts}
 
 
-def _computing(env: Any) -> Any:
-    """What computes a vector's rewards: itself, or the first of its environments."""
-    return env if hasattr(env, "compute_reward") else env.envs[0].unwrapped
+def _goal_part(space: gym.spaces.Dict) -> Part:
+    low, high = (
+        np.concatenate([getattr(space[key], bound) for key in KEYS]).astype(np.float64).tolist()
+        for bound in ("low", "high")
+    )
+    return Part("observation", (len(low),), "float32", "vector", tuple(low), tuple(high), keys=KEYS)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.envs.vector import StepResult, VectorEnv
+from r2d2.envs.vector import Observation, StepResult, VectorEnv, each
 
 
 class Halves:
@@ -32,13 +31,13 @@ class Halves:
         self._threads = ThreadPoolExecutor(len(parts), "environments")
         self._running: list[Future[StepResult] | None] = [None] * len(parts)
 
-    def reset(self, seed: int) -> NDArray[Any]:
+    def reset(self, seed: int) -> Observation:
         """Restarts every slot, slot i from seed + i; see `VectorEnv.reset`."""
         for number, running in enumerate(self._running):
             if running is not None:  # a caller that failed between begin and finish left it behind
                 self.finish(number)
-        each = zip(self._environments, self.parts, strict=True)
-        return np.concatenate([part.reset(seed + at.start) for part, at in each])
+        parts = zip(self._environments, self.parts, strict=True)
+        return _joined([part.reset(seed + at.start) for part, at in parts])
 
     def begin(self, number: int, action: NDArray[np.int64]) -> None:
         """Acts once in every slot of one part; `finish` must follow."""
@@ -65,7 +64,8 @@ class Halves:
                 errors.append(error)
         if errors:
             raise errors[0]
-        return StepResult(*(np.concatenate(arrays) for arrays in zip(*results, strict=True)))
+        first, *others = (list(values) for values in zip(*results, strict=True))
+        return StepResult(_joined(first), *map(np.concatenate, others))
 
     def step(self, action: NDArray[np.int64]) -> StepResult:
         """Acts once in every slot; see `VectorEnv.step`."""
@@ -78,3 +78,8 @@ class Halves:
         self._threads.shutdown()
         for part in self._environments:
             part.close()
+
+
+def _joined(observations: list[Observation]) -> Observation:
+    """The observations of all parts, as those of one vector."""
+    return each(lambda *arrays: np.concatenate(arrays), *observations)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 import gymnasium as gym
@@ -12,19 +9,17 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
-from r2d2.envs.atari import ATARI_57, AtariSingle, AtariVector, atari_protocol
-from r2d2.envs.extras import Extra, extra_of
+from r2d2.envs.atari import AtariSingle, AtariVector, atari_protocol
+from r2d2.envs.extras import extra_of
 from r2d2.envs.flicker import flickering
 from r2d2.envs.gym_vector import GymVector
 from r2d2.envs.halves import Halves
-from r2d2.envs.vector import Checked, EnvError, RecordableEnv, StepResult, VectorEnv
+from r2d2.envs.observations import Chosen
+from r2d2.envs.slot import Slot
+from r2d2.envs.sources import Source, is_ours, registered, source_of
+from r2d2.envs.vector import Checked, EnvError, Observation, RecordableEnv, StepResult, VectorEnv
 
-ACCEPTED = (
-    "accepted are Atari games ('ALE/Pong-v5'), our own tasks ('Recall-v0'), MiniGrid, POPGym and ViZDoom ids "
-    "('MiniGrid-MemoryS7-v0') and any registered gymnasium id with discrete actions and an array as "
-    "observation ('CartPole-v1'; 'package:Task-v0' imports the package)"
-)
-
+FILM = "rgb_array"  # the render mode that gives pictures
 # How gymnasium calls a task that brings its own vector environment.
 VECTOR: Any = {"vectorization_mode": "vector_entry_point"}
 
@@ -37,6 +32,8 @@ def make(
     frame_size: int = 84,
     threads: int = 0,
     options: dict[str, Any] | None = None,
+    channels: Chosen = "auto",
+    folder: str = "",
     halves: bool = False,
 ) -> VectorEnv:
     """Builds num_envs slots of an environment, checked at every step; `halves` in two parts (`envs.halves`).
@@ -44,8 +41,11 @@ def make(
     `protocol` ('paper' or 'machado') and `threads` (0: ALE chooses) concern Atari alone, `frame_size` (pixels
     a side) Atari and ViZDoom; they are ignored elsewhere. `options` overrides fields of the Atari protocol
     ({'max_frames': 400}), or goes to the environment's constructor ({'delay': 10}; 'max_episode_steps' too).
-    The option 'flicker' is every environment's: the probability that an observation is blanked.
-    Raises EnvError, with what would work, for anything that cannot be built.
+    The option 'flicker' is every environment's: the probability that an observation is blanked. `channels` says
+    which axis of an image they are (`envs.observations.parts_of`); `folder` is where the module of
+    'module:Task-v0' may be (`envs.modules`).
+    Raises EnvError, with what would work, for anything that cannot be built; what an environment's own code raises
+    is passed on.
     """
     _at_least("num_envs", num_envs, 1)
     _at_least("threads", threads, 0)
@@ -53,20 +53,22 @@ def make(
         sizes = num_envs - num_envs // 2, num_envs // 2
         return Halves(
             [
-                make(env_id, n, protocol=protocol, frame_size=frame_size, threads=threads, options=options)
+                make(env_id, n, protocol=protocol, frame_size=frame_size, threads=threads, options=options,
+                     channels=channels, folder=folder)
                 for n in sizes
             ]
-        )
+        )  # fmt: skip
     chosen, flicker = _without_flicker(options)
     env: VectorEnv
     if env_id.startswith("ALE/"):
         rules = atari_protocol(protocol, chosen)
         env = AtariVector(env_id, num_envs, protocol=rules, frame_size=frame_size, threads=threads, rgb=False)
     elif _is_ours(env_id):
-        ours = _constructed(env_id, chosen, lambda: gym.make_vec(env_id, num_envs, **VECTOR, **chosen))
+        source_of(env_id, folder, frame_size).check_options(chosen)
+        ours: Any = gym.make_vec(env_id, num_envs, **VECTOR, **chosen)
         env = GymVector(ours, env_id, ours.max_episode_steps)
     else:
-        env = _sync(env_id, num_envs, chosen, frame_size)
+        env = _sync(source_of(env_id, folder, frame_size), num_envs, chosen, channels)
     return Checked(flickering(env, flicker))
 
 
@@ -76,6 +78,8 @@ def make_single(
     protocol: str = "paper",
     frame_size: int = 84,
     options: dict[str, Any] | None = None,
+    channels: Chosen = "auto",
+    folder: str = "",
 ) -> RecordableEnv:
     """Builds one slot that can be filmed with `rgb_frame()`; otherwise it is `make(env_id, 1, ...)`.
 
@@ -87,7 +91,7 @@ def make_single(
     if env_id.startswith("ALE/"):
         env = AtariSingle(env_id, protocol=atari_protocol(protocol, chosen), frame_size=frame_size)
     else:
-        env = _sync(env_id, 1, chosen | {"render_mode": "rgb_array"}, frame_size)
+        env = _sync(source_of(env_id, folder, frame_size), 1, chosen, channels, filmed=True)
     return Recordable(env, flicker)
 
 
@@ -101,7 +105,7 @@ class Recordable:
         self._camera = env
         self.spec = env.spec
 
-    def reset(self, seed: int) -> NDArray[Any]:
+    def reset(self, seed: int) -> Observation:
         """Restarts the slot; see `VectorEnv.reset`."""
         return self._checked.reset(seed)
 
@@ -123,39 +127,11 @@ def _at_least(name: str, value: int, low: int) -> None:
         raise EnvError(f"{name} must be an integer of at least {low}, got {value!r}")
 
 
-def _registered(env_id: str) -> gym.envs.registration.EnvSpec:
-    """Finds a gymnasium id, or lists the ids it may have meant."""
-    try:
-        spec = gym.spec(env_id)
-    except (gym.error.Error, ImportError) as error:
-        close = _close_ids(env_id)
-        hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
-        raise EnvError(f"env_id {env_id!r} is unknown: {hint}{ACCEPTED}") from error
-    if str(spec.entry_point).startswith("ale_py"):
-        game = spec.kwargs.get("game", "pong")
-        name = "".join(part.capitalize() for part in str(game).split("_"))
-        raise EnvError(
-            f"env_id {env_id!r} fixes its own frame skip and sticky actions: "
-            f"use 'ALE/{name}-v5' and protocol 'paper' or 'machado'"
-        )
-    if spec.entry_point is None:
-        raise EnvError(f"env_id {env_id!r} has no single environment to make slots of; {ACCEPTED}")
-    return spec
-
-
-def _close_ids(env_id: str) -> list[str]:
-    """Up to three known ids whose name, without namespace and version, resembles the given one."""
-    ids = [f"ALE/{game}-v5" for game in ATARI_57] + [
-        key for key in gym.registry if not key.startswith("ALE/")
-    ]
-    names = {key: re.sub(r"(^.*[/:])|(-v\d+$)", "", key).lower() for key in ids}
-    wanted = re.sub(r"(^.*[/:])|(-v\d+$)", "", env_id).lower()
-    close = get_close_matches(wanted, set(names.values()), n=3)
-    return sorted((key for key in ids if names[key] in close), key=lambda key: close.index(names[key]))[:3]
-
-
 def _is_ours(env_id: str) -> bool:
-    return extra_of(env_id) is None and str(_registered(env_id).vector_entry_point).startswith("r2d2.envs.")
+    """Whether it is a task of this package, which steps all its slots at once."""
+    if ":" in env_id or extra_of(env_id) is not None:
+        return False
+    return is_ours(registered(env_id))
 
 
 def _without_flicker(options: dict[str, Any] | None) -> tuple[dict[str, Any], float]:
@@ -164,49 +140,66 @@ def _without_flicker(options: dict[str, Any] | None) -> tuple[dict[str, Any], fl
     return chosen, chosen.pop("flicker", 0.0)
 
 
-def _constructed(env_id: str, options: dict[str, Any], build: Callable[[], Any]) -> Any:
-    """Builds the environment and turns what goes wrong in its constructor into one clear error."""
+def _sync(
+    source: Source, num_envs: int, options: dict[str, Any], channels: Chosen, *, filmed: bool = False
+) -> GymVector:
+    """Single environments one after the other in this process; gymnasium seeds slot i with seed + i."""
+    source.check_options(options)
+    if filmed and source.takes("render_mode"):
+        options = options | {"render_mode": FILM}
+    slots = [Slot(_built(source, options), f"{source.env_id} (slot {i})") for i in range(num_envs)]
+    _check_same(slots, source.env_id)
+    mode, modes = slots[0].render_mode, slots[0].metadata.get("render_modes", [])
+    if filmed and not FILM == mode in modes:
+        raise EnvError(
+            f"{source.env_id} cannot be filmed: its render_mode is {mode!r}, and its metadata name the modes "
+            f"{modes}; {FILM!r} must be both"
+        )
+    made = iter(slots)
+    env = SyncVectorEnv([lambda: next(made)] * num_envs, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)
+    return GymVector(env, source.env_id, _longest(slots[0], source), channels)
+
+
+def _built(source: Source, options: dict[str, Any]) -> Any:
+    """One environment; a missing package and an option that is not one are told in one clear error."""
     try:
-        return build()
+        return source.make(**options)
     except EnvError:
         raise
-    except (gym.error.DependencyNotInstalled, ImportError) as error:
-        raise EnvError(f"{env_id} needs a package that is not installed: {error}") from error
-    except (TypeError, ValueError, gym.error.Error) as error:
-        raise EnvError(f"{env_id} cannot be built with options {options}: {error}") from error
+    except gym.error.DependencyNotInstalled as error:
+        raise EnvError(f"{source.env_id} needs a package that is not installed: {error}") from error
+    except TypeError as error:
+        for name in options:
+            if f"unexpected keyword argument '{name}'" in str(error):
+                raise source.unknown(name) from error
+        error.add_note(f"This happened while {source.env_id} was built with options {options}.")
+        raise
+    except Exception as error:
+        error.add_note(f"This happened while {source.env_id} was built with options {options}.")
+        raise
 
 
-def _sync(env_id: str, num_envs: int, options: dict[str, Any], frame_size: int) -> GymVector:
-    """Single environments one after the other in this process; gymnasium seeds slot i with seed + i."""
-    extra = extra_of(env_id)
-    spec = _registered(env_id)
-
-    def one() -> Any:
-        if extra is not None:
-            return extra.build(env_id, options, frame_size)
-        return gym.make(env_id, disable_env_checker=True, **options)
-
-    env = SyncVectorEnv(
-        [lambda: _constructed(env_id, options, one)] * num_envs,
-        copy=False,
-        autoreset_mode=AutoresetMode.NEXT_STEP,
-    )
-    first: Any = env.envs[0]
-    asked = options.get("render_mode")
-    if asked is not None and asked not in first.metadata.get("render_modes", []):
-        raise EnvError(
-            f"{env_id} cannot be filmed: its render modes are {first.metadata.get('render_modes')}"
-        )
-    return GymVector(env, env_id, _longest(first, spec, extra, options))
+def _check_same(slots: list[Slot], env_id: str) -> None:
+    """Refuse environments that cannot be slots of one vector."""
+    first = slots[0]
+    for i, slot in enumerate(slots[1:], 1):
+        if slot.unwrapped is first.unwrapped:
+            raise EnvError(f"{env_id} gave the same environment twice: make a new one at each call")
+        for name in ("observation_space", "action_space"):
+            one, other = getattr(first, name), getattr(slot, name)
+            if one != other:
+                raise EnvError(
+                    f"the {name} of {env_id} differs between copies, {one} in slot 0 and {other} in slot {i}: "
+                    "let it depend on the constructor's arguments alone, and give these as options"
+                )
 
 
-def _longest(
-    first: Any, spec: gym.envs.registration.EnvSpec, extra: Extra | None, options: dict[str, Any]
-) -> int | None:
-    """The longest episode in steps, as the option, the package, the task or the registry says."""
-    limits = [options.get("max_episode_steps", spec.max_episode_steps)]
-    if extra is not None:
-        limits.append(extra.limit(first))
-    if str(spec.vector_entry_point).startswith("r2d2.envs."):
-        limits.append(first.unwrapped.max_episode_steps)
+def _longest(first: Slot, source: Source) -> int | None:
+    """The longest episode in steps, as the time limits around it, the package or the task say; None without."""
+    limits = [source.limit(first)]
+    layer: Any = first
+    while isinstance(layer, gym.Wrapper):
+        if isinstance(layer, gym.wrappers.TimeLimit):
+            limits.append(layer._max_episode_steps)
+        layer = layer.env
     return min((limit for limit in limits if limit is not None), default=None)

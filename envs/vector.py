@@ -10,18 +10,38 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from r2d2.envs.observations import Part
 
 # ALE keeps a seed in a C++ int and reads negative ones as "unseeded".
 MAX_SEED = 2**31 - 1
 
 
+# What N slots show: an array [N, ...], or a dict of such arrays, one a column, where the environment itself has a
+# Dict or Tuple.
+Observation = Any
+
+
 class EnvError(ValueError):
-    """An environment that cannot be built as asked; the message lists what would work."""
+    """An environment that cannot be built as asked, or breaks its own rules; the message says what would work."""
+
+
+def each(function: Callable[..., NDArray[Any]], *observations: Observation) -> Observation:
+    """The function's results, of one array from each of the observations, as an observation again.
+
+    >>> each(np.add, {"observation/a": np.ones(2)}, {"observation/a": np.ones(2)})
+    {'observation/a': array([2., 2.])}
+    """
+    first, *others = observations
+    if not isinstance(first, dict):
+        return function(first, *others)
+    return {name: function(*(seen[name] for seen in observations)) for name in first}
 
 
 @dataclass(frozen=True)
@@ -36,25 +56,39 @@ class Goals:
     size: int
     outcome: Callable[
         [NDArray[np.float32], NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.bool_]]
-    ]
+    ] = field(compare=False)
 
 
 @dataclass(frozen=True)
 class EnvSpec:
     """What an agent must know to act in one slot.
 
-    `observation_shape` is that of one frame: no stack axis, and no channel axis for gray Atari frames
-    ((84, 84)). `observation_dtype` is 'uint8' or 'float32'. Actions are 0 .. num_actions - 1.
-    `max_episode_steps` is the longest possible episode in agent steps (on Atari: frames / frame skip, the
-    no-ops at the start not counted); None means that nothing bounds it.
+    `parts` are the arrays of an observation, without a stack axis; mostly there is one. Actions are
+    0 .. num_actions - 1. `max_episode_steps` is the longest possible episode in agent steps (on Atari: frames /
+    frame skip, the no-ops at the start not counted); None means that nothing bounds it.
     """
 
     id: str
-    observation_shape: tuple[int, ...]
-    observation_dtype: str
+    parts: tuple[Part, ...]
     num_actions: int
     max_episode_steps: int | None
     goals: Goals | None = None  # of a goal environment
+
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        """The shape of an observation of one part; ValueError if it has several."""
+        return self._only.shape
+
+    @property
+    def observation_dtype(self) -> str:
+        """'uint8' or 'float32', of an observation of one part; ValueError if it has several."""
+        return self._only.dtype
+
+    @property
+    def _only(self) -> Part:
+        if len(self.parts) > 1:
+            raise ValueError(f"observations of {self.id} have {len(self.parts)} parts: look at spec.parts")
+        return self.parts[0]
 
 
 class StepResult(NamedTuple):
@@ -64,7 +98,7 @@ class StepResult(NamedTuple):
     set by a reset and always False where there are no lives. `observation` is the caller's own array.
     """
 
-    observation: NDArray[Any]  # [N, ...] spec.observation_dtype
+    observation: Observation  # [N, ...] as spec.parts say
     reward: NDArray[np.float32]  # [N]
     terminated: NDArray[np.bool_]  # [N]
     truncated: NDArray[np.bool_]  # [N]
@@ -85,7 +119,7 @@ class VectorEnv(Protocol):
     def num_envs(self) -> int:
         """The number of slots N."""
 
-    def reset(self, seed: int) -> NDArray[Any]:
+    def reset(self, seed: int) -> Observation:
         """Restarts every slot, slot i from seed + i, and returns the first observations [N, ...].
 
         Allowed at any time, also in the middle of episodes. Later episodes of a slot continue its random
@@ -153,7 +187,7 @@ def check_seed(seed: int, num_envs: int) -> int:
 class Checked:
     """A vector environment that refuses bad input and bad output instead of hanging or learning from it.
 
-    Raises ValueError for a bad action, a reward or a float observation that is not finite, and RuntimeError
+    Raises ValueError for a bad action, EnvError for a reward or an observation that is not finite, and RuntimeError
     for a step before the first reset or any use after close. Where a slot sets both flags, termination wins.
     """
 
@@ -163,10 +197,10 @@ class Checked:
         self.spec = env.spec
         self.num_envs = env.num_envs
 
-    def reset(self, seed: int) -> NDArray[Any]:
+    def reset(self, seed: int) -> Observation:
         """Restarts every slot; see `VectorEnv.reset`."""
         observation = self._open("reset").reset(check_seed(seed, self.num_envs))
-        self._finite("observation", observation)
+        self._finite("reset", "observation", observation)
         self._ready = True
         return observation
 
@@ -176,8 +210,8 @@ class Checked:
         if not self._ready:
             raise RuntimeError(f"step was called before reset in {self.spec.id}; call reset(seed) first")
         result = env.step(check_action(action, self.num_envs, self.spec.num_actions))
-        self._finite("reward", result.reward)
-        self._finite("observation", result.observation)
+        self._finite("step", "reward", result.reward)
+        self._finite("step", "observation", result.observation)
         return result._replace(truncated=result.truncated & ~result.terminated)
 
     def close(self) -> None:
@@ -191,10 +225,13 @@ class Checked:
             raise RuntimeError(f"{call} was called after close in {self.spec.id}; make a new environment")
         return self._env
 
-    def _finite(self, name: str, value: NDArray[Any]) -> None:
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
+    def _finite(self, call: str, name: str, value: Observation) -> None:
+        if isinstance(value, dict):
+            for column, values in value.items():
+                self._finite(call, column, values)
+        elif value.dtype.kind == "f" and not np.isfinite(value).all():
             slot = int(np.flatnonzero(~np.isfinite(value.reshape(self.num_envs, -1)).all(axis=1))[0])
-            raise ValueError(
-                f"{name} must be finite, got {value[slot]} in slot {slot} of {self.spec.id}; "
-                "the environment is at fault, mend it or wrap it"
+            raise EnvError(
+                f"{name} must be finite, got {value[slot]} in slot {slot} of {self.spec.id}, returned by {call}; "
+                "the environment is at fault: correct it, or wrap it"
             )

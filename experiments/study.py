@@ -36,7 +36,8 @@ PRELOAD = [
     "r2d2.envs.make",
     "torch._dynamo",
 ]  # the optimizer imports the last, in seconds
-FREE = ("track", "threads")  # fields of `run` that decide no number, so that they may change between calls
+# Fields that decide no number, so that they may change between calls.
+FREE = ("run.track", "run.threads", "env.folder")
 
 Label = str | int | float
 Row = dict[str, Any]
@@ -98,7 +99,7 @@ def check(jobs: Iterable[Job]) -> None:
             before, now = to_dict(read_config(job.run_dir)[0]), to_dict(job.config)
             for section, values in now.items():
                 for name, value in values.items():
-                    if before[section][name] != value and not (section == "run" and name in FREE):
+                    if before[section][name] != value and f"{section}.{name}" not in FREE:
                         raise ValueError(
                             f"{job.run_dir} was begun with {section}.{name} = {before[section][name]}, "
                             f"now it is {value}: name another folder for the runs, or remove that one"

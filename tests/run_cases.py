@@ -138,7 +138,7 @@ def execute(
     conditions: dict[str, Any],
 ) -> None:
     """The body of a child. Conditions: `kill_after` environment steps, `slow_save` seconds, `file_limit`
-    bytes that a file may have."""
+    bytes that a file may have, `cwd` to work in."""
     for descriptor, name in enumerate(files, 1):
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), descriptor)
     act, save = LocalRun.act, LocalRun.save
@@ -156,6 +156,8 @@ def execute(
         LocalRun.act = act_and_die  # type: ignore[method-assign, assignment]
     if "slow_save" in conditions:
         LocalRun.save = save_slowly  # type: ignore[method-assign, assignment]
+    if "cwd" in conditions:
+        os.chdir(conditions["cwd"])
     if "file_limit" in conditions:
         resource.setrlimit(resource.RLIMIT_FSIZE, (conditions["file_limit"], resource.RLIM_INFINITY))
     code = cli.main(args)

@@ -6,8 +6,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from r2d2.envs.memory.task import Outcome, check_whole
-from r2d2.envs.vector import EnvError
+from r2d2.envs.memory.task import Outcome, check_probability, check_whole
 
 MAX_STEPS = 100_000  # of each stretch of an episode; ours: longer ones would be drawn into too much memory
 MAX_SYMBOLS = 1_000  # ours: one action and one input each
@@ -100,9 +99,7 @@ class Recall:
         self.num_actions = check_whole("cues", cues, 2, MAX_SYMBOLS, "one symbol leaves nothing to recall")
         self.delay = check_whole("delay", delay, 0, MAX_STEPS, "it counts steps")
         self.length = check_whole("length", length, 1, MAX_STEPS, "it counts cues, one a step")
-        if not 0.0 <= noise <= 1.0:
-            raise EnvError(f"noise must be a probability in [0, 1], got {noise}; 0 shows no distractors")
-        self.noise = noise
+        self.noise = check_probability("noise", noise, "0 shows no distractors")
         self.max_episode_steps = 2 * self.length + self.delay
         self.space = Box(0.0, 1.0, (self.num_actions + 2,), np.float32)
         self.script = Script(num_envs, self.max_episode_steps, self.length + self.delay, self.num_actions)

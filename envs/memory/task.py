@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
@@ -142,17 +143,29 @@ def check_whole(name: str, value: Any, low: int, high: int, remedy: str) -> int:
     >>> check_whole("delay", 3, 0, 10, "")
     3
     """
-    if isinstance(value, bool) or int(value) != value or not low <= value <= high:
+    whole = isinstance(value, Real) and not isinstance(value, bool) and value == value // 1
+    if not whole or not low <= value <= high:
         raise EnvError(f"{name} must be a whole number in [{low}, {high}], got {value!r}; {remedy}")
     return int(value)
 
 
+def check_probability(name: str, value: Any, remedy: str) -> float:
+    """Returns the option as a float, or says what it must be and what to do.
+
+    >>> check_probability("noise", 1, "")
+    1.0
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= float(value) <= 1.0:
+        raise EnvError(f"{name} must be a probability in [0, 1], got {value!r}; {remedy}")
+    return float(value)
+
+
 def check_flag(name: str, value: Any) -> bool:
-    """Returns an option that is either on or off; the command line knows numbers only.
+    """Returns an option that is either on or off.
 
     >>> check_flag("noise", 1)
     True
     """
-    if value not in (0, 1):
-        raise EnvError(f"{name} must be 0 (off) or 1 (on), got {value!r}")
+    if not isinstance(value, Real) or value not in (0, 1):
+        raise EnvError(f"{name} must be true (1) or false (0), got {value!r}")
     return bool(value)

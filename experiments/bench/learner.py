@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 
 from experiments.bench.learner_rivals import PlainLearner, Recurrence
 from experiments.bench.machine import device_name, headline, machine, usable_device
@@ -26,13 +27,14 @@ from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.config import Config, LearnerConfig, ReplayConfig
 from r2d2.config.presets import R2D2, R2D2_SMALL
+from r2d2.envs.observations import parts_of
 from r2d2.envs.vector import EnvSpec
 from r2d2.runtime.roofline import measure_rates, row_operations, update_operations, wait
 from r2d2.types import Batch
 
 ACTIONS = 18
 PAPER = (84, 84)
-ATARI = EnvSpec("ALE", PAPER, "uint8", ACTIONS, None)
+ATARI = EnvSpec("ALE", parts_of(Box(0, 255, PAPER, np.uint8), "ALE"), ACTIONS, None)
 
 
 @dataclass(frozen=True)

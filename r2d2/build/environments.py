@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import os
+from dataclasses import replace
 from typing import Any
 
 from r2d2.config import Config, EnvConfig
 from r2d2.envs.make import make, make_single
 from r2d2.envs.vector import EnvSpec, RecordableEnv, VectorEnv
+
+
+def with_folder(config: Config) -> Config:
+    """The config that remembers the working folder, if its environment may come from there.
+
+    So each process of the run finds the module, on whatever machine it works, and so does a resume elsewhere.
+    """
+    if ":" not in config.env.id:
+        return config
+    return replace(config, env=replace(config.env, folder=os.path.abspath(config.env.folder)))
 
 
 def vector(
@@ -40,4 +53,9 @@ def spec(config: Config) -> EnvSpec:
 
 
 def _kind(env: EnvConfig) -> dict[str, Any]:
-    return {"frame_size": env.frame_size, "options": dict(env.options)}
+    return {
+        "frame_size": env.frame_size,
+        "options": copy.deepcopy(env.options),
+        "channels": env.channels,
+        "folder": env.folder,
+    }

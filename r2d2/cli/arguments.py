@@ -13,6 +13,7 @@ from typing import Annotated, TypeVar
 
 import tyro
 
+from r2d2.cli import options
 from r2d2.config import Config
 from r2d2.config.changes import CHANGES
 from r2d2.config.presets import PRESETS, preset
@@ -43,7 +44,8 @@ class UserError(ValueError):
 def parse(cls: type[T], args: list[str], *, prog: str, default: T | None = None) -> T:
     """The words as an instance of a dataclass, whose fields are the options; exits with code 2 and a hint for
     those that are none."""
-    read: T = tyro.cli(cls, args=args, prog=prog, default=default)  # type: ignore[assignment]
+    with options.registry:
+        read: T = tyro.cli(cls, args=args, prog=prog, default=default)  # type: ignore[assignment]
     return read
 
 
@@ -116,7 +118,7 @@ def known(name: str, names: Iterable[str]) -> str:
 def options_help(cls: type[T], default: T, prog: str) -> str:
     """The list of a command's options, with the defaults of `default`, without a usage line."""
     text = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding)  # which decides how boxes are drawn
-    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+    with options.registry, contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
         tyro.cli(cls, args=["--help"], prog=prog, default=default)
     text.seek(0)
     return text.read().split("\n\n", 2)[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ def check_config(config: Config) -> None:
     """
     from_dict(to_dict(config))  # refuses values of the wrong type
     check_numbers(config)
+    _check_options(config)
     _check_items(config)
     _check_methods(config)
 
@@ -31,6 +33,20 @@ def check_numbers(config: Config) -> None:
             value = getattr(part, name)
             if value is not None and not bounds.holds(value):
                 raise ValueError(f"{section.name}.{name} must be {bounds}, got {value}")
+
+
+def _check_options(config: Config) -> None:
+    """What config.json could not give back, such as a tuple or a class, would be another run's."""
+    options = config.env.options
+    try:
+        same = json.loads(json.dumps(options, allow_nan=False)) == options
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise ValueError(
+            "env.options must be names with JSON values (numbers, strings, booleans, None, lists, dicts), "
+            f"got {options}"
+        )
 
 
 def _check_items(config: Config) -> None:

@@ -205,11 +205,13 @@ def read_provenance(run_dir: Path) -> list[dict[str, Any]]:
 def _make(config: Config, run_dir: Path, preset: str, tracker: Tracker | None = None
           ) -> LocalRun | ClusterRun:  # fmt: skip
     check_config(config)
+    config = environments.with_folder(config)
     if config.run.runtime == "cluster":
         vector, spec = None, environments.spec(config)
     else:
         vector = environments.vector(config, halves=config.actor.halves)
         spec = vector.spec
+    print("\n".join(map(str, spec.parts)))
     _check_memory(config, spec)
     env = config.env.id.split("/")[-1]
     if tracker is None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 from run_cases import differences, new_run, tiny
 
 from r2d2.agent.actor import Actor
@@ -15,6 +16,7 @@ from r2d2.build import agents as build
 from r2d2.build import replays as build_replay
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.config.presets import PRESETS
+from r2d2.envs.observations import parts_of
 from r2d2.envs.vector import EnvSpec
 from r2d2.replay import (
     Combined,
@@ -33,7 +35,8 @@ from r2d2.replay import (
 
 def spec(*shape: int, dtype: str) -> EnvSpec:
     """Three actions, and observations of this shape."""
-    return EnvSpec("Made-up-v0", shape, dtype, 3, None)
+    space = Box(0, 255, shape, dtype)  # type: ignore[arg-type]
+    return EnvSpec("Made-up-v0", parts_of(space, "Made-up-v0"), 3, None)
 
 
 VECTOR = spec(4, dtype="float32")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gymnasium.spaces import Box
 from run_cases import call, differences, new_run, tiny
 
 from r2d2.build import agents as build
@@ -13,6 +14,7 @@ from r2d2.config import to_dict
 from r2d2.config.changes import CHANGES
 from r2d2.config.checks import check_config
 from r2d2.config.presets import PRESETS, preset
+from r2d2.envs.observations import parts_of
 from r2d2.envs.vector import EnvSpec
 
 
@@ -70,7 +72,7 @@ def test_whole_episodes_are_refused_where_they_would_not_be_whole(tmp_path: Path
         new_run(tiny(**EPISODE, replay__burn_in=0, replay__unroll=6), tmp_path)
     unbounded = tiny(replay__initial_state="episode", replay__burn_in=0)
     with pytest.raises(ValueError, match=r"no bound\), got 8: use --replay\.initial-state stored"):
-        build.check_initial_state(unbounded, EnvSpec("CartPole-v1", (4,), "float32", 2, None))
+        build.check_initial_state(unbounded, EnvSpec("CartPole-v1", parts_of(Box(-1, 1, (4,)), ""), 2, None))
     run = new_run(tiny(**EPISODE, replay__burn_in=0, replay__unroll=7), tmp_path)
     run.train()
     assert run.learner.updates > 3

@@ -159,15 +159,19 @@ def test_any_goal_environment_with_discrete_actions_is_accepted(point_id: str) -
     assert (reward.tolist(), over.tolist()) == ([-1.0, 0.0], [False, False])
 
 
-def test_other_dicts_and_flicker_are_refused(point_id: str) -> None:
-    with pytest.raises(EnvError, match="has goals, which flicker would blank"):
-        make("BitFlipping-v0", 1, options={"flicker": 0.5})
+def test_other_dicts_have_a_column_for_each_part_and_no_goals(point_id: str) -> None:
     line, image = Box(-1.0, 1.0, (1,)), Box(0, 1, (4, 4))
     for parts in ({"achieved_goal": line, "desired_goal": Box(-1.0, 1.0, (2,)), "observation": line},
                   {"achieved_goal": line, "desired_goal": line, "observation": image},
                   {"achieved_goal": line, "observation": line}):  # fmt: skip
-        with pytest.raises(EnvError, match="has the observation space Dict"):
-            make(point_id, 1, options={"observation_space": Dict(parts)})
+        spec = make(point_id, 1, options={"observation_space": Dict(parts)}).spec
+        assert {part.name for part in spec.parts} == {f"observation/{key}" for key in parts}
+        assert spec.goals is None
+
+
+def test_flicker_and_too_few_bits_are_refused() -> None:
+    with pytest.raises(EnvError, match="has goals, which flicker would blank"):
+        make("BitFlipping-v0", 1, options={"flicker": 0.5})
     with pytest.raises(EnvError, match=r"bits must be a whole number in \[2, 1000\], got 1"):
         make("BitFlipping-v0", 1, options={"bits": 1})
 

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Box, Discrete, Text
 from numpy.typing import NDArray
 
 from r2d2.envs.make import make, make_single
@@ -95,11 +95,12 @@ def test_a_reset_in_mid_episode_and_after_a_done_restarts_every_slot() -> None:
     [
         (Box(0, 255, (5, 6, 3), np.uint8), (5, 6, 3), "uint8"),
         (Box(0, 9, (4,), np.float64), (4,), "float32"),
-        (Box(0, 9, (2, 2), np.int32), (2, 2), "float32"),
+        (Box(-9, 9, (2, 2), np.int32), (2, 2), "float32"),
+        (Box(0, 9, (2, 2), np.int32), (2, 2), "uint8"),
         (Discrete(4, start=2), (4,), "float32"),
     ],
 )
-def test_observations_keep_bytes_and_turn_all_else_into_float32(
+def test_bytes_and_small_whole_numbers_are_bytes_and_all_else_float32(
     space: gym.Space[Any], shape: tuple[int, ...], dtype: str
 ) -> None:
     env = make("Stub-v0", 2, options={"observation_space": space})
@@ -134,11 +135,12 @@ def test_observations_belong_to_the_caller() -> None:
         ("CartPole", {}, "'CartPole-v1'"),
         ("Recal-v0", {}, "'Recall-v0'"),
         ("Qwxyz-v3", {}, "accepted are Atari games"),
-        ("no_such_package:Task-v0", {}, "accepted are Atari games"),
-        ("Pendulum-v1", {}, "action space Box.*supported are Discrete actions"),
-        ("Blackjack-v1", {}, "observation space Tuple.*supported are Discrete actions"),
-        ("Stub-v0", {"observation_space": Dict(a=Discrete(2))}, "observation space Dict"),
-        ("CartPole-v1", {"gravity": 3}, "cannot be built with options.*gravity"),
+        ("no_such_package:Task-v0", {}, "there is no module 'no_such_package'"),
+        ("Pendulum-v1", {}, "action space Box.*supported are Discrete, MultiDiscrete"),
+        ("Stub-v0", {"observation_space": Text(4)}, "observation space Text.*must be a Box"),
+        ("CartPole-v1", {"gravity": 3}, "no option 'gravity'.*options are sutton_barto_reward"),
+        ("CartPole-v1", {"suton_barto_reward": 1}, "did you mean 'sutton_barto_reward'"),
+        ("FrozenLake-v1", {"map": "8x8"}, "options are desc, map_name, is_slippery"),
         ("Recall-v0", {"delay": -1}, r"delay must be a whole number in \[0"),
     ],
 )

@@ -97,16 +97,29 @@ def test_a_task_can_be_filmed(env_id: str, options: dict[str, Any]) -> None:
         ("TMaze-v0", {"corridor": 0}, "corridor must be a whole number"),
         ("MemoryChain-v0", {"length": 0}, "length must be a whole number"),
         ("MemoryChain-v0", {"bits": 0}, "bits must be a whole number"),
-        ("TMaze-v0", {"noise": 0.5}, r"noise must be 0 \(off\) or 1 \(on\), got 0.5"),
-        ("TMaze-v0", {"lenght": 3}, "cannot be built with options.*lenght"),
+        ("TMaze-v0", {"noise": 0.5}, r"noise must be true \(1\) or false \(0\), got 0.5"),
+        ("TMaze-v0", {"lenght": 3}, "has no option 'lenght'.*its options are corridor, noise, flicker$"),
         ("MaskedCartPole-v0", {"steps": 0}, "steps must be a whole number.*CartPole-v1 has 500"),
-        ("MaskedCartPole-v0", {"velocities": 2}, "velocities must be 0"),
+        ("MaskedCartPole-v0", {"velocities": 2}, "velocities must be true"),
+        ("Recall-v0", {"delay": "long"}, "delay must be a whole number.*got 'long'"),
+        ("Recall-v0", {"noise": "much"}, "noise must be a probability.*got 'much'"),
+        ("TMaze-v0", {"noise": "no"}, "noise must be true.*got 'no'"),
+        ("TMaze-v0", {"max_episode_steps": 3}, "has no option 'max_episode_steps'"),
+        ("ALE/Pong-v5", {"sticky": "x"}, "sticky must be a probability"),
+        ("ALE/Pong-v5", {"full_action_space": "x"}, "full_action_space must be true or false"),
+        ("CartPole-v1", {"flicker": [1]}, r"flicker must be a probability.*got \[1\]"),
         ("CartPole-v1", {"flicker": 1.5}, r"flicker must be a probability in \[0, 1\], got 1.5"),
     ],
 )
 def test_a_bad_option_is_one_clear_error(env_id: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(EnvError, match=message):
         make(env_id, 2, options=options)
+
+
+def test_switches_may_be_booleans() -> None:
+    env = make("TMaze-v0", 1, options={"noise": True})
+    env.reset(0)
+    assert env.step(np.array([1])).observation[0, 0] not in (0.0, 1.0)
 
 
 def test_numbers_from_the_command_line_may_be_floats() -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from r2d2.envs.observations import parts_of
 from r2d2.envs.vector import MAX_SEED, Checked, EnvSpec, StepResult
 
 N = 3
@@ -19,7 +21,7 @@ class FakeEnv:
     num_envs = N
 
     def __init__(self, reward: float = 0.0, pixel: float = 0.0, terminated: bool = False) -> None:
-        self.spec = EnvSpec("Fake-v0", (2,), "float32", 4, 10)
+        self.spec = EnvSpec("Fake-v0", parts_of(Box(-1, 1, (2,)), "Fake-v0"), 4, 10)
         self.reward, self.pixel, self.terminated = reward, pixel, terminated
         self.calls: list[Any] = []
 

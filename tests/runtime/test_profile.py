@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from gymnasium.spaces import Box
 
 from r2d2.build import agents as build
 from r2d2.cli import main as cli
 from r2d2.config import Config
 from r2d2.config.presets import MEMORY, R2D2
+from r2d2.envs.observations import parts_of
 from r2d2.envs.vector import EnvSpec
 from r2d2.runtime.profile import FORWARD, UPDATE, Workbench, profile_actor, profile_learner, profile_train
 from r2d2.runtime.roofline import measure_rates, optimizer_bytes, row_operations, update_operations
@@ -72,7 +74,7 @@ def test_a_train_profile_has_the_acting_steps_of_one_update(bench: Workbench) ->
 
 def test_the_operations_of_the_papers_network() -> None:
     """Counted by hand: output positions times filters times inputs, two operations each."""
-    network = build.network(R2D2, EnvSpec("ALE", (84, 84), "uint8", 18, None))
+    network = build.network(R2D2, EnvSpec("ALE", parts_of(Box(0, 255, (84, 84), "uint8"), ""), 18, None))
     row = row_operations(network)
     first = 2 * 20 * 20 * 32 * (4 * 8 * 8)
     others = 2 * (9 * 9 * 64 * (32 * 4 * 4) + 7 * 7 * 64 * (64 * 3 * 3) + 3136 * 512)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -165,3 +166,29 @@ def test_no_use_is_reported_and_what_the_user_set_stays(monkeypatch: pytest.Monk
     assert [os.environ.get(name) for name in names] == ["0", "5", "0"]
     for name in names:
         monkeypatch.setenv(name, "0")
+
+
+@pytest.mark.parametrize("env_id", ["strolls:Stroll-v0", "strolls.py:Stroll"])
+def test_every_process_of_a_cluster_finds_a_task_of_ones_own(
+    started: None,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    env_id: str,
+) -> None:
+    """The workers import it from the folder in which the run was begun."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "strolls.py").write_text(
+        "import gymnasium as gym\n"
+        "class Stroll(gym.Wrapper):\n"
+        "    def __init__(self, speed='slow'):\n"
+        "        assert speed == 'fast'\n"
+        "        super().__init__(gym.make('CartPole-v1'))\n"
+        "gym.register('Stroll-v0', entry_point=Stroll)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    changes = TASK | {"run__runtime": "cluster", "run__steps": 200, "env__id": env_id}
+    args = [*arguments(**changes), "--env.options", "speed=fast"]
+    done = call(capsys, "train", "r2d2", *args, "--run-dir", tmp_path / "run")
+    assert done.code == 0, done.err
+    assert lines(tmp_path / "run")[-1]["env_steps"] >= 200
