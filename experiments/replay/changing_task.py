@@ -22,10 +22,10 @@ from matplotlib.axes import Axes
 from numba import njit
 from numpy.typing import NDArray
 
-from experiments.intervals import interval
 from experiments.replay.steps import step_replay, write_bandit
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, select
 from r2d2.replay import Recency, Replay, Uniform
+from r2d2.report.intervals import interval
 from r2d2.runtime.ages import Ages
 
 # All numbers are ours.

@@ -26,10 +26,10 @@ from matplotlib.axes import Axes
 from numba import njit
 from numpy.typing import NDArray
 
-from experiments.intervals import Interval
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, over_seeds
 from r2d2.agent.losses import n_step_targets
 from r2d2.replay import Column, Fifo, Replay, Sequencer, Uniform
+from r2d2.report.intervals import Interval
 
 STATES = 19  # positions 1..19; 0 and 20 are outside
 MIDDLE = (STATES + 1) // 2

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.intervals import Interval, interval
+from r2d2.report.intervals import Interval, interval
 
 Tier = Literal["quick", "full"]
 Row = dict[str, Any]  # one line of the CSV file: text and numbers

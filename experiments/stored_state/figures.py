@@ -14,9 +14,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from experiments.intervals import band
 from experiments.stored_state.cells import CONTROL, UNROLL, reach
 from experiments.stored_state.rows import FIRST, LAST, SCORE, Row, chosen, has, over_seeds
+from r2d2.report.intervals import band
 
 COLORS = {"zero": "#c0392b", "stored": "#2471a3", "refreshed": "#1e8449", CONTROL: "#555555"}
 ANY, WHOLE = "#8e44ad", "whole episodes, zero"

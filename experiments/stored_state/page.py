@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.intervals import Interval
 from experiments.stored_state.cells import CONTROL, STRATEGIES, reach
 from experiments.stored_state.rows import FIRST, LAST, SOLVED, Row, chosen, over_seeds
+from r2d2.report.intervals import Interval
 
 HEAD = """# Stored state against burn-in
 

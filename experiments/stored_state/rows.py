@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.intervals import Interval, interval
 from experiments.stored_state.cells import histories
 from experiments.study import Job, gather
+from r2d2.report.intervals import Interval, interval
 
 Row = dict[str, Any]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from r2d2.cli.arguments import RunDir, UserError, parse
 from r2d2.cli.command import Command
+from r2d2.report.intervals import interval
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,36 @@ def run(args: list[str]) -> int:
             episodes=parsed.episodes,
             seed=parsed.seed,
         )
-    return run_folder.evaluate(
+    result, file = run_folder.evaluate(
         parsed.run_dir, parsed.checkpoint, episodes=parsed.episodes, video=parsed.video, seed=parsed.seed
     )
+    print(*evaluation_lines(result, file), sep="\n")
+    return 0
+
+
+def evaluation_lines(result: Mapping[str, Any], file: Path) -> list[str]:
+    """The result of `r2d2 evaluate` for a reader: the mean with its interval first, then where the rest is.
+
+    >>> result = {"returns": [1.0, 2.0, 3.0, 4.0, 5.0], "checkpoint": "c", "env_steps": 9000, "seed": 7}
+    >>> print(*evaluation_lines(result, Path("run/e.json")), sep="\\n")
+    mean return 3.00, 95 % interval 1.80 to 4.20 (5 episodes)
+    checkpoint c at 9,000 environment steps, environments seeded from 7
+    all numbers: run/e.json
+    """
+    found = interval(result["returns"])
+    count = len(result["returns"])
+    ends = f", 95 % interval {found.low:,.2f} to {found.high:,.2f}" if count > 1 else ""
+    lines = [
+        f"mean return {found.mean:,.2f}{ends} ({count} episode{'s' if count > 1 else ''})",
+        f"checkpoint {result['checkpoint']} at {result['env_steps']:,} environment steps, environments seeded from "
+        f"{result['seed']}",
+        f"all numbers: {file}",
+    ]
+    if "video" in result:
+        lines.append(
+            f"video of an episode with return {result['video']['return']:,.2f}: {result['video']['file']}"
+        )
+    return lines
 
 
 COMMAND = Command(

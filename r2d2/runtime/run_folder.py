@@ -37,6 +37,7 @@ from r2d2.runtime.cluster.roles.conductor import ClusterRun
 from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
 from r2d2.runtime.local import CHECKPOINTS, LocalRun
 from r2d2.runtime.short_memory import memory_line, play_with_memory
+from r2d2.tracking.scores import closing_lines
 from r2d2.tracking.tracker import Tracker, open_tracker
 
 STOPPED = 130  # exit code after Ctrl-C or SIGTERM, as shells have it
@@ -44,6 +45,7 @@ STOPPED = 130  # exit code after Ctrl-C or SIGTERM, as shells have it
 
 def start(config: Config, run_dir: Path, *, preset: str) -> int:
     """Begin a run in a new folder; returns the exit code."""
+    print(f"run folder: {run_dir}")
     run = _make(config, run_dir, preset)
     _begin(run, preset)
     return _train(run)
@@ -115,12 +117,14 @@ def resume(
         return 0
     _write_json(run_dir / "config.json", {"preset": preset, "config": to_dict(config)})
     _write_json(run_dir / "provenance.json", [*read_provenance(run_dir), provenance()])
-    print(f"goes on from {path} at {run.env_steps:,} environment steps")
+    print(f"resumes from {path} at {run.env_steps:,} environment steps")
     return _train(run)
 
 
-def evaluate(run_dir: Path, path: Path | None, *, episodes: int, video: bool, seed: int) -> int:
-    """Greedy episodes of a run's network; the result is printed and kept in the run folder."""
+def evaluate(
+    run_dir: Path, path: Path | None, *, episodes: int, video: bool, seed: int
+) -> tuple[dict[str, Any], Path]:
+    """Greedy episodes of a run's network: the result, and its file in the run folder."""
     config, _ = read_config(run_dir)
     path = checkpoint_of(run_dir, path)
     state = checkpoint.load(path)
@@ -143,9 +147,9 @@ def evaluate(run_dir: Path, path: Path | None, *, episodes: int, video: bool, se
         filmed = record(make_greedy(single, network), single, seed, file)
         result["video"] = {"file": str(file), "return": filmed.total}
     (run_dir / "evaluations").mkdir(exist_ok=True)
-    _write_json(run_dir / "evaluations" / f"{path.name}-{episodes}x-seed{seed}.json", result)
-    print(json.dumps(result, indent=2))
-    return 0
+    written = run_dir / "evaluations" / f"{path.name}-{episodes}x-seed{seed}.json"
+    _write_json(written, result)
+    return result, written
 
 
 def memory_test(run_dir: Path, path: Path | None, *, histories: list[int], episodes: int, seed: int) -> int:
@@ -253,11 +257,9 @@ def _train(run: LocalRun | ClusterRun) -> int:
         code = STOPPED if run.stop else 0
     finally:
         run.tracker.close(code if code == 1 else 0)
-    if run.stop:
-        print(f"\nsaved; `r2d2 resume {run.run_dir}` goes on exactly here", file=sys.stderr)
-    else:
-        print(f"\ndone: {run.env_steps:,} steps, {run.updates:,} updates, in {run.run_dir}")
-        print(f"`r2d2 evaluate {run.run_dir} --video` shows what it learned")
+    ending = f"{'saved' if run.stop else 'done'}: {run.env_steps:,} steps, {run.updates:,} updates"
+    lines = [ending, *closing_lines(run.run_dir, stopped=run.stop)]
+    print(*lines, sep="\n", file=sys.stderr if run.stop else sys.stdout)
     return code
 
 

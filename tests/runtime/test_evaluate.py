@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,15 +40,26 @@ def pong(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def result(output: Any) -> dict[str, Any]:
+    """The numbers in the file that the output names."""
     assert output.code == 0, output.err
-    printed: dict[str, Any] = json.loads(output.out)
-    return printed
+    (file,) = re.findall(r"^all numbers: (.*)$", output.out, re.MULTILINE)
+    written: dict[str, Any] = json.loads(Path(file).read_text())
+    return written
 
 
 def test_an_evaluation_is_printed_kept_and_repeatable(
     cartpole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = result(call(capsys, "evaluate", cartpole, "--episodes", 4, "--seed", 5))
+    """The mean and its interval in one line first; the rest is in the file."""
+    output = call(capsys, "evaluate", cartpole, "--episodes", 4, "--seed", 5)
+    first = result(output)
+    mean = float(np.mean(first["returns"]))
+    line = output.out.splitlines()[0]
+    low, high = map(float, re.findall(r"interval ([\d.]+) to ([\d.]+)", line)[0])
+    assert line.startswith(f"mean return {mean:,.2f}, 95 % interval ")
+    assert line.endswith("(4 episodes)")
+    assert min(first["returns"]) <= low <= mean <= high <= max(first["returns"])
+    assert "{" not in output.out
     (file,) = (cartpole / "evaluations").glob("*4x-seed5.json")
     assert json.loads(file.read_text()) == first
     assert len(first["returns"]) == len(first["lengths"]) == 4

@@ -147,6 +147,14 @@ class Screen(io.StringIO):
         return True
 
 
+REPORT = {"replay/fill": 0.5, "replay/ratio": 0.8, "train/mean_return": 12.5, "learner/loss": 0.0123}
+
+
+def evaluation(env_steps: int, mean: float, least: float, most: float) -> Record:
+    scores = {"mean_return": mean, "min_return": least, "max_return": most}
+    return record(env_steps, 2.0, **{f"evaluate/{name}": score for name, score in scores.items()})
+
+
 def record(env_steps: int, seconds: float, **metrics: float) -> Record:
     return Record(env_steps, env_steps // 100, seconds, 0.0, metrics)
 
@@ -155,24 +163,55 @@ def test_a_pipe_gets_one_tidy_line_a_report() -> None:
     out = io.StringIO()
     terminal = Terminal(out, total_env_steps=40_000)
     terminal.log(record(0, 0.0))
-    terminal.log(record(0, 1.0, evaluation_return=5.0))  # nothing that is shown: no line
-    terminal.log(
-        record(
-            10_000,
-            10.0,
-            **{"replay/fill": 0.5, "replay/ratio": 0.8, "train/mean_return": 12.5, "learner/loss": 0.0123},
-        )
-    )
+    terminal.log(record(0, 1.0, **{"train/mean_length": 5.0}))  # nothing that is shown: no line
+    terminal.log(record(10_000, 10.0, **REPORT))
     terminal.log(record(20_000, 20.0, **{"learner/loss": 0.01}))
     terminal.close(0)
     first, second, third = out.getvalue().splitlines()
-    assert first == "env steps 0 (0.0%)"
+    assert first == "0 steps (0.0%)"
     assert second == (
-        "env steps 10,000 (25.0%) | 1,000 steps/s | 10.0 updates/s | replay 50% | ratio 0.80 | "
-        "return 12.50 | loss 0.0123 | 0:00:30 left"
+        "10,000 steps (25.0%) | return 12.50 | loss 0.0123 | 0:00:30 left | 1,000 steps/s | 10.0 updates/s | "
+        "ratio 0.80 | replay 50%"
     )
     assert "return 12.50 | loss 0.01 | 0:00:20 left" in third
     assert "\r" not in out.getvalue()
+    assert "\x1b" not in out.getvalue()
+
+
+@pytest.mark.parametrize("columns", [10, 40, 60, 80, 200])
+def test_a_screen_shows_whole_parts_the_most_important_first(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 80 columns return, loss and the time left are there; no part is cut."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    out = Screen()
+    terminal = Terminal(out, total_env_steps=10_000_000)
+    terminal.log(record(1_000_000, 100.0, **REPORT))
+    terminal.log(record(1_200_000, 400.0, **REPORT))
+    line = out.getvalue().split("\x1b[2K")[-1]
+    assert len(line) < columns
+    whole = (
+        "1,200,000 steps (12.0%) | return 12.50 | loss 0.0123 | 3:40:00 left | 667 steps/s | 6.7 updates/s | "
+    )
+    assert (whole + "ratio 0.80 | replay 50%").startswith(line)
+    assert not line.endswith((" ", "|"))
+    for part, least in (("return 12.50", 40), ("left", 80), ("replay", 200)):
+        assert (part in line) == (columns >= least), line
+
+
+def test_an_evaluation_is_a_line_of_its_own() -> None:
+    """In a pipe and above the live line; the best is remembered over a resume."""
+    for kind in (io.StringIO, Screen):
+        out, later = kind(), kind()
+        terminal = Terminal(out)
+        terminal.log(record(100, 1.0, **REPORT))
+        terminal.log(evaluation(1000, 5.0, 4.0, 7.0))
+        again = Terminal(later)
+        again.load_state_dict(json.loads(json.dumps(terminal.state_dict())))
+        again.log(evaluation(2000, 3.0, 3.0, 3.0))
+        lines = [text.getvalue().replace("\r\x1b[2K", "\n").splitlines() for text in (out, later)]
+        assert "evaluation at 1,000 steps: return 5.00 (4.00 to 7.00), the best so far" in lines[0]
+        assert "evaluation at 2,000 steps: return 3.00 (3.00 to 3.00), best 5.00 at 1,000" in lines[1]
 
 
 def test_a_screen_gets_one_live_line_that_notices_do_not_tear() -> None:
@@ -183,7 +222,16 @@ def test_a_screen_gets_one_live_line_that_notices_do_not_tear() -> None:
     terminal.say("notice")
     terminal.close(0)
     assert out.getvalue().count("\n") == 2  # the notice, and the end
-    assert "\r\x1b[2Knotice\nenv steps 2" in out.getvalue()
+    assert "\r\x1b[2Knotice\n2 steps" in out.getvalue()
+
+
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    out = Screen()
+    terminal = Terminal(out)
+    terminal.log(record(1, 1.0))
+    terminal.close(0)
+    assert out.getvalue() == "1 steps\n"
 
 
 def test_training_goes_on_when_nobody_reads_the_terminal() -> None:
@@ -199,4 +247,4 @@ def test_open_tracker_says_where_the_numbers_go(tmp_path: Path) -> None:
     tracker.log({"learner/loss": 1.0}, env_steps=5, updates=1)
     tracker.close()
     tracker.close()
-    assert out.getvalue().splitlines() == ["wandb: not used", "env steps 5 (50.0%) | loss 1"]
+    assert out.getvalue().splitlines() == ["wandb: not used", "5 steps (50.0%) | loss 1"]

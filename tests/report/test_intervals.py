@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from experiments import intervals
-from experiments.intervals import band, interval, iqm
+from r2d2.report import intervals
+from r2d2.report.intervals import band, interval, iqm
 
 
 def test_the_worked_numbers_hold() -> None:

@@ -1,0 +1,44 @@
+"""The scores of a run: what its greedy evaluations were, from `metrics.jsonl`, which outlives every resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from r2d2.tracking.metrics import read_metrics
+
+
+class Score(NamedTuple):
+    """One greedy evaluation."""
+
+    mean_return: float
+    env_steps: int
+
+    def __str__(self) -> str:
+        return f"{self.mean_return:,.2f} at {self.env_steps:,} steps"
+
+
+def scores(run_dir: Path) -> list[Score]:
+    """Every evaluation of a run, in order."""
+    return [
+        Score(line["evaluate/mean_return"], line.get("evaluate/env_steps", line["env_steps"]))
+        for line in read_metrics(run_dir)
+        if line.get("evaluate/mean_return") is not None
+    ]
+
+
+def closing_lines(run_dir: Path, *, stopped: bool) -> list[str]:
+    """The last words of a run: its final and best score, its folder, and the commands that go on."""
+    found = scores(run_dir)
+    lines = []
+    if found:
+        best = max(found)
+        lines.append(f"final evaluation: return {found[-1]}; best: {best}")
+    lines.append(f"run folder: {run_dir}")
+    if stopped:
+        return [*lines, f"  r2d2 resume {run_dir}  resumes exactly here"]
+    return [
+        *lines,
+        f"  r2d2 evaluate {run_dir}  plays greedy episodes",
+        f"  r2d2 resume {run_dir} --steps N  trains further",
+    ]
