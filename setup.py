@@ -1,5 +1,8 @@
 """Package metadata; exact versions that are known to work are in constraints.txt.
 
+`pip install .` brings the replay library alone, which needs no torch; the extra `train` brings agents, runs and the
+command line, and so does every extra for environments, videos or clusters. `make` installs all of it.
+
 The distribution is `r2d2-replay`, since `r2d2` is another project's on the public index; the module is `r2d2`.
 """
 
@@ -11,6 +14,8 @@ from setuptools import find_packages, setup
 INIT = Path(__file__).with_name("r2d2") / "__init__.py"
 VERSION = re.findall(r'^__version__ = "(.+)"$', INIT.read_text(), re.MULTILINE)[0]
 
+REPLAY = ["cramjam>=2.9", "numba>=0.60", "numpy>=1.26", "zstandard>=0.22"]  # all that `r2d2.replay` imports
+TRAIN = ["gymnasium>=1.1", "psutil>=5.9", "torch>=2.11", "tyro>=0.9", "wandb>=0.19"]
 VIDEO = ["imageio[ffmpeg]>=2.34"]
 ATARI = ["ale-py>=0.11"]
 RAY = ["ray>=2.40"]
@@ -25,27 +30,19 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["r2d2*"]),  # `r2d2.envs` is a link to the folder `envs`
     package_data={"r2d2": ["py.typed"]},
-    install_requires=[
-        "cramjam>=2.9",
-        "gymnasium>=1.1",
-        "numba>=0.60",
-        "numpy>=1.26",
-        "psutil>=5.9",
-        "torch>=2.11",
-        "tyro>=0.9",
-        "wandb>=0.19",
-        "zstandard>=0.22",
-    ],
+    install_requires=REPLAY,
     extras_require={
-        "atari": ATARI,
-        "cluster": RAY,
-        "minigrid": ["minigrid>=3.0"],
-        "popgym": ["popgym[navigation]>=1.0.6"],
-        "vizdoom": ["vizdoom>=1.3"],  # earlier ones call a timeout a termination
-        "video": VIDEO,
-        "report": ["matplotlib>=3.8"],
+        "train": TRAIN,
+        "atari": [*TRAIN, *ATARI],
+        "cluster": [*TRAIN, *RAY],
+        "minigrid": [*TRAIN, "minigrid>=3.0"],
+        "popgym": [*TRAIN, "popgym[navigation]>=1.0.6"],
+        "vizdoom": [*TRAIN, "vizdoom>=1.3"],  # earlier ones call a timeout a termination
+        "video": [*TRAIN, *VIDEO],
+        "report": [*TRAIN, "matplotlib>=3.8"],
         "sb3": SB3,
         "dev": [
+            *TRAIN,
             *ATARI,
             *RAY,
             *VIDEO,

@@ -26,7 +26,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,24 @@ class Column:
     codec: Codec = "raw"
     context: int = 0
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for what no column can be."""
+        sizes = isinstance(self.shape, tuple) and all(
+            isinstance(n, int | np.integer) and n > 0 for n in self.shape
+        )
+        if not sizes:
+            raise ValueError(f"shape must be a tuple of sizes of at least 1, got {self.shape!r}")
+        try:
+            kind = np.dtype(self.dtype).kind
+        except TypeError:
+            kind = "O"
+        if kind not in tuple("biufc"):
+            raise ValueError(f"dtype must be one of numbers, such as uint8 or float32, got {self.dtype!r}")
+        if self.codec not in get_args(Codec):
+            raise ValueError(f"codec must be one of {', '.join(get_args(Codec))}, got {self.codec!r}")
+        if not isinstance(self.context, int | np.integer) or self.context < 0:
+            raise ValueError(f"context must be an integer of at least 0 rows, got {self.context!r}")
+
     @cached_property
     def numpy_dtype(self) -> np.dtype:
         """`dtype` as numpy has it."""
@@ -66,10 +84,13 @@ class Column:
             raise ValueError(f"{name} must have shape {(len(streams), *self.shape)}, got {values.shape}")
         if not np.can_cast(values.dtype, self.dtype, "same_kind"):
             raise ValueError(f"{name} must be {self.dtype}, got {values.dtype}: convert it first")
-        if values.dtype.kind not in "fiu" or (values.dtype.kind != "f" and values.dtype == self.numpy_dtype):
+        kind = values.dtype.kind
+        if kind == "b" or (kind in "iu" and values.dtype == self.numpy_dtype):
             return
-        limits = np.finfo(self.dtype) if np.dtype(self.dtype).kind == "f" else np.iinfo(self.dtype)
-        fits = (values >= limits.min) & (values <= limits.max)  # false for NaN and infinity too
+        limits = np.iinfo(self.dtype) if self.numpy_dtype.kind in "iu" else np.finfo(self.dtype)
+        parts = [values.real, values.imag] if kind == "c" else [values]
+        # False for NaN and infinity too.
+        fits = np.logical_and.reduce([(part >= limits.min) & (part <= limits.max) for part in parts])
         if not fits.all():
             bad = ~fits.reshape(len(values), -1).all(1)
             raise ValueError(

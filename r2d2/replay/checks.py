@@ -160,7 +160,11 @@ def check_core(core: Any, shape: tuple[int, int]) -> NDArray[np.float32]:
     if array.dtype != np.float32:
         if hasattr(core, "dtype") or array.dtype.kind not in "iuf":
             raise ValueError(f"core must be float32, got {array.dtype}: convert it first")
-        array = array.astype(np.float32)
+        with np.errstate(over="ignore"):
+            converted = array.astype(np.float32)
+        if np.isfinite(array).all() and not np.isfinite(converted).all():
+            raise ValueError(f"core must be within float32, got {np.abs(array).max()}")
+        return converted
     return array
 
 

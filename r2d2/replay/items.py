@@ -186,7 +186,7 @@ class ItemTable:
             raise saved.refuse("free", "contradicts the places of the items")
         saved.array("next", np.int64, self._next.shape, low=-1)
         saved.array("latest", np.int64, self._latest.shape, low=-1)
-        if self.goal.size:
+        if self.goal.size or "goal" in saved:
             saved.array("goal", np.float32, (len(order), *self.goal.shape[1:]))
         if self.linked:
             saved.array("core", np.float32, (len(order), *self.core.shape[1:]))

@@ -158,6 +158,7 @@ class Replay:
     def append(self, rows: Written) -> Ints:
         """`write` of rows that have been checked."""
         values, last, core, streams = rows
+        self.storage.check_process()
         opened, pending = self._make_room(streams), self.sequencer.cutter.pending
         new = self.storage.append(values, streams, last, core, self.sequencer, opened, self._new)
         self.steps_written += len(last) - int(np.count_nonzero(last))
@@ -334,6 +335,7 @@ class Replay:
 
         Items given up since are ignored. Nothing changes when an argument is refused.
         """
+        self.storage.check_process()
         places, held, core = self.locate_states(ids, core)
         self.items.core[places[held]] = core[held]
 
@@ -382,6 +384,7 @@ class Replay:
 
         Raises ValueError, and nothing has changed, for a state of another replay.
         """
+        self.storage.check_process()
         self.check_state(Saved(state, "replay"))
         self.steps_written = state["steps_written"]
         self.late_updates = state["late_updates"]

@@ -7,7 +7,7 @@ replay of another size, or one that somebody has written by hand, is refused and
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,12 @@ class Saved:
         if name not in self._state:
             raise ValueError(f"{self.path(name)} is missing: {_ALIKE}")
         return self._state[name]
+
+    def exactly(self, names: Collection[str]) -> None:
+        """No other fields than these."""
+        other = [name for name in self._state if name not in names]
+        if other:
+            raise ValueError(f"{self._path} must have the fields {sorted(names)}, got {other[0]!r}: {_ALIKE}")
 
     def part(self, name: str) -> Saved:
         """A mapping of fields."""

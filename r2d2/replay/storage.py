@@ -11,6 +11,7 @@ that most items are whole blocks and a few rows more, which decode straight into
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,6 +69,7 @@ class Storage:
         folder: Path | None = None,
     ) -> None:
         self.columns = dict(columns)
+        self._process = None if folder is None else os.getpid()
         self.block = block
         self.slots = slots
         raw = {name: column for name, column in columns.items() if column.codec == "raw"}
@@ -94,6 +96,14 @@ class Storage:
             counters=np.array([slots, 0, 0], np.int64),
         )
         self.plain = tuple(self.blocks)  # as the kernels take them
+
+    def check_process(self) -> None:
+        """Raise RuntimeError in a forked child whose parent goes on writing to the same files."""
+        if self._process is not None and self._process != os.getpid():
+            raise RuntimeError(
+                "a replay with a folder works in the process that made it alone: a forked child shares its files, "
+                "so make the replay in the child, or keep it in memory (folder=None)"
+            )
 
     @property
     def free_blocks(self) -> int:
@@ -192,6 +202,7 @@ class Storage:
 
     def read(self, rows: Ints, context: int, into: BatchArrays) -> list[Job]:
         """Read stored rows [B, context + T] (slot * block + offset). Returns jobs that finish it by decoding."""
+        self.check_process()
         columns = into.columns
         self.raw.read(rows, context, columns, into.records)
         jobs: list[Job] = []
@@ -231,6 +242,7 @@ class Storage:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything. Full blocks are blobs, which a checkpoint writes only once; open ones are copied."""
+        self.check_process()
         used = np.flatnonzero(self.blocks.refs > 0)
         full, filling = self._full_and_filling(used)
         keys = self.blocks.serial[full]
@@ -280,10 +292,12 @@ class Storage:
         raw.blobs("full", len(full), sum(array.shape[1] for array in blocks))
         raw.arrays("filling", [(np.uint8, (len(used) - len(full), array.shape[1])) for array in blocks])
         compressed = saved.part("compressed")
+        compressed.exactly(self.compressed)
         for name, column in self.compressed.items():
             column.check_state(compressed.part(name), saved["count"][full].astype(np.int64))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.check_process()
         self.check_state(Saved(state, "storage"))
         used = state["used"]
         for name, field in _SLOTS.items():

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from r2d2.replay.kernels.kernel import kernel
 
 NOTHING = 2**62  # low-water row of a stream whose episode is over: no row written so far is needed
 FREE, SERIAL, ROWS = range(3)  # of `Blocks.counters`
@@ -77,7 +78,7 @@ class Windows(NamedTuple):
     ids: NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def finite(values):
     """Whether no value is NaN or infinite."""
     for i in range(len(values)):  # noqa: SIM110 (the compiler knows no generators)
@@ -86,7 +87,7 @@ def finite(values):
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def append(streams, last, block, lead, aligned, blocks, at, rows, full):
     """Give one row to each stream: `at` is where it is stored, `rows` its number in the stream, `full`
     whether it is the last of its block."""
@@ -122,7 +123,7 @@ def append(streams, last, block, lead, aligned, blocks, at, rows, full):
         blocks.cursor[stream] = (number + 1) * block + lead if ends else row + 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decref(slot, blocks):
     """One reference less; a slot without any joins the free ones."""
     blocks.refs[slot] -= 1
@@ -132,7 +133,7 @@ def decref(slot, blocks):
         blocks.counters[ROWS] -= blocks.filled[slot]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decref_chain(slot, left, block, blocks):
     """One reference less to every slot of a chain that begins `left` rows before its end."""
     while left > 0:
@@ -142,7 +143,7 @@ def decref_chain(slot, left, block, blocks):
         slot = after
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def incref(new, block, blocks):
     """One reference more to every slot that new items (NEW_ITEM) need."""
     for item in new:
@@ -153,14 +154,14 @@ def incref(new, block, blocks):
             left -= block
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decref_items(new, block, blocks):
     """Undo `incref`."""
     for item in new:
         decref_chain(item.slot, item.offset + item.rows, block, blocks)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def unhold(streams, low_water, block, blocks):
     """The writers drop their references to full blocks that lie wholly before the low-water rows."""
     held, window = blocks.held, blocks.recent.shape[1]
@@ -172,7 +173,7 @@ def unhold(streams, low_water, block, blocks):
             held[stream] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def refused(streams, last, core, sizes, cutter):
     """The first stream whose row makes no sense: (index, 1) a final row without an action before it, (index, 2) a
     recurrent state that is to be kept but is not finite; (-1, 0) if all is well."""
@@ -188,7 +189,7 @@ def refused(streams, last, core, sizes, cutter):
     return -1, 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def advance(streams, rows, last, core, sizes, cutter, out, low_water):
     """Keep the states before the first rows of items, and put the items that the rows just written complete into
     `out` (NEW_ITEM), all but where they are stored. Returns the number of items."""
@@ -235,7 +236,7 @@ def advance(streams, rows, last, core, sizes, cutter, out, low_water):
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def step(streams, last, core, block, lead, aligned, blocks, sizes, cutter, at, full, out):
     """One row of each stream: `append`, `advance`, references for the new items, `unhold`.
 
@@ -255,7 +256,7 @@ def step(streams, last, core, block, lead, aligned, blocks, sizes, cutter, at, f
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def put(places, new, table, pending, core, ids):
     """Fill places of the table with new items (NEW_ITEM); their recurrent states come from `pending`."""
     for i in range(len(places)):
@@ -267,7 +268,7 @@ def put(places, new, table, pending, core, ids):
         core[places[i]] = pending[source.stream, source.number % pending.shape[1]]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def retire(places, block, blocks, table):
     """Empty places of the table and drop the references of what was in them."""
     blocks = Blocks(*blocks)
@@ -279,7 +280,7 @@ def retire(places, block, blocks, table):
         item.generation += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def locate(ids, table, places, held):
     """The place of each id and whether its item is still there; returns the first that never was, or -1."""
     for i in range(len(ids)):
@@ -291,7 +292,7 @@ def locate(ids, table, places, held):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def windows(places, table, following, block, sizes, found):
     """Fill `found` with the items in these places.
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from r2d2.replay.kernels.kernel import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def append(places, dense, index, count):
     for i in range(len(places)):
         dense[count + i] = places[i]
         index[places[i]] = count + i
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fill_holes(places, dense, index, count):
     """Put the last live place into each hole: O(1) per item and no order to keep."""
     for i in range(len(places)):
@@ -24,13 +25,13 @@ def fill_holes(places, dense, index, count):
         index[places[i]] = -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def push(ring, end, places):
     for i in range(len(places)):
         ring[(end + i) % len(ring)] = places[i]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def take(ring, first, n):
     places = np.empty(n, np.int64)
     for i in range(n):
@@ -38,7 +39,7 @@ def take(ring, first, n):
     return places
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def link(places, streams, head, older, newer, stream_of):
     """Put items at the new end of their streams' chains, in order."""
     for i in range(len(places)):
@@ -50,7 +51,7 @@ def link(places, streams, head, older, newer, stream_of):
         head[stream] = place
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def unlink(places, head, older, newer, stream_of):
     """Take items out of their chains, wherever in them they are."""
     for place in places:
@@ -64,7 +65,7 @@ def unlink(places, head, older, newer, stream_of):
         stream_of[place] = -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def newest_of_each(head, older, newest, out):
     """The up to `newest` last items of every stream's chain; returns how many."""
     count = 0
@@ -79,7 +80,7 @@ def newest_of_each(head, older, newest, out):
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_newest(places, newer, newest, out):
     """Which items have fewer than `newest` newer ones of their stream."""
     for i in range(len(places)):

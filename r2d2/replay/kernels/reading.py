@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from r2d2.replay.kernels.kernel import kernel
 
 # A run of one item's rows that lie in one block: t from `start` to before `end`, of which those before
 # `begin` and from `stop` on are padding, which repeats a row. Row `begin` is at `offset` of `slot`, which
@@ -13,7 +14,7 @@ SEGMENT = np.dtype(
 )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def segments(rows, block, filled):
     """Cut rows [B, T] (slot * block + offset) into SEGMENTs."""
     found = np.empty(rows.size, SEGMENT)
@@ -38,7 +39,7 @@ def segments(rows, block, filled):
     return found[:n]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def follow(windows, used, after, led_to):
     """Note which stored row follows which in items' rows [B, T]; padding repeats a row."""
     for b in range(windows.shape[0]):
@@ -51,7 +52,7 @@ def follow(windows, used, after, led_to):
                 led_to[following] = True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def walk(used, after, led_to, line, first):
     """Write one episode's rows after the other into `line`; `first` tells where each begins."""
     episodes, count = 0, 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from r2d2.replay.kernels.kernel import kernel
 
 GROUP = 16  # values under the lowest node: the fastest of 8, 16 and 32 at a million values; ours
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def repair(tree, values, size, indices):
     """Recompute the sums above these indices, one level of all of them at a time."""
     nodes = np.empty(len(indices), np.int64)
@@ -26,7 +27,7 @@ def repair(tree, values, size, indices):
             nodes[i] = node
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def assign(tree, values, size, indices, new):
     """Set values; a repeated index keeps its last one."""
     for i in range(len(indices)):
@@ -34,7 +35,7 @@ def assign(tree, values, size, indices, new):
     repair(tree, values, size, indices)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fill(tree, values, size, indices, value):
     """Set values to one and the same."""
     for i in range(len(indices)):
@@ -42,7 +43,7 @@ def fill(tree, values, size, indices, value):
     repair(tree, values, size, indices)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def find(tree, values, size, targets):
     """The index in which each running sum falls; one level of all draws at a time hides memory latency."""
     found = np.ones(len(targets), np.int64)
@@ -80,7 +81,7 @@ def find(tree, values, size, targets):
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def draw(tree, values, size, points):
     """Indices at these points [n] of [0, 1), by share of the total, and their shares."""
     indices = find(tree, values, size, points * tree[1])
@@ -90,7 +91,7 @@ def draw(tree, values, size, points):
     return indices, shares
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def assign_powers(tree, values, size, indices, bases, add, exponent):
     """Set values to (base + add)^exponent; returns the highest base."""
     highest = 0.0
