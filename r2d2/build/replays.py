@@ -181,9 +181,16 @@ def initial_priorities(
     """Priorities [K] of new items from the Q values recorded with their steps."""
     r, c = config.replay, config.learner
     return actor_priorities(
-        replay.get(ids, PRIORITY_COLUMNS), burn_in=r.burn_in, unroll=r.unroll, n_step=r.n_step,
-        discount=c.discount, eta=r.eta, rescaling=c.rescaling, reward_clip=c.reward_clip, priority=r.priority,
-    )  # fmt: skip
+        replay.get(ids, PRIORITY_COLUMNS),
+        burn_in=r.burn_in,
+        unroll=r.unroll,
+        n_step=r.n_step,
+        discount=c.discount,
+        eta=r.eta,
+        rescaling=c.rescaling,
+        reward_clip=c.reward_clip,
+        priority=r.priority,
+    )
 
 
 def set_initial_priorities(

@@ -169,7 +169,7 @@ def check_core(core: Any, shape: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def check_draw(n: Any, items: int, rng: Any, beta: Any) -> tuple[int, float]:
-    """How many items are drawn from so many, and with what exponent of the weights."""
+    """n and beta of a draw from a replay of `items` items, checked."""
     n = check_count("n", n, "item")
     check_rng(rng)
     beta = check_beta(beta)
@@ -233,8 +233,12 @@ def check_parts(
     sequencer: Sequencer, selector: Any, remover: Any, *, streams: int, capacity: int, core_size: int
 ) -> None:
     """Raise ValueError if parts were made for a replay of another size, or are in use."""
-    for name, part, size in (("streams", sequencer, streams), ("core_size", sequencer, core_size),
-                             ("streams", selector, streams)):  # fmt: skip
+    wanted = [
+        ("streams", sequencer, streams),
+        ("core_size", sequencer, core_size),
+        ("streams", selector, streams),
+    ]
+    for name, part, size in wanted:
         made_for = getattr(part, name, size)
         if made_for != size:
             raise ValueError(

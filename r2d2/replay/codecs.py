@@ -143,7 +143,7 @@ class CompressedColumn:
         for stream in streams.tolist():
             last = self._last[stream]
             if last is not None:
-                last.job.result()  # the stream goes on in the block that this one was made from
+                last.job.result()  # the stream continues in the buffer that this block was encoded from
         size = -(-len(slots) // workers.count())
         for at in range(0, len(slots), size):
             part = slice(at, at + size)
@@ -169,7 +169,7 @@ class CompressedColumn:
         left = []
         for slot, encoding in self._encoding:
             if self._frozen[slot] is not encoding:
-                continue  # given up in the meantime
+                continue  # freed in the meantime
             if wait or encoding.job.done():
                 self._keep(slot, encoding.result())
             else:

@@ -1,7 +1,7 @@
 """The steps that a replay holds, episode by episode: to count them, or to take them elsewhere.
 
 Items overlap, so reading all items reads most steps several times. Here each stored step appears once. What
-was given up is gone: the oldest episode of a stream may have lost its beginning.
+was removed is gone: the oldest episode of a stream may have lost its beginning.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """ItemTable: where each item's rows lie, its recurrent state, and ids that never come back.
 
 An item sits in a place (a small integer) and is known outside by an id, generation * capacity + place: when
-the place is used again the generation has moved on, so a priority that arrives late cannot hit its successor.
+the place is used again the generation is higher, so a late priority update cannot reach the item that came after.
 """
 
 from __future__ import annotations
@@ -28,13 +28,19 @@ class ItemTable:
     """`capacity` places for items, each with `core_size` floats of recurrent state.
 
     With `linked`, an item knows the next one of its episode (8 bytes an item more). With `goal_size`, an item
-    may have a goal of so many floats; NaN is the one that its steps were made for.
+    may have a goal of that many floats; NaN stands for the goal that its steps were played for.
     """
 
     def __init__(
-        self, capacity: int, core_size: int, *, streams: int, linked: bool = False, goal_size: int = 0,
+        self,
+        capacity: int,
+        core_size: int,
+        *,
+        streams: int,
+        linked: bool = False,
+        goal_size: int = 0,
         folder: Path | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.capacity = capacity
         self.core = zeros((capacity, core_size), "float32", folder)
         self.goal = zeros((capacity, goal_size), "float32", folder)
@@ -92,7 +98,7 @@ class ItemTable:
         return self.table["generation"][places].astype(np.int64) * self.capacity + places
 
     def remove(self, places: Ints, storage: Storage) -> None:
-        """Empty these places, whose ids are history, and let go of the steps that they held."""
+        """Empty these places: their ids are never used again, and their steps are no longer referred to."""
         before = storage.free_blocks
         kernels.retire(places, storage.block, storage.plain, self.table)
         storage.freed(before)

@@ -54,12 +54,12 @@ class Written(NamedTuple):
 
 
 class Replay:
-    """Sequences of steps that can be written, drawn by priority and given up.
+    """Sequences of steps that can be written, sampled by priority and removed.
 
     `capacity` is the most items, `steps` the most steps that are kept; whichever is reached first makes the
-    remover give up items. `block` is the number of steps stored (and compressed) together. `linked` lets
+    remover choose items that leave. `block` is the number of steps stored (and compressed) together. `linked` lets
     `successors` and `refresh` work. With `folder`, an empty one, steps and recurrent states are kept in files
-    there instead of in memory; they are scratch files, a checkpoint is made by `state_dict` as ever. With a
+    there instead of in memory; these are scratch files, and a checkpoint still holds everything. With a
     `relabeler` made for the sequencer, the items of an episode get hindsight copies when it ends.
     """
 
@@ -103,20 +103,29 @@ class Replay:
         self.capacity = capacity
         self.normalize = normalize
         self.storage = Storage(
-            columns, streams=streams, slots=int(full * spare) + writing, block=block, window=sequencer.window,
-            lead=sequencer.burn_in + sequencer.context, folder=folder,
-        )  # fmt: skip
+            columns,
+            streams=streams,
+            slots=int(full * spare) + writing,
+            block=block,
+            window=sequencer.window,
+            lead=sequencer.burn_in + sequencer.context,
+            folder=folder,
+        )
         self.items = ItemTable(
-            capacity, core_size, streams=streams, linked=linked, folder=folder,
+            capacity,
+            core_size,
+            streams=streams,
+            linked=linked,
+            folder=folder,
             goal_size=0 if relabeler is None else relabeler.goal_size,
-        )  # fmt: skip
+        )
         self._most_rows = (full + writing) * block
         self._all_streams = np.arange(streams)
         self._new = np.empty(streams * sequencer.items_at_once, kernels.NEW_ITEM)  # items of one write
         self._no_core = np.zeros((streams, core_size), np.float32)
         self.steps_written = 0
         self._parts = _PARTS if relabeler is not None else _PARTS[:-1]
-        self.late_updates = 0  # priorities that arrived after their item was given up
+        self.late_updates = 0  # priorities that arrived after their item was removed
 
     def __len__(self) -> int:
         return len(self.items)
@@ -182,13 +191,13 @@ class Replay:
             if len(self) == 0:
                 if blocks <= 0:
                     return opened
-                raise RuntimeError("the replay has no free block and no item to give up: raise `steps`")
+                raise RuntimeError("the replay has no free block and no item to remove: raise `steps`")
             self._remove(self.remover.pop(max(blocks, -(-over // storage.block))))
 
     def _insert(
         self, new: NDArray, pending: NDArray[np.float32], goals: NDArray[np.float32] | None = None
     ) -> Ints:
-        """Take in items (`kernels.NEW_ITEM`), which refer to their steps already, with their recurrent states in
+        """Insert items (`kernels.NEW_ITEM`), which refer to their steps already, with their recurrent states in
         `pending`; copies have `goals` [K, G]."""
         accepted, leaving = self.remover.offer(len(new), self.items.free)
         self._remove(leaving)
@@ -212,7 +221,7 @@ class Replay:
             self.selector.remove(places)
 
     def clear(self) -> None:
-        """Give up all items; streams go on, and their ids never come back."""
+        """Remove all items. Running episodes continue, and no id is used again."""
         self._remove(self.remover.pop(len(self)))
 
     def sample(
@@ -295,9 +304,9 @@ class Replay:
         return PendingBatch(batch, jobs, partial(self.relabeler.rewrite, batch, goals))
 
     def update_priorities(self, ids: Ints, priorities: NDArray, *, initial: bool = False) -> None:
-        """Set priorities [K] by id. Items given up since are counted in `late_updates` and ignored.
+        """Set priorities [K] by id. Items removed since are counted in `late_updates` and ignored.
 
-        `initial`: those of new items, which do not count as an update (some removers act every so many).
+        `initial`: those of new items, which do not count as an update (some removers act after every N updates).
         """
         places, held, priorities = self.locate_priorities(ids, priorities)
         if not held.all():
@@ -319,7 +328,7 @@ class Replay:
         return self.selector.values(self.items.places)
 
     def holds(self, ids: Ints) -> NDArray[np.bool_]:
-        """Which of these items [K] have not been given up."""
+        """Which of these items [K] are still held."""
         return self.items.locate(checks.check_ids("ids", ids))[1]
 
     def relabeled(self, ids: Ints) -> NDArray[np.bool_]:
@@ -333,7 +342,7 @@ class Replay:
     def refresh(self, ids: Ints, core: NDArray[np.float32]) -> None:
         """Replace the recurrent states [K, C] before the items' first rows (needs `linked`).
 
-        Items given up since are ignored. Nothing changes when an argument is refused.
+        Items removed since are ignored. Nothing changes when an argument is refused.
         """
         self.storage.check_process()
         places, held, core = self.locate_states(ids, core)

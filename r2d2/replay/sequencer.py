@@ -84,7 +84,7 @@ class Sequencer:
     def advance(
         self, streams: Ints, rows: Ints, last: NDArray[np.bool_], core: NDArray[np.float32]
     ) -> tuple[Items, Ints]:
-        """Take in one row of each stream; returns the items it completes and the streams' low-water rows.
+        """Process one row of each stream; returns the items it completes and the streams' low-water rows.
 
         `rows` [K] are the stream rows, `last` [K] marks rows that hold only a final observation, `core`
         [K, C] is the recurrent state before each row's observation. (A replay does the same within one kernel.)

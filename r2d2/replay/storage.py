@@ -5,6 +5,9 @@ stream's writer holds it because an item under construction may still need it (a
 would free rows that no finished item has claimed yet). `following` chains a stream's blocks, so an item is
 its first slot and offset and a number of rows, wherever its stream has moved to since.
 
+In this library, a *slot* is where a block is stored, a *place* where an item is (an index into the item table), a
+*segment* a run of one item's rows within one block, and a *record* the small columns of one row, side by side.
+
 Where a column is compressed, an episode begins in a block of its own, `lead` rows from its start: chosen so
 that most items are whole blocks and a few rows more, which decode straight into a batch.
 """
@@ -98,7 +101,7 @@ class Storage:
         self.plain = tuple(self.blocks)  # as the kernels take them
 
     def check_process(self) -> None:
-        """Raise RuntimeError in a forked child whose parent goes on writing to the same files."""
+        """Raise RuntimeError in a forked child whose parent still writes to the same files."""
         if self._process is not None and self._process != os.getpid():
             raise RuntimeError(
                 "a replay with a folder works in the process that made it alone: a forked child shares its files, "
@@ -141,7 +144,7 @@ class Storage:
         opened: int,
         out: NDArray,
     ) -> NDArray:
-        """Store one row of each stream, which opens so many blocks; returns the items that this completes, a part
+        """Store one row of each stream, which opens `opened` blocks; returns the items that this completes, a part
         of `out` (`kernels.NEW_ITEM`). They refer to their steps already."""
         at, full = np.empty(len(streams), np.int64), np.empty(len(streams), np.bool_)
         before = self.free_blocks

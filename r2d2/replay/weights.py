@@ -26,7 +26,7 @@ def importance_weights(
     """w = (N P)^-beta over the largest in the batch, or over that of an item of probability `smallest`.
 
     The first is the default. The second is the paper's text (Schaul et al. 2016, algorithm 1: max over i),
-    but a single item of a priority near zero makes every weight of every batch tiny until it is given up, as
+    but a single item of a priority near zero makes every weight of every batch tiny until it is removed, as
     if the learning rate had been lowered, and learning stands still.
 
     >>> importance_weights(np.array([0.5, 0.25]), 4, 1.0).tolist()

@@ -15,7 +15,7 @@ def kernel(loop: Callable[..., Any]) -> Any:
     """Compile a loop when it is first called; it releases the interpreter's lock while it runs.
 
     numba keeps the result beside the module or in the user's cache folder. Where it may write to neither, as
-    in a read-only installation of a user without a home, the loop is compiled anew in each process.
+    in a read-only installation of a user without a home, each process compiles the loop again.
     """
     global _said
     try:
@@ -24,7 +24,7 @@ def kernel(loop: Callable[..., Any]) -> Any:
         if not _said:
             _said = True
             print(
-                "r2d2.replay: no folder for compiled code can be written, so each process compiles it anew "
+                "r2d2.replay: no folder for compiled code can be written, so each process compiles it again "
                 "(some seconds): set NUMBA_CACHE_DIR to a folder of yours",
                 file=sys.stderr,
             )

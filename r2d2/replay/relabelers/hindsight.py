@@ -2,7 +2,7 @@
 
 When an episode ends, each of its items gets `copies` more: items of their own that share the stored steps and
 differ in the goal, as in the paper's algorithm 1. They have their own ids and priorities, are drawn, weighed
-and given up like all others, and cost an index entry, a goal and a recurrent state each. Goals are drawn once,
+and removed like all others, and cost an index entry, a goal and a recurrent state each. Goals are drawn once,
 when the copy is made, so a priority always speaks of one goal. (Libraries that draw a new goal whenever a
 batch is read save the copies, but one priority then stands for all goals of an item.) Nothing stored is
 changed: `rewrite` puts goal and rewards into the batch that was read.
@@ -12,7 +12,7 @@ before the goal is reached: the copy is cut short where its goal was. The goal i
 the copy's first trained step, so a sequence as long as its episode has as many goals as single steps have.
 
 The recurrent state before a copy's first row is the one that the actor had under the goal of its own. What it
-remembers of the world still holds, what it remembers of the goal does not: burn-in under the new goal mends
+remembers of the world still holds, what it remembers of the goal does not: burn-in under the new goal corrects
 that. An item that begins with its episode has the state zero, which is exact under every goal; whole episodes
 (`initial_state="episode"`) and zero states are exact or stale just as without hindsight.
 """
@@ -127,7 +127,7 @@ class Hindsight:
         return self.copies * self._items.shape[1]
 
     def blocks(self, block: int) -> int:
-        """Blocks of so many steps that the running episodes may hold."""
+        """The most blocks, of `block` steps each, that the running episodes may hold."""
         return len(self._row) * (self.longest // block + 3)
 
     def check_columns(self, columns: Mapping[str, Column]) -> None:
@@ -161,7 +161,7 @@ class Hindsight:
         new: NDArray,
         storage: Storage,
     ) -> list[tuple[NDArray, Goals]]:
-        """Take in one row of each stream and the items `new` (`kernels.NEW_ITEM`) that it completed, before these
+        """Record one row of each stream and the items `new` (`kernels.NEW_ITEM`) that it completed, before these
         can be removed; returns the copies [n] and goals [n, G] of each episode that ends.
 
         The copies refer to their steps already; their recurrent states are in `core`.
@@ -263,7 +263,7 @@ def final(relabeler: Hindsight, copies: NDArray, achieved: Goals) -> Goals:
 
 
 def future(relabeler: Hindsight, copies: NDArray, achieved: Goals) -> Goals:
-    """What the episode achieved after the item's first trained step; the copy ends where it did."""
+    """What the episode achieved after the item's first trained step; the copy ends where the goal is reached."""
     actions, first = len(achieved) - 1, copies["number"] * relabeler.sequencer.period
     at = relabeler.rng.integers(first + 1, actions + 1)  # the row in which the goal is reached
     copies["length"] = np.minimum(copies["length"], at - first)

@@ -14,7 +14,7 @@ from r2d2.replay.selectors.selector import Selector
 class LowestPriority:
     """Removes the items of the lowest `selector.values`, the oldest first among equals.
 
-    `selector` is the replay's own. Newcomers are always taken in: nothing is known of their priority yet. A
+    `selector` is the replay's own. Newcomers are always accepted: nothing is known of their priority yet. A
     removal looks at the value of every item once: O(items), a millisecond for a few hundred thousand.
     """
 

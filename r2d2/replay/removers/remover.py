@@ -22,11 +22,11 @@ class Remover(Protocol):
     """
 
     def offer(self, n: int, free: int) -> tuple[NDArray[np.bool_] | None, Places]:
-        """Which of n newcomers [n], in the order in which they come, are taken in where `free` places are free
-        (None is all of them), and the places of the items that leave for them."""
+        """Offer n new items, in order, where `free` places are free. Returns which of them [n] are accepted (None
+        is all of them), and the places of the items that leave for them."""
 
     def insert(self, places: Places) -> None:
-        """The places of the newcomers that were taken in, in their order."""
+        """Add the accepted items, in order, by their places."""
 
     def pop(self, n: int) -> Places:
         """Forget up to n items and return their places; the replay removes them everywhere else."""
@@ -37,7 +37,7 @@ class Remover(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def check_state(self, saved: Saved, places: int = MOST_PLACES) -> None:
-        """Raise ValueError if this is not the state of a remover like this one, in a replay of so many places."""
+        """Raise ValueError if this is not the state of a remover like this one, for `places` places."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 

@@ -15,8 +15,8 @@ from r2d2.replay.saved import Saved
 class Reservoir:
     """At any time each of the `seen` items offered so far is held with the same probability, held / seen.
 
-    While everything seen is held and there is room (at most `capacity` items), a newcomer is taken in. After
-    that, newcomer number i replaces the item with index j, drawn from 1..i, if so many are held, and is refused
+    While everything seen is held and there is room (at most `capacity` items), a newcomer is accepted. After
+    that, newcomer number i replaces the item with index j, drawn from 1..i, if there is one, and is refused
     otherwise; a newcomer may be replaced by a later one of the same call.
 
     Items that leave because storage is full are drawn uniformly, so a smaller uniform sample remains. It does

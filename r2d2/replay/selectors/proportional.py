@@ -23,8 +23,8 @@ class Proportional:
     from each of n equal ranges of the total (their appendix B.2.1), which lowers the variance of a batch.
 
     The tree holds powers. With `changing_alpha` the priorities are kept beside them (8 bytes an item), so that
-    `set_alpha` can raise all of them anew: the power 0 does not tell what it was made of, and powers of powers
-    would drift.
+    `set_alpha` can compute all powers again: the power 0 does not tell which priority it came from, and powers
+    of powers would drift.
     """
 
     def __init__(

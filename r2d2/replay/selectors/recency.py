@@ -22,7 +22,7 @@ class Recency:
     """P(i) = exp(-decay * age(i)) / sum, where age counts the items inserted after it, held or not.
 
     An item's value does not change as it ages: exp(decay * (its number - base)), and the base moves on before
-    that overflows, every 600 / decay insertions, when all values are computed anew from the numbers. Nothing
+    that overflows, every 600 / decay insertions, when all values are recomputed from the numbers. Nothing
     accumulates, so the formula holds after any number of insertions. Items more than about 700 / decay
     older than the newest one held have a value of 0: they are never drawn, and would not be in any life.
     """
