@@ -26,7 +26,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,20 @@ class Column:
                 f"{name} must be finite and within {self.dtype}, got {values[~fits][0]} in stream(s) "
                 f"{streams[bad]}: nothing was stored"
             )
+
+
+class SequenceLayout(NamedTuple):
+    """How streams are cut into items, and how an item's rows lie in a batch (see the module's picture); steps.
+
+    The trained parts of an episode's items begin `period` steps apart. `context` is the number of earlier rows
+    that are read along for frame stacks.
+    """
+
+    burn_in: int
+    unroll: int
+    n_step: int
+    period: int
+    context: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,14 +15,18 @@ from r2d2.agent.actor import Actor
 from r2d2.agent.inputs import Inputs
 from r2d2.agent.learner import Learner
 from r2d2.agent.networks import QNetwork
+from r2d2.agent.priorities import Priority
 from r2d2.checkpoint.blobs import Blobs
+from r2d2.config.learner import LearnerConfig
 from r2d2.config.network import NetworkConfig
 from r2d2.envs.vector import StepResult
 from r2d2.parts import CoreName
 from r2d2.replay import Fifo, Proportional, Replay, Sequencer
-from r2d2.types import OBSERVATION, Batch, Codec, ObservationSpec, Rows, step_columns
+from r2d2.types import OBSERVATION, Batch, Codec, ObservationSpec, Rows, SequenceLayout, step_columns
 
 ACTIONS = 3
+PRIORITY = Priority(eta=0.7)
+LEARNER_ARGUMENTS = ("initial_state", "device", "asynchronous")
 
 
 # -- environments ------------------------------------------------------------------------------------------
@@ -156,15 +161,8 @@ class Setup:
         return network
 
     def replay(self) -> Replay:
-        sequencer = Sequencer(
-            self.environments,
-            burn_in=self.burn_in,
-            unroll=self.unroll,
-            n_step=self.n_step,
-            period=self.period,
-            context=self.stack - 1,
-            core_size=self.network().core_size,
-        )
+        core_size = self.network().core_size
+        sequencer = Sequencer(self.environments, **self.layout._asdict(), core_size=core_size)
         capacity = self.environments * sequencer.items_at_once + 100
         return Replay(
             step_columns(self.observations, codec=self.codec, stack=self.stack),
@@ -175,7 +173,7 @@ class Setup:
             capacity=capacity,
             steps=self.steps,
             block=self.block,
-            core_size=self.network().core_size,
+            core_size=core_size,
             linked=self.linked,
         )
 
@@ -192,19 +190,15 @@ class Setup:
         actor.reset(seed)
         return actor
 
-    def learner(self, network: QNetwork, **changes: Any) -> Learner:
-        arguments: dict[str, Any] = {
-            "discount": 0.9, "eta": 0.7, "learning_rate": 1e-3, "adam_epsilon": 1e-3, "max_grad_norm": 1e9,
-            "target_period": 1000,
-        }  # fmt: skip
-        return Learner(
-            network,
-            burn_in=self.burn_in,
-            unroll=self.unroll,
-            n_step=self.n_step,
-            period=self.period,
-            **(arguments | changes),
-        )
+    @property
+    def layout(self) -> SequenceLayout:
+        return SequenceLayout(self.burn_in, self.unroll, self.n_step, self.period, self.stack - 1)
+
+    def learner(self, network: QNetwork, priority: Priority = PRIORITY, **changes: Any) -> Learner:
+        """Changes are of `LearnerConfig`, or arguments of `Learner`."""
+        arguments = {name: changes.pop(name) for name in LEARNER_ARGUMENTS if name in changes}
+        config = LearnerConfig(discount=0.9, learning_rate=1e-3, max_grad_norm=1e9, target_period=1000)
+        return Learner(network, dataclasses.replace(config, **changes), self.layout, priority, **arguments)
 
 
 def play(

@@ -23,6 +23,7 @@ from gymnasium.spaces import Box
 from experiments.bench.learner_rivals import PlainLearner, Recurrence
 from experiments.bench.machine import device_name, headline, machine, usable_device
 from experiments.bench.timing import Measure, in_turns
+from r2d2.agent.precision import has_bfloat16
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.config import Config, LearnerConfig, ReplayConfig
@@ -90,7 +91,7 @@ def updates(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object
     batch = made_up_batch(sizes)
     calls: dict[str, Callable[[], object]] = {}
     variants: dict[str, dict[str, Any]] = {"ours float32": {}}
-    if build.has_bfloat16(device):
+    if has_bfloat16(device):
         variants["ours bfloat16"] = {"precision": "bfloat16"}
     if device.type == "cuda":
         variants |= {f"{name}, graph": v | {"graphs": True} for name, v in list(variants.items())}
@@ -189,7 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
         "sizes": vars(sizes),
         "floor": {"float32": floor(sizes, device, torch.float32)},
     }
-    if build.has_bfloat16(device):
+    if has_bfloat16(device):
         report["floor"]["bfloat16"] = floor(sizes, device, torch.bfloat16)
     measures = in_turns(updates(sizes, device), sizes.repeats) | in_turns(
         acting(sizes, device), sizes.repeats

@@ -23,7 +23,7 @@ from experiments.bench.machine import device_name, headline, machine, usable_dev
 from experiments.bench.timing import Measure
 from experiments.bench.whole_runs import rates
 from experiments.cluster.faults import changed
-from r2d2.build import agents as build
+from r2d2.agent.precision import has_bfloat16
 from r2d2.build import environments
 from r2d2.config import Config
 from r2d2.config.presets import PRESETS
@@ -40,7 +40,7 @@ BFLOAT16 = {"learner.precision": "bfloat16", "actor.precision": "bfloat16"}
 def variants(device: torch.device) -> dict[str, dict[str, Any]]:
     """Names of the runs that are compared on a device, and what each changes."""
     found: dict[str, dict[str, Any]] = {"local": {}, "threads": THREADS}
-    if build.has_bfloat16(device):
+    if has_bfloat16(device):
         found["local, bfloat16"] = BFLOAT16
     if device.type == "cuda":
         fast = THREADS | BFLOAT16 | {"learner.graphs": True}

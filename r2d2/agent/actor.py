@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from r2d2.agent.losses import PRIORITIES, PriorityName, length_mask, n_step_targets, rescale, unrescale
 from r2d2.agent.networks import QNetwork
-from r2d2.types import Batch, Rows, observation_columns
+from r2d2.agent.precision import Precision, autocast, dtype_of
+from r2d2.types import Rows, observation_columns
 
 LifeLoss = Literal["none", "reset", "roll"]
 ALL = slice(None)
@@ -81,12 +81,12 @@ class Actor:
         rng: np.random.Generator,
         life_loss: LifeLoss = "none",
         device: torch.device | str = "cpu",
-        precision: torch.dtype = torch.float32,
+        precision: Precision = "float32",
     ) -> None:
         self.environments = environments
         self.network = network
         self.device = torch.device(device)
-        self.precision = precision
+        self.precision = dtype_of(precision, self.device)
         self.rng = rng
         self.life_loss = life_loss
         self.epsilon = np.zeros(environments.num_envs)
@@ -116,7 +116,7 @@ class Actor:
         columns["previous_action"] = self._on_device(self._previous_action[at, None])
         columns["previous_reward"] = self._on_device(self._previous_reward[at, None])
         inputs = self.network.inputs.read(columns)
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+        with autocast(self.precision, self.device):
             q, core = self.network.step(inputs, self._core[at])
         return q.cpu().numpy(), core
 
@@ -244,37 +244,3 @@ class Actor:
 def _copies(observation: Observation) -> dict[str, NDArray]:
     """The columns of an observation, as arrays that nobody else writes into."""
     return {name: np.array(value) for name, value in observation_columns(observation).items()}
-
-
-def initial_priorities(
-    batch: Batch,
-    *,
-    burn_in: int,
-    unroll: int,
-    n_step: int,
-    discount: float,
-    eta: float,
-    rescaling: bool = True,
-    reward_clip: float = 0.0,
-    priority: PriorityName = "mixed",
-) -> NDArray[np.float64]:
-    """Priorities [K] of new items from the Q values that the actor had when it acted.
-
-    The same functions as the learner's, with the actor's network in the place of both of the learner's.
-    """
-    column = {
-        name: torch.from_numpy(batch.columns[name][:, burn_in:]).T
-        for name in ("reward", "terminated", "q_taken", "q_greedy")
-    }
-    bound = reward_clip if reward_clip > 0 else float("inf")
-    value = unrescale(column["q_greedy"]) if rescaling else column["q_greedy"]
-    target = n_step_targets(
-        column["reward"].clamp(-bound, bound),
-        discount * (1.0 - column["terminated"].float()),
-        value,
-        torch.from_numpy(batch.length + batch.lookahead - 1),
-        n_step,
-    )
-    target = rescale(target) if rescaling else target
-    mask = length_mask(torch.from_numpy(batch.length), unroll)
-    return PRIORITIES[priority](target - column["q_taken"][:unroll], mask, eta).double().numpy()

@@ -62,7 +62,9 @@ class CudaGraph:
 
 def cuda_capture(step: Step, data: DeviceBatch) -> Captured:
     """Records `step` on tensors like those of `data`; nothing is computed yet."""
-    inputs = device_batch({name: tensor.clone() for name, tensor in data.tensors().items()}, data.rows)
+    inputs = device_batch(
+        {name: tensor.clone() for name, tensor in data.tensors().items()}, data.burn_in_host
+    )
     graph = torch.cuda.CUDAGraph()
     torch.cuda.synchronize()
     with torch.cuda.graph(graph):

@@ -17,7 +17,7 @@ from r2d2.types import Batch
 class DeviceBatch:
     """The parts of a `Batch` that an update reads, on the learner's device; shapes as there.
 
-    `rows` [B] is `burn_in` once more, in host memory: it decides which calls are made.
+    `burn_in_host` [B] is `burn_in` once more, in host memory: it decides which calls are made.
     """
 
     columns: Mapping[str, Tensor]
@@ -26,10 +26,10 @@ class DeviceBatch:
     length: Tensor  # [B] int64
     lookahead: Tensor  # [B] int64
     weight: Tensor  # [B] float32
-    rows: NDArray[np.int64]
+    burn_in_host: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.burn_in_host)
 
     def tensors(self) -> dict[str, Tensor]:
         """All of them by name."""
@@ -40,17 +40,17 @@ class DeviceBatch:
         for at in np.array_split(np.arange(len(self)), min(count, len(self))):
             items = slice(int(at[0]), int(at[-1]) + 1)
             yield device_batch(
-                {name: value[items] for name, value in self.tensors().items()}, self.rows[items]
+                {name: value[items] for name, value in self.tensors().items()}, self.burn_in_host[items]
             )
 
 
 FIELDS = ("core", "burn_in", "length", "lookahead", "weight")
 
 
-def device_batch(tensors: Mapping[str, Tensor], rows: NDArray[np.int64]) -> DeviceBatch:
+def device_batch(tensors: Mapping[str, Tensor], burn_in_host: NDArray[np.int64]) -> DeviceBatch:
     """The inverse of `DeviceBatch.tensors`."""
     columns = {name: value for name, value in tensors.items() if name not in FIELDS}
-    return DeviceBatch(columns, **{name: tensors[name] for name in FIELDS}, rows=rows)
+    return DeviceBatch(columns, **{name: tensors[name] for name in FIELDS}, burn_in_host=burn_in_host)
 
 
 class Transfer:

@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from r2d2.config.learner import LearnerConfig
+
 LossName = Literal["squared", "huber"]
 PriorityName = Literal["mixed", "lap"]
 
@@ -66,6 +68,24 @@ def n_step_targets(reward: Tensor, discount: Tensor, value: Tensor, end: Tensor,
         keep = torch.where(inside, keep * discount[k : k + steps], keep)
     at = torch.minimum(row + n, end.expand(steps, -1))
     return total + keep * value.gather(0, at)
+
+
+def td_targets(
+    reward: Tensor, terminated: Tensor, bootstrap: Tensor, end: Tensor, n: int, config: LearnerConfig
+) -> Tensor:
+    """What Q(s, a) is trained towards [T, B]: h(n-step return of clipped rewards), h only where `rescaling`.
+
+    `bootstrap` [rows, B] are Q values as the network has them; the other arguments are those of `n_step_targets`.
+    With `target_clip`, returns are clipped to those that rewards of -1 and 0 can have.
+    """
+    if config.reward_clip > 0:
+        reward = reward.clamp(-config.reward_clip, config.reward_clip)
+    discount = config.discount * (1.0 - terminated.float())
+    value = unrescale(bootstrap) if config.rescaling else bootstrap
+    target = n_step_targets(reward, discount, value, end, n)
+    if config.target_clip:
+        target = target.clamp(-1.0 / (1.0 - config.discount), 0.0)
+    return rescale(target) if config.rescaling else target
 
 
 def sequence_priority(error: Tensor, mask: Tensor, eta: float) -> Tensor:

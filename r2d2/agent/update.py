@@ -20,8 +20,8 @@ class Update:
     `refreshed`, the recurrent state before the first row of each item's successor (the next item of its
     episode), as the weights before this update have it; it means nothing for an item that has no successor.
 
-    Reading raises FloatingPointError if the gradient was not finite; the update then changed no parameter, and
-    `undo` was called so that it is not counted.
+    If the gradient was not finite, the update has changed no parameter. Every read and `wait` then raise
+    FloatingPointError; the first of them calls `undo`, so that the update is not counted.
     """
 
     def __init__(
@@ -29,34 +29,38 @@ class Update:
     ) -> None:
         """`values` [B + 4] are the priorities, then `METRICS`, float32 on the device."""
         self.number = number  # of updates so far, this one included
-        self._undo = undo
+        self._undo: Callable[[], None] | None = undo
         self._event = torch.cuda.Event() if values.is_cuda else None
         self._values = _to_host(values)
         self._refreshed = None if refreshed is None else _to_host(refreshed)
         if self._event is not None:
             self._event.record()
 
+    def wait(self) -> None:
+        """Until the device has computed it; FloatingPointError if the gradient was not finite."""
+        if self._event is not None:
+            self._event.synchronize()
+        if torch.isfinite(self._values[METRICS.index("gradient_norm") - len(METRICS)]):
+            return
+        undo, self._undo = self._undo, None
+        if undo is not None:
+            undo()
+        raise not_finite(self.number)
+
     @cached_property
     def priorities(self) -> NDArray[np.float64]:
-        return self._read[: -len(METRICS)].double().numpy()
+        self.wait()
+        return self._values[: -len(METRICS)].double().numpy()
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        return dict(zip(METRICS, self._read[-len(METRICS) :].tolist(), strict=True))
+        self.wait()
+        return dict(zip(METRICS, self._values[-len(METRICS) :].tolist(), strict=True))
 
     @property
     def refreshed(self) -> NDArray[np.float32] | None:
-        self._read  # noqa: B018 (waits, and raises)
+        self.wait()
         return None if self._refreshed is None else self._refreshed.numpy()
-
-    @cached_property
-    def _read(self) -> Tensor:
-        if self._event is not None:
-            self._event.synchronize()
-        if not torch.isfinite(self._values[len(self._values) - len(METRICS) + 1]):
-            self._undo()
-            raise not_finite(self.number)
-        return self._values
 
 
 def not_finite(number: int) -> FloatingPointError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 
@@ -14,12 +13,13 @@ from r2d2.agent.actor import Actor, Environments
 from r2d2.agent.exploration import epsilon_ladder
 from r2d2.agent.learner import Learner
 from r2d2.agent.networks import QNetwork
+from r2d2.agent.priorities import Priority
 from r2d2.build import sizes
 from r2d2.config import Config
 from r2d2.config.schedules import linear
 from r2d2.envs.vector import EnvSpec
 from r2d2.replay import RateLimiter
-from r2d2.types import OBSERVATION, ObservationKind, ObservationSpec
+from r2d2.types import OBSERVATION, ObservationKind, ObservationSpec, SequenceLayout
 
 
 def device(config: Config) -> torch.device:
@@ -35,19 +35,6 @@ def device(config: Config) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"run.device {name!r} cannot be used here ({error}): try --run.device cpu") from None
     return chosen
-
-
-def precision(name: str, device: torch.device) -> torch.dtype:
-    """What `learner.precision` or `actor.precision` means on a device."""
-    bfloat16 = has_bfloat16(device) if name == "auto" else name == "bfloat16"
-    return torch.bfloat16 if bfloat16 else torch.float32
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16 itself; elsewhere it is slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def observations(spec: EnvSpec) -> dict[str, ObservationSpec]:
@@ -100,41 +87,27 @@ def check_initial_state(config: Config, spec: EnvSpec) -> None:
         )
 
 
+def layout(config: Config) -> SequenceLayout:
+    """How streams are cut into items."""
+    r = config.replay
+    return SequenceLayout(r.burn_in, r.unroll, r.n_step, r.period, context=config.network.stack - 1)
+
+
+def priority(config: Config) -> Priority:
+    """The priority of an item with these TD errors."""
+    return Priority(config.replay.priority, config.replay.eta)
+
+
 def learner(config: Config, net: QNetwork, *, device: torch.device) -> Learner:
     """The learner, with its own target network and optimizer."""
-    c, r = config.learner, config.replay
     return Learner(
         net,
-        burn_in=r.burn_in,
-        unroll=r.unroll,
-        n_step=r.n_step,
-        discount=c.discount,
-        eta=r.eta,
-        learning_rate=c.learning_rate,
-        adam_epsilon=c.adam_epsilon,
-        max_grad_norm=c.max_grad_norm,
-        target_period=c.target_period,
-        period=r.period,
-        initial_state=r.initial_state,
-        loss=c.loss,
-        priority=r.priority,
-        rescaling=c.rescaling,
-        reward_clip=c.reward_clip,
-        target_bounds=target_bounds(config),
-        double=c.double,
-        precision=precision(c.precision, device),
+        config.learner,
+        layout(config),
+        priority(config),
+        initial_state=config.replay.initial_state,
         device=device,
-        gradient_accumulation_steps=c.gradient_accumulation_steps,
-        graphs=c.graphs,
     )
-
-
-def target_bounds(config: Config) -> tuple[float, float]:
-    """What targets are clipped to: with `learner.target_clip` to the returns that rewards of -1 and 0 can have."""
-    c = config.learner
-    if not c.target_clip:
-        return -math.inf, math.inf
-    return -1.0 / (1.0 - c.discount), 0.0
 
 
 def limiter(config: Config) -> RateLimiter:
@@ -144,14 +117,13 @@ def limiter(config: Config) -> RateLimiter:
 
 def actor(config: Config, environments: Environments, net: QNetwork, *, rng: np.random.Generator) -> Actor:
     """The actor of the whole vector; `net` is its own copy of the network."""
-    where = next(net.parameters()).device
     made = Actor(
         environments,
         net,
         rng=rng,
         life_loss=config.env.life_loss,
-        device=where,
-        precision=precision(config.actor.precision, where),
+        device=next(net.parameters()).device,
+        precision=config.actor.precision,
     )
     made.epsilon = epsilon(config, environments.num_envs, 0)
     return made

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.agent.actor import initial_priorities as actor_priorities
+from r2d2.agent import priorities
 from r2d2.agent.cores import state_size
 from r2d2.build import sizes as memory
-from r2d2.build.agents import observations
+from r2d2.build.agents import layout, observations, priority
 from r2d2.config import Config
 from r2d2.config.schedules import linear
 from r2d2.envs.vector import EnvSpec
@@ -22,7 +22,6 @@ from r2d2.replay.selectors import make_selector
 from r2d2.replay.selectors.mixture import batch_shares
 from r2d2.types import step_columns
 
-PRIORITY_COLUMNS = ["reward", "terminated", "q_taken", "q_greedy"]
 _STAGES = 100  # of alpha on its way; ours: it is never more than a hundredth of it behind
 _REMOVING, _RELABELLING = 100, 101  # children of the run's seed; those of `runtime/local.py` count from 0
 
@@ -48,16 +47,8 @@ def replay(config: Config, spec: EnvSpec) -> Replay | Mixture:
 
 
 def _sequencer(config: Config) -> Sequencer:
-    r = config.replay
-    return Sequencer(
-        config.env.num_envs,
-        burn_in=r.burn_in,
-        unroll=r.unroll,
-        n_step=r.n_step,
-        period=r.period,
-        context=config.network.stack - 1,
-        core_size=state_size(config.network),
-    )
+    cut = layout(config)._asdict()
+    return Sequencer(config.env.num_envs, **cut, core_size=state_size(config.network))
 
 
 def relabeler(config: Config, sequencer: Sequencer, spec: EnvSpec, number: int = 0) -> Hindsight | None:
@@ -179,18 +170,8 @@ def initial_priorities(
     config: Config, replay: Replay | Mixture, ids: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Priorities [K] of new items from the Q values recorded with their steps."""
-    r, c = config.replay, config.learner
-    return actor_priorities(
-        replay.get(ids, PRIORITY_COLUMNS),
-        burn_in=r.burn_in,
-        unroll=r.unroll,
-        n_step=r.n_step,
-        discount=c.discount,
-        eta=r.eta,
-        rescaling=c.rescaling,
-        reward_clip=c.reward_clip,
-        priority=r.priority,
-    )
+    items = replay.get(ids, list(priorities.COLUMNS))
+    return priorities.initial_priorities(items, config.learner, layout(config), priority(config))
 
 
 def set_initial_priorities(

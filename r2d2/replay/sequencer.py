@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from r2d2.replay.checks import check_count
 from r2d2.replay.kernels import index as kernels
 from r2d2.replay.saved import Saved
-from r2d2.types import Items
+from r2d2.types import Items, SequenceLayout
 
 Ints = NDArray[np.int64]
 
@@ -51,13 +51,13 @@ class Sequencer:
         self.context, self.streams, self.core_size = context, streams, core_size
         # Of each stream, at most: those under construction, or that one row completes.
         self.items_at_once = (burn_in + unroll + n_step) // period + 2
-        self.sizes = kernels.Sizes(burn_in, unroll, n_step, period, context)
+        self.layout = SequenceLayout(burn_in, unroll, n_step, period, context)
         self.cutter = kernels.Cutter(
             episode_row=np.zeros(streams, np.int64),
             next_item=np.zeros(streams, np.int64),
             pending=np.zeros((streams, self.items_at_once, core_size), np.float32),
         )
-        self.plain = (tuple(self.sizes), tuple(self.cutter))  # as the kernels take them
+        self.plain = (tuple(self.layout), tuple(self.cutter))  # as the kernels take them
 
     @property
     def rows(self) -> int:
@@ -91,7 +91,7 @@ class Sequencer:
         """
         out = np.empty(len(streams) * self.items_at_once, kernels.NEW_ITEM)
         low_water = np.empty(len(streams), np.int64)
-        new = out[: kernels.advance(streams, rows, last, core, self.sizes, self.cutter, out, low_water)]
+        new = out[: kernels.advance(streams, rows, last, core, self.layout, self.cutter, out, low_water)]
         fields = {name: new[name] for name in ("stream", "row", *kernels.ITEM_FIELDS, "number")}
         return Items(**fields, core=self.pending_of(new)), low_water
 

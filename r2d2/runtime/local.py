@@ -176,13 +176,13 @@ class LocalRun:
         it is put off until the next one has been handed over."""
         while len(self._unread) > leave:
             ids, update, ages = self._unread.popleft()
-            metrics = update.metrics  # waits, outside of the turn
+            update.wait()  # outside of the turn
             with self.turns:
                 self.replay.update_priorities(ids, update.priorities)
                 if update.refreshed is not None:  # states before the items that follow those of the batch
                     after = self.replay.successors(ids)
                     self.replay.refresh(after[after >= 0], update.refreshed[after >= 0])
-                self.meter.add({f"learner/{name}": value for name, value in metrics.items()} | ages)
+                self.meter.add({f"learner/{name}": value for name, value in update.metrics.items()} | ages)
 
     def _draw(self) -> PendingBatch | PendingMixture:
         build_replay.set_alpha(self.config, self.replay, self.actor.steps)

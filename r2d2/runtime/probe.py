@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.agent.learner import Learner
+from r2d2.agent.staleness import delta_q
 from r2d2.config import Config
 from r2d2.replay import Mixture, Replay, Sequencer
 from r2d2.types import Rows
@@ -88,7 +89,7 @@ class Probe:
         self.measured_at = learner.updates
         places = places[np.linspace(0, len(places) - 1, min(items, len(places))).astype(np.int64)]
         batch = replay.get(self.ids[places], learner.network.inputs.columns)
-        found = learner.delta_q(batch, self.first[places], self.last[places])
+        found = delta_q(learner, batch, self.first[places], self.last[places])
         return {
             f"replay/delta_q_{name}": float(function(values))
             for where, values in zip(("first", "last"), found, strict=True)

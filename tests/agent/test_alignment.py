@@ -17,9 +17,8 @@ import pytest
 import torch
 from helpers import Ending, Setup, items_of, play, recompute, select
 
-from r2d2.agent.actor import initial_priorities
-from r2d2.agent.losses import sequence_priority
 from r2d2.agent.networks import QNetwork
+from r2d2.agent.priorities import initial_priorities
 from r2d2.replay import Replay
 from r2d2.types import Batch, Rows
 
@@ -77,11 +76,8 @@ def check_learner(network: QNetwork, batch: Batch, setup: Setup) -> None:
     recorded = batch.columns["q_taken"][:, setup.burn_in : setup.burn_in + setup.unroll].T
     difference = np.abs(q_taken.numpy() - recorded) * mask.numpy()
     assert difference.max() < TOLERANCE, f"items {np.unique(np.argwhere(difference >= TOLERANCE)[:, 1])}"
-    from_actor = initial_priorities(
-        batch, burn_in=setup.burn_in, unroll=setup.unroll, n_step=setup.n_step, discount=learner.discount,
-        eta=learner.eta,
-    )  # fmt: skip
-    from_learner = sequence_priority(error, mask, learner.eta).numpy()
+    from_actor = initial_priorities(batch, learner.config, setup.layout, learner.priority)
+    from_learner = learner.priority(error, mask).numpy()
     np.testing.assert_allclose(from_actor, from_learner, rtol=1e-4, atol=TOLERANCE)
 
 

@@ -88,7 +88,7 @@ def test_accumulating_changes_nothing(parts: int, mode: Any) -> None:
     """An update in parts is the update: gradients, metrics, priorities and states, in the batch's order."""
     whole, batch = case(Setup(life_loss="roll"), initial_state=mode)
     split = copy.deepcopy(whole)
-    split.gradient_accumulation_steps = parts
+    split.config = dataclasses.replace(split.config, gradient_accumulation_steps=parts)
     expected, got = whole.update(batch), split.update(batch)
     np.testing.assert_allclose(got.priorities, expected.priorities, rtol=1e-5)
     assert got.metrics == pytest.approx(expected.metrics, rel=1e-5)
@@ -107,7 +107,7 @@ def test_padded_burn_in_is_no_burn_in() -> None:
         learner, batch = case(setup, items=20, initial_state=mode)
         batch = whole_or_none(setup, batch)
         twin = copy.deepcopy(learner)
-        twin.sequences = dataclasses.replace(learner.sequences, fixed_shapes=True)
+        twin.padded = True
         expected, got = learner.update(batch), twin.update(batch)
         np.testing.assert_allclose(got.priorities, expected.priorities, rtol=1e-5, atol=1e-6)
         if expected.refreshed is not None and got.refreshed is not None:
@@ -134,11 +134,11 @@ class Waits(TorchDispatchMode):
 def test_nothing_waits_for_the_device(setup: Setup) -> None:
     """An asynchronous update asks for no number; reading what it found does, and so does a plain update."""
     learner, batch = case(setup, asynchronous=True, gradient_accumulation_steps=2)
-    learner.sequences = dataclasses.replace(learner.sequences, fixed_shapes=True)
+    learner.padded = True
     with Waits() as waits:
         update = learner.update(batch)
         assert waits.found == []
-        update.metrics  # noqa: B018
+        update.wait()
         assert waits.found
     learner.asynchronous = False
     with Waits() as waits:
@@ -166,8 +166,7 @@ def test_an_asynchronous_gradient_that_is_not_finite_changes_nothing() -> None:
 
 def test_the_target_is_not_copied_after_a_gradient_that_is_not_finite() -> None:
     setup = Setup()
-    learner, batch = case(setup, asynchronous=True)
-    learner.target_period = 1
+    learner, batch = case(setup, asynchronous=True, target_period=1)
     learner.update(batch)
     before = copy.deepcopy(learner.state_dict())
     reward = np.full_like(batch.columns["reward"], np.inf)
@@ -219,8 +218,7 @@ def test_a_graph_gets_every_batch_of_its_shape_and_no_other() -> None:
 
         return Captured(inputs, (values, None), replay)
 
-    learner._graphed = CudaGraph(learner._step, capture)
-    learner.sequences = dataclasses.replace(learner.sequences, burn_in=4)
+    learner._graph = CudaGraph(learner._step, capture)
     batch = whole_or_none(Setup(), batch)
     small = select(batch, np.arange(len(batch.ids) - 1))
     updates = []
@@ -248,7 +246,7 @@ def test_precisions_agree_on_the_papers_layers() -> None:
     def errors(**changes: Any) -> Tensor:
         return setup.learner(copy.deepcopy(network), **changes).errors(batch).error.detach() * mask
 
-    exact, mixed = errors(), errors(precision=torch.bfloat16)
+    exact, mixed = errors(), errors(precision="bfloat16")
     double = setup.learner(copy.deepcopy(network).double())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Tensor, "float", Tensor.double)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from r2d2.agent.learner import Learner
 from r2d2.agent.losses import length_mask
 from r2d2.agent.networks import QNetwork
+from r2d2.agent.priorities import Priority
 from r2d2.config.network import NetworkConfig
 from r2d2.types import OBSERVATION, Batch, ObservationSpec
 
@@ -29,11 +31,11 @@ SETUPS = {
 }
 
 
-def case(setup: Setup, items: int = 12) -> tuple[Learner, Batch]:
+def case(setup: Setup, items: int = 12, **changes: Any) -> tuple[Learner, Batch]:
     """A learner whose target network differs from the online one, and some items of all kinds."""
     network = setup.network(0)
     _, batch = items_of(setup, network, steps=80)
-    learner = setup.learner(setup.network(1))
+    learner = setup.learner(setup.network(1), **changes)
     learner.target.load_state_dict(setup.network(2).state_dict())
     chosen = np.linspace(0, len(batch.ids) - 1, items).astype(int)
     return learner, dataclasses.replace(
@@ -52,7 +54,7 @@ def reference_errors(learner: Learner, batch: Batch, b: int, setup: Setup) -> li
     for t in range(end + 1):
         best = int(online[setup.burn_in + t].argmax())
         value[t] = h_inverse(float(target[setup.burn_in + t][best]))
-    discount = [learner.discount * (1 - bool(flag)) for flag in column["terminated"]]
+    discount = [learner.config.discount * (1 - bool(flag)) for flag in column["terminated"]]
     errors = []
     for t in range(length):
         goal = h(reference_target(column["reward"].tolist(), discount, value, t, end, setup.n_step))
@@ -85,7 +87,7 @@ def test_loss_and_priority_are_those_that_were_asked_for() -> None:
     _, batch = case(setup)
     columns = dict(batch.columns) | {"reward": batch.columns["reward"] * np.float32(0.4)}
     batch = dataclasses.replace(batch, columns=columns)
-    learner = setup.learner(setup.network(1), loss="huber", priority="lap")
+    learner = setup.learner(setup.network(1), Priority("lap", eta=0.7), loss="huber")
     error, _, mask = learner.errors(batch)[:3]
     update = learner.update(batch)
     size = error.detach().abs()
@@ -218,8 +220,7 @@ def test_rewards_are_clipped_for_the_learner_only_when_asked() -> None:
 
 def test_the_target_network_is_copied_every_so_many_updates() -> None:
     setup = Setup()
-    learner, batch = case(setup)
-    learner.target_period = 3
+    learner, batch = case(setup, target_period=3)
     old = nn.utils.parameters_to_vector(learner.target.parameters()).clone()
     for update in range(1, 7):
         learner.update(batch)
@@ -264,8 +265,7 @@ def test_weights_multiply_the_loss_of_each_item() -> None:
 
 def test_the_gradient_is_clipped_by_its_norm() -> None:
     setup = Setup()
-    learner, batch = case(setup)
-    learner.max_grad_norm = 1e-3
+    learner, batch = case(setup, max_grad_norm=1e-3)
     learner.update(batch)
     norm = torch.stack([p.grad.norm() for p in learner.network.parameters() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(1e-3, rel=1e-3)
@@ -277,7 +277,7 @@ def test_bfloat16_agrees_with_float32() -> None:
     network = setup.network(1)
     _, batch = case(setup)
     exact = setup.learner(network).errors(batch)[0]
-    mixed = setup.learner(network, precision=torch.bfloat16).errors(batch)[0]
+    mixed = setup.learner(network, precision="bfloat16").errors(batch)[0]
     mask = length_mask(torch.from_numpy(batch.length), setup.unroll)
     assert ((exact - mixed) * mask).abs().max() < 0.05 * (exact * mask).abs().max()
     assert mixed.dtype == torch.float32

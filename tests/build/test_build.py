@@ -12,6 +12,7 @@ from gymnasium.spaces import Box
 from run_cases import differences, new_run, tiny
 
 from r2d2.agent.actor import Actor
+from r2d2.agent.priorities import Priority
 from r2d2.build import agents as build
 from r2d2.build import replays as build_replay
 from r2d2.config import Config, from_dict, to_dict
@@ -31,6 +32,7 @@ from r2d2.replay import (
     SoftFifo,
     Uniform,
 )
+from r2d2.types import SequenceLayout
 
 
 def spec(*shape: int, dtype: str) -> EnvSpec:
@@ -111,10 +113,10 @@ def test_every_number_of_the_learner_reaches_it() -> None:
     made = build.learner(config, net, device=torch.device("cpu"))
     (group,) = made.optimizer.param_groups
     assert (group["lr"], group["eps"]) == (0.01, 0.02)
-    assert (made.discount, made.eta, made.max_grad_norm, made.target_period) == (0.9, 0.3, 3.0, 11)
-    assert (made.burn_in, made.unroll, made.n_step) == (3, 9, 4)
-    assert (made.double, made.rescaling, made.reward_clip) == (False, False, 2.0)
-    assert (made.sequences.initial_state, made.precision) == ("zero", torch.bfloat16)
+    assert made.config == config.learner
+    assert made.layout == SequenceLayout(3, 9, 4, config.replay.period, config.network.stack - 1)
+    assert made.priority == Priority("mixed", 0.3)
+    assert (made.initial_state, made.precision) == ("zero", torch.bfloat16)
     assert build.limiter(tiny(replay__replay_ratio=1.5, replay__min_steps=77)).replay_ratio == 1.5
     assert build.limiter(tiny(replay__replay_ratio=1.5, replay__min_steps=77)).min_steps == 77
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from r2d2.agent.learner import InitialState
 from r2d2.agent.networks import QNetwork
+from r2d2.agent.staleness import delta_q
 from r2d2.replay import Replay
 from r2d2.runtime.probe import PERIOD, Probe
 from r2d2.types import Batch
@@ -92,7 +93,7 @@ def delta(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     places = held(probe, replay)
     learner = setup.learner(learning, initial_state=mode)
-    return learner.delta_q(replay.get(probe.ids[places]), probe.first[places], probe.last[places])
+    return delta_q(learner, replay.get(probe.ids[places]), probe.first[places], probe.last[places])
 
 
 def moved(network: QNetwork, size: float) -> QNetwork:

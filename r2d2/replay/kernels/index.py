@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay.kernels.kernel import kernel
+from r2d2.types import SequenceLayout
 
 NOTHING = 2**62  # low-water row of a stream whose episode is over: no row written so far is needed
 FREE, SERIAL, ROWS = range(3)  # of `Blocks.counters`
@@ -56,16 +57,6 @@ class Cutter(NamedTuple):
     episode_row: NDArray[np.int64]  # [N] rows of the running episode so far
     next_item: NDArray[np.int64]  # [N] number of the next item of the running episode
     pending: NDArray[np.float32]  # [N, ring, C] recurrent states of items under construction, by number
-
-
-class Sizes(NamedTuple):
-    """Rows of the parts of an item, and from one item to the next."""
-
-    burn_in: int
-    unroll: int
-    n_step: int
-    period: int
-    context: int
 
 
 class Windows(NamedTuple):
@@ -177,7 +168,7 @@ def unhold(streams, low_water, block, blocks):
 def refused(streams, last, core, sizes, cutter):
     """The first stream whose row makes no sense: (index, 1) a final row without an action before it, (index, 2) a
     recurrent state that is to be kept but is not finite; (-1, 0) if all is well."""
-    sizes, cutter = Sizes(*sizes), Cutter(*cutter)
+    sizes, cutter = SequenceLayout(*sizes), Cutter(*cutter)
     for i in range(len(streams)):
         row = cutter.episode_row[streams[i]]
         if last[i] and row == 0:
@@ -242,7 +233,7 @@ def step(streams, last, core, block, lead, aligned, blocks, sizes, cutter, at, f
 
     Fills `out` (NEW_ITEM) with the new items and returns their number.
     """
-    blocks, sizes, cutter = Blocks(*blocks), Sizes(*sizes), Cutter(*cutter)
+    blocks, sizes, cutter = Blocks(*blocks), SequenceLayout(*sizes), Cutter(*cutter)
     recent = blocks.recent
     rows = np.empty(len(streams), np.int64)
     low_water = np.empty(len(streams), np.int64)
@@ -298,7 +289,7 @@ def windows(places, table, following, block, sizes, found):
 
     The trained part begins at context + burn_in. Left padding repeats the first row, right padding the last.
     """
-    sizes, found = Sizes(*sizes), Windows(*found)
+    sizes, found = SequenceLayout(*sizes), Windows(*found)
     rows, lead = found.rows, sizes.context + sizes.burn_in
     slots, offsets = np.empty(len(places), np.int64), np.empty(len(places), np.int64)
     lefts, ends = np.empty(len(places), np.int64), np.empty(len(places), np.int64)

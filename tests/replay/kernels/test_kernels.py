@@ -233,7 +233,7 @@ def test_a_row_is_refused_where_it_makes_no_sense(sizes: Sizes, seed: int) -> No
         if refused[1]:
             continue
         out, low = np.empty(3 * sequencer.items_at_once, kernels.NEW_ITEM), np.empty(len(chosen), np.int64)
-        count = kernels.advance(chosen, row[chosen], last, core, sequencer.sizes, sequencer.cutter, out, low)
+        count = kernels.advance(chosen, row[chosen], last, core, sequencer.layout, sequencer.cutter, out, low)
         wanted = [
             twin.advance(*each)
             for each in zip(chosen.tolist(), row[chosen].tolist(), last, core, strict=True)
