@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import multiprocessing
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -32,7 +31,7 @@ FINISHED = "finished"  # file in the folder of a run that needs nothing more
 STOPPED = 130  # exit code after Ctrl-C, as shells have it
 POLL = 0.2  # seconds between looks at the runs; ours: nobody notices
 PRELOAD = [
-    "r2d2.runtime.run_folder",
+    "r2d2.runtime.training",
     "r2d2.envs.make",
     "torch._dynamo",
 ]  # the optimizer imports the last, in seconds
@@ -92,7 +91,7 @@ def plan(cells: Iterable[Cell], seeds: Sequence[int], root: Path) -> list[Job]:
 
 def check(jobs: Iterable[Job]) -> None:
     """Raise ValueError if a folder holds a run with another config, naming the field."""
-    from r2d2.runtime.run_folder import read_config
+    from r2d2.runs.folder import read_config
 
     for job in jobs:
         if (job.run_dir / "config.json").exists():
@@ -111,15 +110,12 @@ def check(jobs: Iterable[Job]) -> None:
 
 def train(job: Job, after: After | None) -> int:
     """Begin the run, or go on with it, then do `after`; returns the exit code."""
-    from r2d2.checkpoint import checkpoint
-    from r2d2.runtime import run_folder
+    from r2d2.runtime import training
 
-    begun = (job.run_dir / "config.json").exists()
-    if begun and checkpoint.latest(job.run_dir / run_folder.CHECKPOINTS) is not None:
-        code = run_folder.resume(job.run_dir, None, track=job.config.run.track)
+    if (job.run_dir / "config.json").exists():
+        code = training.resume(job.run_dir, None, track=job.config.run.track)
     else:
-        shutil.rmtree(job.run_dir, ignore_errors=True)  # killed before its first save: nothing to go on from
-        code = run_folder.start(job.config, job.run_dir, preset=job.cell.preset)
+        code = training.start(job.config, job.run_dir, preset=job.cell.preset)
     if code == 0:
         if after is not None:
             after(job.run_dir)

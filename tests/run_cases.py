@@ -23,7 +23,8 @@ from checkpoint_cases import same
 from r2d2.checkpoint import checkpoint
 from r2d2.cli import main as cli
 from r2d2.config import Config, from_dict, to_dict
-from r2d2.runtime.local import CHECKPOINTS, LocalRun
+from r2d2.runs.folder import CHECKPOINTS
+from r2d2.runtime.local import LocalRun
 from r2d2.tracking.names import CLOCKS, METRICS
 from r2d2.tracking.tracker import Tracker, read_metrics
 
@@ -31,7 +32,7 @@ CLOCK = {  # the only fields of a line that may differ between equal runs
     "wall_seconds", "unix_time", "time/env_steps_per_second", "time/updates_per_second", "memory/process_bytes"
 }  # fmt: skip
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["r2d2.runtime.run_folder", "tests.warm"])
+SERVER.set_forkserver_preload(["r2d2.runtime.training", "r2d2.runtime.evaluation", "tests.warm"])
 
 TINY: dict[str, Any] = {
     "env.id": "CartPole-v1", "env.num_envs": 2, "env.frame_size": 42, "env.threads": 1,

@@ -111,7 +111,7 @@ def _study(game: str, blocks: list[NDArray[np.uint8]]) -> Measures:
 
 def policy_blocks(run_dir: Path, sizes: Sizes) -> tuple[str, list[NDArray[np.uint8]]]:
     """Blocks of what the newest network of a run sees; it plays greedily but for one step in a hundred."""
-    from r2d2.runtime.run_folder import read_config
+    from r2d2.runs.folder import read_config
 
     config, _ = read_config(run_dir)
     slots = 8
@@ -128,9 +128,8 @@ def _play(run_dir: Path, slots: int) -> Iterator[NDArray[np.uint8]]:
     from r2d2.build import agents as build
     from r2d2.build import environments
     from r2d2.checkpoint import checkpoint
-    from r2d2.runtime.evaluate import make_greedy
-    from r2d2.runtime.local import CHECKPOINTS
-    from r2d2.runtime.run_folder import read_config
+    from r2d2.runs.folder import CHECKPOINTS, read_config
+    from r2d2.runtime.greedy import make_greedy
 
     config, _ = read_config(run_dir)
     vector = environments.vector(config, slots)

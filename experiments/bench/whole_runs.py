@@ -35,7 +35,7 @@ class Stopwatch(Tracker):
         if updates > WARM_UP:
             self._learning_since = min(self._learning_since, now)
         if now - self._learning_since >= self._limit:
-            self.run.stop = True
+            self.run.schedule.stop = True
 
 
 def rates(config: Config, seconds: float = math.inf) -> dict[str, float]:

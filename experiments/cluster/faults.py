@@ -73,7 +73,7 @@ class Events(threading.Thread):
                 self.done += 1
         except BaseException as error:
             self.error = error
-            self.training.stop = True
+            self.training.schedule.stop = True
 
     def check(self) -> None:
         """Raise what went wrong; every event must have come."""
@@ -136,7 +136,7 @@ def one(case: str, folder: Path) -> dict[str, Any]:
             for kind, index in victims:
                 kill(run, kind, index)
 
-    events = Events(run, (lambda: run.saves >= 1 and run.env_steps > 3000, strike))
+    events = Events(run, (lambda: run.schedule.saves >= 1 and run.env_steps > 3000, strike))
     started = time.monotonic()
     try:
         run.train()

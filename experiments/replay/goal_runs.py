@@ -13,7 +13,7 @@ from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.config import Config
-from r2d2.runtime.evaluate import make_greedy, play
+from r2d2.runtime.greedy import make_greedy, play
 
 EPISODES = 256  # of an evaluation; ours: a success rate is then known to within 0.03
 

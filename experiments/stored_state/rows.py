@@ -55,11 +55,12 @@ def scores(curve: Sequence[Row]) -> list[Row]:
 
 def memory_test(run_dir: Path) -> None:
     """Make the memory test of a run on Recall."""
-    from r2d2.runtime import run_folder
+    from r2d2.runs import folder
+    from r2d2.runtime import evaluation
 
-    config, _ = run_folder.read_config(run_dir)
+    config, _ = folder.read_config(run_dir)
     tested = list(histories(int(config.env.options["delay"])))
-    run_folder.memory_test(run_dir, None, histories=tested, episodes=EPISODES, seed=TEST_SEED)
+    evaluation.memory_test(run_dir, None, histories=tested, episodes=EPISODES, seed=TEST_SEED)
 
 
 def memory(jobs: Iterable[Job]) -> list[Row]:

@@ -148,6 +148,19 @@ class Actor:
             self._begin(split)
         return rows
 
+    @torch.no_grad()
+    def end(self) -> list[Rows]:
+        """End the running episodes with the current observations, without a step; returns the rows to write.
+
+        `reset` must follow. For environments that failed: what they observed last is their final observation.
+        """
+        running = self._previous_action > 0  # an action led to the current observation
+        if not running.any():
+            return []
+        rows = self._final_rows(running, bootstrap=True)
+        self._begin(running)
+        return [rows]
+
     def _play(self, action: NDArray[np.int64]) -> tuple[NDArray[np.float32], torch.Tensor, Result]:
         """Fill in the greedy actions where there is a -1 and take the step: of halves one after the other, so
         that the network works on the second while the first plays."""

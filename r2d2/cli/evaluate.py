@@ -36,17 +36,17 @@ def run(args: list[str]) -> int:
     for name, least in (("episodes", 1), ("seed", 0)):
         if getattr(parsed, name) < least:
             raise UserError(f"--{name} must be at least {least}, got {getattr(parsed, name)}")
-    from r2d2.runtime import run_folder  # torch takes seconds to import: not for --help
+    from r2d2.runtime import evaluation  # torch takes seconds to import: not for --help
 
     if parsed.memory:
-        return run_folder.memory_test(
+        return evaluation.memory_test(
             parsed.run_dir,
             parsed.checkpoint,
             histories=list(parsed.memory),
             episodes=parsed.episodes,
             seed=parsed.seed,
         )
-    result, file = run_folder.evaluate(
+    result, file = evaluation.evaluate(
         parsed.run_dir, parsed.checkpoint, episodes=parsed.episodes, video=parsed.video, seed=parsed.seed
     )
     print(*evaluation_lines(result, file), sep="\n")

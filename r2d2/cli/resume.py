@@ -30,10 +30,10 @@ class Resume:
 def run(args: list[str]) -> int:
     """`r2d2 resume`."""
     parsed = parse(Resume, args, prog="r2d2 resume")
-    from r2d2.runtime import run_folder  # torch takes seconds to import: not for --help
+    from r2d2.runtime import training  # torch takes seconds to import: not for --help
 
     processes = {"actors": parsed.actors, "shards": parsed.shards}
-    return run_folder.resume(
+    return training.resume(
         parsed.run_dir,
         parsed.checkpoint,
         steps=parsed.steps,

@@ -71,11 +71,11 @@ def run(args: list[str]) -> int:
         )
     if why:
         print(f"preset {preset}, because {why}; `r2d2 train PRESET` names another")
-    from r2d2.runtime import run_folder  # torch takes seconds to import: not for a mistyped option
+    from r2d2.runtime import memory, training  # torch takes seconds to import: not for a mistyped option
 
     if parsed.dry_run:
-        return run_folder.size_report(parsed.config)
-    return run_folder.start(parsed.config, run_dir, preset=preset)
+        return memory.size_report(parsed.config)
+    return training.start(parsed.config, run_dir, preset=preset)
 
 
 def help_text(preset: str) -> str:

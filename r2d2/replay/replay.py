@@ -178,6 +178,13 @@ class Replay:
         ids += [self._insert(copies, self.relabeler.core, goals) for copies, goals in ended]
         return np.concatenate(ids)
 
+    def truncate(self, streams: Ints) -> None:
+        """Mark the newest row of these streams as a truncation, where that became known after it was written. The
+        rows of their final observations must be written next."""
+        at = self.storage.newest(checks.check_streams(streams, self.streams))
+        columns = self.storage.raw
+        columns.column("truncated")[at] = ~columns.column("terminated")[at]
+
     def _make_room(self, streams: Ints) -> int:
         """Give up items until the rows to come have their blocks and the steps kept are few enough; returns how
         many blocks they open."""

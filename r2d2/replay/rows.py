@@ -82,6 +82,10 @@ class RowArrays:
         for name, array in self._large.items():
             array[at] = values[name]
 
+    def column(self, name: str) -> NDArray:
+        """All rows of one column [rows, ...], as they are stored."""
+        return self._fields[name] if name in self._fields else self._large[name]
+
     def read(self, rows: Ints, context: int, columns: Mapping[str, NDArray], records: NDArray) -> None:
         """Put rows [B, context + T] into `records` alike and into the large ones of `columns`."""
         if self._fields:  # numpy buffers the output in any other mode

@@ -154,6 +154,12 @@ class Storage:
         self.freed(before - opened)
         return out[:count]
 
+    def newest(self, streams: Ints) -> Ints:
+        """Where the last row of each stream is, within a running episode: slot * block + offset."""
+        row = self.blocks.cursor[streams] - 1
+        slot = self.blocks.recent[streams, row // self.block % self.blocks.recent.shape[1]].astype(np.int64)
+        return slot * self.block + row % self.block
+
     def incref(self, new: NDArray) -> None:
         """Let items (`kernels.NEW_ITEM`) refer to their steps."""
         kernels.incref(new, self.block, self.blocks)

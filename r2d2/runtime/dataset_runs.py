@@ -19,8 +19,9 @@ from r2d2.config.checks import check_same_parts
 from r2d2.dataset.dataset import OPTIONAL, Dataset, Spec, export, fill
 from r2d2.replay import Mixture, Replay
 from r2d2.replay.episodes import stored_episodes
+from r2d2.runs import folder
 from r2d2.runs.provenance import provenance
-from r2d2.runtime import run_folder
+from r2d2.runtime import training
 from r2d2.runtime.local import LocalRun
 
 CoreState = Literal["recompute", "zero"]
@@ -35,8 +36,8 @@ def export_run(
     """
     if out.exists():
         raise ValueError(f"{out} exists: a dataset never replaces anything, name another folder")
-    config, preset = run_folder.read_config(run_dir)
-    path = run_folder.checkpoint_of(run_dir, path)
+    config, preset = folder.read_config(run_dir)
+    path = folder.checkpoint_of(run_dir, path)
     spec = environments.spec(config)
     if not config.replay.folder:  # there the disk is asked when the replay is made
         check_fits(build_replay.replay_bytes(config, spec))
@@ -52,7 +53,7 @@ def export_run(
         "parameter_hash": state["parameter_hash"],
         "preset": preset,
         "config": state["config"],
-        "runs": run_folder.read_provenance(run_dir),
+        "runs": folder.read_provenance(run_dir),
         "exported": provenance(),
         "steps": steps,
         "min_return": min_return,
@@ -102,7 +103,7 @@ def import_run(
             "dataset": {"path": str(dataset.path), "checksum": dataset.checksum, "core_state": core_state}
         }
 
-    return run_folder.start_filled(config, run_dir, preset=preset, fill=put)
+    return training.start_filled(config, run_dir, preset=preset, fill=put)
 
 
 def _single(replay: Replay | Mixture) -> Replay:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol, SupportsFloat
 
+from r2d2.agent.actor import Episode
 from r2d2.agent.networks import QNetwork
 from r2d2.build import environments
 from r2d2.config import Config
+from r2d2.runs.folder import VIDEOS
 from r2d2.runs.seeds import EVALUATION, child_seed
-from r2d2.runtime.evaluate import film_set, make_greedy, play, record, summary
+from r2d2.runtime.film import film_set, record
+from r2d2.runtime.greedy import Interrupted, make_greedy, never, play, summary
 
 
 class Log(Protocol):
@@ -19,6 +22,7 @@ class Log(Protocol):
 
     def log(self, metrics: Mapping[str, SupportsFloat], *, env_steps: int, updates: int) -> None: ...
     def log_video(self, name: str, path: Path, env_steps: int) -> None: ...
+    def warn(self, text: str) -> None: ...
 
 
 class Evaluator:
@@ -41,32 +45,42 @@ class Evaluator:
         goal = self.config.run.stop_return
         return goal is not None and self.last_return >= goal
 
-    def evaluate(self, network: QNetwork, *, steps: int, updates: int) -> None:
-        """Greedy episodes of this network, logged."""
-        config = self.config
-        self.next = steps + config.run.evaluate_period
+    def evaluate(
+        self, network: QNetwork, *, steps: int, updates: int, stopped: Callable[[], bool] = never
+    ) -> None:
+        """Greedy episodes of this network, logged. One that is `stopped` is due again when the run is resumed."""
+        before = self.state_dict()
+        self.next = steps + self.config.run.evaluate_period
         self.count += 1
-        seed = child_seed(config.run.seed, EVALUATION, self.count)
-        vector = environments.vector(config, config.run.evaluate_episodes)
-        greedy = make_greedy(vector, network)
-        metrics = summary(play(greedy, seed))
-        vector.close()
+        seed = child_seed(self.config.run.seed, EVALUATION, self.count)
+        try:
+            metrics = summary(self._play(network, seed, stopped))
+        except Interrupted:
+            self.load_state_dict(before)
+            return
         self.last_return = metrics["evaluate/mean_return"]
         self.tracker.log(metrics, env_steps=steps, updates=updates)
-        if self._filming and self.count % config.run.video_period == 0:
-            self._film(network, seed, steps)
+        if self._filming and self.count % self.config.run.video_period == 0:
+            self._film(network, seed, steps, stopped)
 
-    def _film(self, network: QNetwork, seed: int, steps: int) -> None:
-        """One greedy episode as a video; what cannot be filmed here is said once and trained on without."""
-        path = self.run_dir / "videos" / f"step-{steps}.mp4"
+    def _play(self, network: QNetwork, seed: int, stopped: Callable[[], bool]) -> list[Episode]:
+        config = self.config
+        with closing(environments.vector(config, config.run.evaluate_episodes)) as vector:
+            greedy = make_greedy(vector, network)
+            return play(greedy, seed, stopped=stopped)
+
+    def _film(self, network: QNetwork, seed: int, steps: int, stopped: Callable[[], bool]) -> None:
+        """One greedy episode as a video. What goes wrong is reported once, and the run goes on without videos."""
+        path = self.run_dir / VIDEOS / f"step-{steps}.mp4"
         try:
-            single = film_set(self.config)
-            greedy = make_greedy(single, network)
-            record(greedy, single, seed, path)
-            single.close()
-        except (ValueError, OSError, RuntimeError) as error:
+            with closing(film_set(self.config)) as single:
+                greedy = make_greedy(single, network)
+                record(greedy, single, seed, path, stopped=stopped)
+        except Interrupted:
+            return
+        except Exception as error:
             self._filming = False
-            print(f"no videos from now on: {error}", file=sys.stderr)
+            self.tracker.warn(f"no videos from now on: {error}")
             return
         self.tracker.log_video("evaluate/video", path, env_steps=steps)
 

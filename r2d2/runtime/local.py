@@ -9,16 +9,16 @@ a resumed run equals an uninterrupted one that saved at the same steps.
 from __future__ import annotations
 
 import copy
+import sys
 from collections import deque
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from r2d2.agent.actor import Episode
 from r2d2.agent.learner import Update
 from r2d2.build import agents as build
 from r2d2.build import environments
@@ -28,21 +28,20 @@ from r2d2.config import Config, to_dict
 from r2d2.config.checks import check_same_parts
 from r2d2.envs.vector import VectorEnv
 from r2d2.replay import PendingBatch, PendingMixture
+from r2d2.runs.folder import CHECKPOINTS
+from r2d2.runs.parameter_hash import parameter_hash
 from r2d2.runs.seeds import ACTING, ENVIRONMENTS, SAMPLING, child_seed, generator
 from r2d2.runtime.ages import Ages
-from r2d2.runtime.evaluate import parameter_hash
 from r2d2.runtime.evaluator import Evaluator
-from r2d2.runtime.meter import Meter
+from r2d2.runtime.meter import Meter, RecentEpisodes
 from r2d2.runtime.probe import make_probe
+from r2d2.runtime.schedule import Schedule
 from r2d2.tracking.tracker import Tracker
 from r2d2.types import Batch, Rows
 
-CHECKPOINTS = "checkpoints"  # folder in a run folder
-RECENT_EPISODES = 50  # over which the mean return in the log is taken
-
 
 class LocalRun:
-    """One training run in `run_dir`. Set `stop` at any time: the step is finished, then all is saved."""
+    """One training run in `run_dir`. Set `schedule.stop` at any time: the step is finished, then all is saved."""
 
     def __init__(
         self, config: Config, run_dir: Path, tracker: Tracker, vector: VectorEnv | None = None
@@ -69,15 +68,13 @@ class LocalRun:
         self.rng = generator(seed, SAMPLING)
         self.evaluator = Evaluator(config, run_dir, tracker)
         self.turns: AbstractContextManager[None] = nullcontext()  # held around what acting and learning share
-        self.saves = 0
+        self.schedule = Schedule(config.run, self.evaluator)
         self.vector_steps = 0
         self.actor_updates = 0  # in the actor's weights
-        self.recent: deque[Episode] = deque(maxlen=RECENT_EPISODES)
+        self.recent = RecentEpisodes()
         self.meter = Meter()
-        self.next_log = config.run.log_period
-        self.next_save = config.run.checkpoint_period
-        self.ended_at = 0  # the `run.steps` at which this run came to its end
-        self.stop = False
+        self.rescued = False  # saved after the environments crashed
+        self._crashed = False
         self._checkpoint: Path | None = None  # that this run last saved or loaded
         self._drawn: PendingBatch | PendingMixture | None = None  # the next batch; forgotten at a barrier
         self._unread: deque[tuple[Any, Update, dict[str, float]]] = deque()  # updates, their ids and ages
@@ -87,27 +84,34 @@ class LocalRun:
     # -- the loop --------------------------------------------------------------------------------------
 
     def train(self) -> None:
-        """Train until `run.steps`, `run.stop_return` or `stop`; a checkpoint is the last thing done."""
-        while True:
-            steps = self.actor.steps + self.environments.num_envs
-            ending = self.stop or steps + self.environments.num_envs > self.config.run.steps
-            save = ending or steps >= self.next_save
-            self.act(cut=save)
-            self._learn()
-            self._refresh_actor()
-            self.report(force=ending)
-            if self.evaluator.due(self.actor.steps, ending=ending and not self.stop):
-                self.evaluate()
-            solved = self.evaluator.solved
-            if (ending or solved) and not self.stop:
-                self.ended_at = self.config.run.steps
-            if save:
-                self.save()
-            if ending or solved:
-                break
-        if not save:
-            self.act(cut=True)
+        """Train until `run.steps`, `run.stop_return` or a stop; a checkpoint is the last thing done, also when the
+        environments crash."""
+        try:
+            over = False
+            while not over:
+                steps = self.actor.steps + self.environments.num_envs
+                ending = self.schedule.stop or steps + self.environments.num_envs > self.config.run.steps
+                save = ending or self.schedule.save_due(steps)
+                self.act(cut=save)
+                self._learn()
+                self._refresh_actor()
+                over = self.round_off(ending=ending, is_cut=save, cut=lambda: self.act(cut=True))
+        except BaseException:
+            self.rescue()
+            raise
+
+    def round_off(self, *, ending: bool, is_cut: bool, cut: Callable[[], None]) -> bool:
+        """Log, evaluate and save what is due; returns whether the run is over. `is_cut` says whether the running
+        episodes were truncated, which `cut` does."""
+        self.report(force=ending)
+        if self.schedule.evaluation_due(self.actor.steps, ending=ending):
+            self.evaluate()
+        over = self.schedule.over(ending=ending)
+        if over and not is_cut:
+            cut()
+        if over or is_cut:
             self.save()
+        return over
 
     @property
     def env_steps(self) -> int:
@@ -122,12 +126,13 @@ class LocalRun:
     @property
     def finished(self) -> bool:
         """Whether it came to its end: `run.steps` made, to within two steps of the vector, or solved."""
-        return max(self.ended_at, self.actor.steps) >= self.config.run.steps
+        return self.schedule.finished(self.actor.steps)
 
     def act(self, *, cut: bool) -> None:
         """One step of every environment into the replay; `cut` truncates the running episodes, and `save` must
         follow."""
-        rows = self.actor.step(cut=cut)
+        with self._environments():
+            rows = self.actor.step(cut=cut)
         with self.turns:
             self._put(rows)
         self.actor.epsilon = build.epsilon(self.config, self.environments.num_envs, self.actor.steps)
@@ -206,14 +211,14 @@ class LocalRun:
 
     def report(self, *, force: bool) -> None:
         """Log what came since the last report, if one is due or forced."""
-        if self.actor.steps < self.next_log and not force:
+        if not force and not self.schedule.log_due(self.actor.steps):
             return
+        self.schedule.logged(self.actor.steps)
         with self.turns:
             metrics = self._measures()
         self.tracker.log(metrics, env_steps=self.actor.steps, updates=self.learner.updates)
 
     def _measures(self) -> dict[str, float]:
-        self.next_log = self.actor.steps + self.config.run.log_period
         metrics = self.meter.take() | {
             "replay/fill": min(1.0, self.replay.steps_written / self.config.replay.steps),
             "replay/items": len(self.replay),
@@ -223,15 +228,18 @@ class LocalRun:
             "memory/bytes_per_step": sum(self.replay.step_nbytes.values()),
         }
         metrics |= self.probe.measure(self.learner, self.replay, self.config.learner.batch)
-        if self.recent:
-            metrics["train/mean_return"] = float(np.mean([episode.total for episode in self.recent]))
-            metrics["train/mean_length"] = float(np.mean([episode.length for episode in self.recent]))
-        return metrics
+        return metrics | self.recent.means()
 
     def evaluate(self) -> None:
         """Greedy episodes of the learner's network; nothing of the training is touched."""
         steps = self.actor.steps
-        self.evaluator.evaluate(self.learner.network, steps=steps, updates=self.learner.updates)
+        with self._environments():
+            self.evaluator.evaluate(
+                self.learner.network,
+                steps=steps,
+                updates=self.learner.updates,
+                stopped=lambda: self.schedule.stop,
+            )
         with self.turns:
             priorities = self.replay.priorities()
         self.tracker.log_histogram("replay/priorities", priorities, env_steps=steps)
@@ -240,18 +248,46 @@ class LocalRun:
 
     def _reset(self) -> None:
         self._drawn = None
-        self.actor.reset(child_seed(self.config.run.seed, ENVIRONMENTS, self.saves))
+        self.actor.reset(child_seed(self.config.run.seed, ENVIRONMENTS, self.schedule.saves))
 
     def save(self) -> Path:
         """Write a checkpoint; the running episodes must have been cut. Environments restart."""
-        self._read(leave=0)
-        self.saves += 1
-        self.next_save = self.actor.steps + self.config.run.checkpoint_period
-        self._checkpoint = checkpoint.save(
-            self.run_dir / CHECKPOINTS, self.state_dict(), number=self.saves, parent=self._checkpoint
-        )
+        path = self._write()
         self._reset()
+        return path
+
+    def _write(self) -> Path:
+        self._read(leave=0)
+        number = self.schedule.saving(self.actor.steps)
+        self._checkpoint = checkpoint.save(
+            self.run_dir / CHECKPOINTS, self.state_dict(), number=number, parent=self._checkpoint
+        )
         return self._checkpoint
+
+    @contextmanager
+    def _environments(self) -> Iterator[None]:
+        """What is raised within is the environments' fault."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            self._crashed = True
+            raise
+
+    def rescue(self) -> None:
+        """Save if the environments crashed. Running episodes end with the last observations that they gave."""
+        if not self._crashed:
+            return
+        try:
+            rows = self.actor.end()
+            for ended in rows:
+                self.replay.truncate(ended.streams)
+            self._put(rows)
+            self._write()
+            self.rescued = True
+        except Exception as error:  # what the environments raised says more
+            print(f"the run could not be saved: {error!r}", file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how the run goes on after a barrier."""
@@ -259,13 +295,13 @@ class LocalRun:
             "config": to_dict(self.config),
             "actor_network": self.actor.network.state_dict(),
             "rng": self.rng.bit_generator.state,
-            "recent": [list(episode) for episode in self.recent],
-            "counters": {name: getattr(self, name) for name in _COUNTERS},
+            "recent": self.recent.state_dict(),
+            "counters": {name: getattr(self, name) for name in _COUNTERS} | self.schedule.state_dict(),
             "parameter_hash": parameter_hash(self.learner.network),
         }
 
     def load(self, path: Path) -> None:
-        """Go on exactly where `save` left off; `path` is one checkpoint."""
+        """Resume exactly where `save` left off; `path` is one checkpoint."""
         state = checkpoint.load(path)
         check_same_parts(state["config"], self.config)
         self._checkpoint = path
@@ -273,12 +309,13 @@ class LocalRun:
             getattr(self, name).load_state_dict(state[name])
         self.actor.network.load_state_dict(state["actor_network"])
         self.rng.bit_generator.state = state["rng"]
-        self.recent.extend(Episode(*episode) for episode in state["recent"])
-        for name, value in state["counters"].items():
-            setattr(self, name, value)
+        self.recent.load_state_dict(state["recent"])
+        self.schedule.load_state_dict(state["counters"])
+        for name in _COUNTERS:
+            setattr(self, name, state["counters"][name])
         self.actor.epsilon = build.epsilon(self.config, self.environments.num_envs, self.actor.steps)
         self._reset()
 
 
 _PARTS = ("learner", "actor", "replay", "limiter", "meter", "ages", "probe", "evaluator", "tracker")
-_COUNTERS = ("saves", "vector_steps", "actor_updates", "next_log", "next_save", "ended_at")
+_COUNTERS = ("vector_steps", "actor_updates")

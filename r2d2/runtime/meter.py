@@ -1,11 +1,17 @@
-"""Meter: means and counts between two log lines, exact across a resume."""
+"""What is summed up for the log, exact across a resume."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
+from r2d2.agent.actor import Episode
 from r2d2.tracking.names import modernize
+
+RECENT_EPISODES = 50  # over which the mean return in the log is taken; ours
 
 
 class Meter:
@@ -37,3 +43,32 @@ class Meter:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._sums, self._adds = modernize(state["sums"]), state["adds"]
         self._counts = modernize(state["counts"])
+
+
+class RecentEpisodes:
+    """The training episodes that ended last."""
+
+    def __init__(self) -> None:
+        self._episodes: deque[Episode] = deque(maxlen=RECENT_EPISODES)
+
+    def __len__(self) -> int:
+        return len(self._episodes)
+
+    def extend(self, episodes: Iterable[Episode]) -> None:
+        self._episodes.extend(episodes)
+
+    def means(self) -> dict[str, float]:
+        """Mean return and length; nothing before the first episode has ended."""
+        if not self._episodes:
+            return {}
+        return {
+            "train/mean_return": float(np.mean([episode.total for episode in self._episodes])),
+            "train/mean_length": float(np.mean([episode.length for episode in self._episodes])),
+        }
+
+    def state_dict(self) -> list[list[float]]:
+        return [list(episode) for episode in self._episodes]
+
+    def load_state_dict(self, state: Iterable[Iterable[Any]]) -> None:
+        self._episodes.clear()
+        self._episodes.extend(Episode(*episode) for episode in state)

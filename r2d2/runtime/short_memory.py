@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from r2d2.agent.actor import Environments
 from r2d2.agent.inputs import Inputs
 from r2d2.agent.networks import QNetwork
-from r2d2.runtime.evaluate import make_greedy, play
+from r2d2.runtime.greedy import make_greedy, play
 
 
 class ShortMemory(nn.Module):

@@ -31,26 +31,20 @@ def train(run: LocalRun) -> None:
     torch.set_num_threads(max(1, build.threads(config) - _acting_threads(run)))
     acting = Acting(run)
     try:
-        while True:
-            ending = run.stop or not acting.room
-            save = ending or run.actor.steps + n >= run.next_save
+        over = False
+        while not over:
+            ending = run.schedule.stop or not acting.room
+            save = ending or run.schedule.save_due(run.actor.steps + n)
             if save:
                 acting.park()
             _learn(run, acting, all_due=ending)
-            run.report(force=ending)
-            if run.evaluator.due(run.actor.steps, ending=ending and not run.stop):
-                run.evaluate()
-            solved = run.evaluator.solved
-            if (ending or solved) and not run.stop:
-                run.ended_at = config.run.steps
-            if solved and not save:
-                acting.park()
-            if save or solved:
-                run.save()
-            if ending or solved:
-                break
-            if save:
+            over = run.round_off(ending=ending, is_cut=save, cut=acting.park)
+            if save and not over:
                 acting.go()
+    except BaseException:
+        acting.end()
+        run.rescue()
+        raise
     finally:
         acting.end()
 

@@ -8,6 +8,7 @@ tracker.close()
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -92,6 +93,11 @@ class Tracker:
         self._open().write(record.line() | {name: {"counts": counts.tolist(), "edges": edges.tolist()}})
         for sink in self._sinks.values():
             sink.log_histogram(name, counts, edges, record)
+
+    def warn(self, text: str) -> None:
+        """Says something to whoever watches."""
+        with contextlib.suppress(OSError):  # nobody does
+            print(text, file=sys.stderr)
 
     def close(self, exit_code: int = 0) -> None:
         """Ends the record; an `exit_code` other than 0 marks the run as failed. May be called twice."""

@@ -16,7 +16,7 @@ import torch
 
 from r2d2.checkpoint.checkpoint import load
 from r2d2.cli.main import main
-from r2d2.runtime.run_folder import read_config
+from r2d2.runs.folder import read_config
 
 RUNS = Path(__file__).parents[1] / "data" / "runs-0.1.tar.xz"
 

@@ -18,7 +18,7 @@ from run_cases import Output, arguments, call, run_command, state
 from r2d2.build import sizes as memory
 from r2d2.cli import arguments as cli
 from r2d2.config.presets import PRESETS
-from r2d2.runtime import run_folder
+from r2d2.runtime import training
 
 Capture = pytest.CaptureFixture[str]
 
@@ -115,7 +115,7 @@ def test_a_number_that_is_none_is_refused_before_anything_is_opened(
     flag: str, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No environment, no torch, no folder."""
-    monkeypatch.setattr(run_folder, "start", lambda *_, **__: pytest.fail("a run was begun"))
+    monkeypatch.setattr(training, "start", lambda *_, **__: pytest.fail("a run was begun"))
     output = call(capsys, "train", "dqn", "--env", "CartPole-v1", flag, "--run-dir", "here")
     refused(output, "must be from", flag.split("=")[1])
     assert not list(tmp_path.iterdir())
@@ -137,7 +137,7 @@ def test_a_replay_larger_than_the_memory_is_refused_before_it_is_allocated(
     def build(*_: Any) -> None:
         raise AssertionError("something was allocated")
 
-    monkeypatch.setattr(run_folder, "LocalRun", build)
+    monkeypatch.setattr(training, "LocalRun", build)
     monkeypatch.setattr(memory, "available_bytes", lambda: 20_000_000_000)
     args = ["--env", "ALE/Pong-v5", "--replay.codec", "raw", "--track", "none"]
     output = call(capsys, "train", "r2d2", *args)
@@ -365,5 +365,5 @@ def test_ctrl_c_before_training_is_no_traceback(capsys: Capture, monkeypatch: py
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_folder, "start", interrupt)
+    monkeypatch.setattr(training, "start", interrupt)
     refused(call(capsys, "train", "dqn", *arguments()), "interrupted", code=130)

@@ -13,7 +13,9 @@ from run_cases import Output, arguments, call, differences, lines, state
 
 from r2d2.cli import main as cli
 from r2d2.dataset.dataset import open_dataset
-from r2d2.runtime import run_folder
+from r2d2.runs import folder as run_folder
+from r2d2.runtime.local import LocalRun
+from r2d2.tracking.tracker import Tracker
 
 Capture = pytest.CaptureFixture[str]
 
@@ -88,7 +90,7 @@ def test_priorities_come_from_the_recorded_values(data: Path, tmp_path: Path, ca
         folder = tmp_path / rescaling
         output = call(capsys, "replay", "import", data, folder, f"--learner.{rescaling}")
         assert output.code == 0, output
-        run = run_folder.LocalRun(run_folder.read_config(folder)[0], folder, run_folder.Tracker(folder))
+        run = LocalRun(run_folder.read_config(folder)[0], folder, Tracker(folder))
         run.load(run_folder.checkpoint_of(folder, None))
         spread[rescaling] = np.ptp(run.replay.priorities())
         assert ("same priority" in output.err) == (rescaling == "no-rescaling")

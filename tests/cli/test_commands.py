@@ -18,7 +18,7 @@ from r2d2.cli.commands import COMMANDS, EXIT_CODES
 from r2d2.cli.replay.group import COMMANDS as REPLAY_COMMANDS
 from r2d2.cli.train import COMMAND as TRAIN
 from r2d2.config import Config
-from r2d2.runtime import run_folder
+from r2d2.runtime import memory, training
 
 Capture = pytest.CaptureFixture[str]
 
@@ -52,8 +52,8 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, 
         calls.append((preset, config))
         return 0
 
-    monkeypatch.setattr(run_folder, "start", start)
-    monkeypatch.setattr(run_folder, "size_report", lambda config: calls.append(("dry", config)) or 0)
+    monkeypatch.setattr(training, "start", start)
+    monkeypatch.setattr(memory, "size_report", lambda config: calls.append(("dry", config)) or 0)
     monkeypatch.chdir(tmp_path)
     return calls
 

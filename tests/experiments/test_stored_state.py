@@ -73,7 +73,7 @@ def configs_of_sweep(name: str, monkeypatch: pytest.MonkeyPatch) -> list[Config]
         made.append(config)
         return 0
 
-    monkeypatch.setattr("r2d2.runtime.run_folder.start", start)
+    monkeypatch.setattr("r2d2.runtime.training.start", start)
     names = list(sweep["parameters"])
     for point in itertools.product(*(sweep["parameters"][name]["values"] for name in names)):
         given = [f"--{name}={value}" for name, value in zip(names, point, strict=True)]

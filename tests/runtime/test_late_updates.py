@@ -10,7 +10,7 @@ import pytest
 from run_cases import differences, new_run, state, tiny
 
 from r2d2.agent.learner import Learner
-from r2d2.runtime.local import CHECKPOINTS
+from r2d2.runs.folder import CHECKPOINTS
 
 
 @pytest.fixture

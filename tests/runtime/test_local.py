@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from run_cases import differences, lines, new_run, state, tiny
 
-from r2d2.runtime.local import CHECKPOINTS
+from r2d2.runs.folder import CHECKPOINTS
 
 
 @pytest.mark.parametrize("ratio", [0.5, 3.0])
@@ -101,11 +101,11 @@ def test_a_checkpoint_is_a_barrier(tmp_path: Path) -> None:
     for rows in over.values():
         assert rows[-1][1]  # the stream ends with a final observation
         assert rows[-2] == (True, False)
-    assert run.saves == 1
+    assert run.schedule.saves == 1
     assert (run.actor._observation["observation"] != first).any()
     assert not run.actor._core.any()
     again = new_run(tiny(run__steps=60), tmp_path / "again")
-    again.saves = 1
+    again.schedule.saves = 1
     again._reset()
     assert (again.actor._observation["observation"] == run.actor._observation["observation"]).all()
 

@@ -171,6 +171,6 @@ def test_a_run_that_came_to_its_end_is_finished_and_one_that_was_stopped_is_not(
         assert again.finished
         assert np.isclose(again.actor.steps, 60, atol=3)
     stopped = new_run(tiny(run__steps=60), tmp_path / "stopped")
-    stopped.stop = True
+    stopped.schedule.stop = True
     stopped.train()
     assert not stopped.finished

@@ -16,7 +16,7 @@ from r2d2.agent.networks import QNetwork
 from r2d2.config import to_dict
 from r2d2.envs.make import make
 from r2d2.parts import CoreName
-from r2d2.runtime.evaluate import make_greedy, play
+from r2d2.runtime.greedy import make_greedy, play
 from r2d2.runtime.short_memory import ShortMemory, play_with_memory
 
 EPISODES = (Ending(9), Ending(1), Ending(14, truncated=True), Ending(5))

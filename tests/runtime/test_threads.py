@@ -147,7 +147,7 @@ def test_the_actor_gets_weights_as_they_were_between_two_updates(tmp_path: Path)
 
 def test_a_checkpoint_of_either_runtime_goes_on_in_the_other(tmp_path: Path) -> None:
     first = trained(tmp_path)
-    assert first.saves == 2  # one on the way, at which acting was parked and went on
+    assert first.schedule.saves == 2  # one on the way, at which acting was parked and went on
     assert first.actor.steps > 390
     second = new_run(tiny(run__runtime="local", run__steps=600), tmp_path)
     second.load(tmp_path / "checkpoints")

@@ -155,6 +155,11 @@ class Mixture:
         ids = [replay.append(rows) for replay in self.replays]
         return np.concatenate([self._outer(j, part) for j, part in enumerate(ids)])
 
+    def truncate(self, streams: Ints) -> None:
+        """See `Replay.truncate`."""
+        for replay in self.replays:
+            replay.truncate(streams)
+
     def sample(
         self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None
     ) -> Batch:

@@ -23,15 +23,16 @@ import torch
 from r2d2.config import Config
 from r2d2.envs.vector import EnvSpec
 from r2d2.errors import how_to_install
+from r2d2.runs.folder import CHECKPOINTS
 from r2d2.runtime.cluster.roles.acting import ActorRole
 from r2d2.runtime.cluster.roles.conductor import ClusterRun
 from r2d2.runtime.cluster.roles.evaluating import EvaluatorRole
 from r2d2.runtime.cluster.roles.inference import InferenceRole
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.learning import LearnerRole
-from r2d2.runtime.cluster.roles.messages import Lost
+from r2d2.runtime.cluster.roles.messages import Failed, Lost
 from r2d2.runtime.cluster.roles.shard import ShardRole, shard_root
-from r2d2.runtime.local import CHECKPOINTS
+from r2d2.runtime.signals import ASKING
 from r2d2.tracking.tracker import Tracker
 
 try:
@@ -91,7 +92,7 @@ def _init(config: Config) -> None:
 @contextmanager
 def _handlers_kept() -> Iterator[None]:
     """Ray takes SIGTERM for itself, and a run could not be stopped in order any more."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in ASKING}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -183,7 +184,7 @@ class RayFleet:
         self._arguments = (config, run_dir, number, path)
         self._shards = [f"shard-{i}-{secrets.token_hex(4)}" for i in range(config.cluster.shards)]
         self._inference = f"inference-{secrets.token_hex(4)}" if config.cluster.inference == "central" else ""
-        self._pending: set[Any] = set()
+        self._pending: dict[Any, str] = {}  # tickets, and the kind of process that was asked
         self.hosts: dict[tuple[str, int], Any] = {}
         c = config.cluster
         gpus = c.learner_gpus if c.learner_gpus >= 0 else min(1.0, ray.cluster_resources().get("GPU", 0.0))
@@ -219,7 +220,7 @@ class RayFleet:
         if (kind, index) not in self.hosts:  # the evaluator, when it is first wanted
             self._start(kind, index, EVALUATOR_CPUS)
         ticket = self.hosts[kind, index].call.remote(method, *arguments)
-        self._pending.add(ticket)
+        self._pending[ticket] = kind
         return ticket
 
     def wait(self, timeout: float) -> list[tuple[Any, Any]]:
@@ -227,16 +228,15 @@ class RayFleet:
         if not pending or not ray.wait(pending, timeout=timeout, fetch_local=False)[0]:
             return []
         ready, _ = ray.wait(pending, num_returns=len(pending), timeout=0, fetch_local=False)
-        self._pending.difference_update(ready)
-        return [(ticket, self._result(ticket)) for ticket in ready]
+        return [(ticket, self._result(ticket, self._pending.pop(ticket))) for ticket in ready]
 
-    def _result(self, ticket: Any) -> Any:
+    def _result(self, ticket: Any, kind: str) -> Any:
         try:
             return ray.get(ticket)
         except LOST as error:
-            if getattr(error, "actor_init_failed", False):
-                raise
-            return Lost(str(error))
+            return Failed(kind, error) if getattr(error, "actor_init_failed", False) else Lost(str(error))
+        except Exception as error:  # what the method raised
+            return Failed(kind, error)
 
     def pid(self, kind: str, index: int) -> int:
         """The number of a process as it is now, once it is there."""

@@ -47,7 +47,7 @@ def check_log(folder: Path) -> list[dict[str, Any]]:
 def test_a_killed_process_comes_back_and_training_goes_on(kind: str, started: None, tmp_path: Path) -> None:
     """Killed after the first checkpoint: the run ends as it should, with the loss in its log."""
     run = run_of(config_of(**TASK, cluster__actors=2, run__steps=2000), tmp_path)
-    events = Events(run, (lambda: run.saves >= 1 and run.env_steps > 500, lambda: kill(run, kind)))
+    events = Events(run, (lambda: run.schedule.saves >= 1 and run.env_steps > 500, lambda: kill(run, kind)))
     run.train()
     events.check()
     found = check_log(tmp_path)
@@ -71,7 +71,7 @@ def test_processes_killed_before_the_first_checkpoint_begin_anew(started: None, 
     events.check()
     assert check_log(tmp_path)[-1]["cluster/lost_shards"] == 1
     assert run.finished
-    assert run.saves == 1
+    assert run.schedule.saves == 1
 
 
 def test_everything_may_be_killed_at_once(started: None, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_everything_may_be_killed_at_once(started: None, tmp_path: Path) -> None
         for kind, index in (("actor", 0), ("learner", 0), ("shard", 0), ("actor", 1)):
             kill(run, kind, index)
 
-    events = Events(run, (lambda: run.saves >= 1 and run.env_steps > 600, all_of_them))
+    events = Events(run, (lambda: run.schedule.saves >= 1 and run.env_steps > 600, all_of_them))
     run.train()
     events.check()
     check_log(tmp_path)

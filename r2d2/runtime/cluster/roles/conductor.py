@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
-from r2d2.agent.actor import Episode
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.checkpoint import checkpoint
@@ -22,17 +18,20 @@ from r2d2.envs.vector import EnvSpec
 from r2d2.runtime.cluster.roles.acting import Acted
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.learning import Progress
-from r2d2.runtime.cluster.roles.messages import Lost
+from r2d2.runtime.cluster.roles.messages import Failed, Lost
 from r2d2.runtime.cluster.roles.record import Record
 from r2d2.runtime.cluster.roles.reshard import reshard_checkpoint
 from r2d2.runtime.evaluator import Evaluator
-from r2d2.runtime.local import RECENT_EPISODES
+from r2d2.runtime.meter import RecentEpisodes
+from r2d2.runtime.schedule import Schedule
 from r2d2.tracking.tracker import Tracker
 
 SLICE = 0.5  # seconds of work asked for at a time, after which a process can be told something else; ours
 LOOK = 1.0  # seconds between looks at a shard; ours
 AGAIN = 0.2  # seconds until a lost process is asked again; ours
 FINISH = 30.0  # seconds that actors have to hand over their last steps; ours
+
+WITH_ENVIRONMENTS = ("actor", "evaluator")
 
 Answer = Callable[[Any], None]
 
@@ -44,7 +43,7 @@ class Fleet(Protocol):
         """Ask for a method's result; returns a ticket, which may be an argument of another call."""
 
     def wait(self, timeout: float) -> list[tuple[Any, Any]]:
-        """Tickets that have come with their results; a result is Lost where the process was."""
+        """Tickets that have come with their results: Lost where the process was, Failed where the method raised."""
 
     def pid(self, kind: str, index: int) -> int:
         """The number of a process on its machine."""
@@ -54,7 +53,7 @@ class Fleet(Protocol):
 
 
 class ClusterRun:
-    """One training run in `run_dir`. Set `stop` at any time: steps are handed over, then all is saved."""
+    """One training run in `run_dir`. Set `schedule.stop` at any time: steps are handed over, then all is saved."""
 
     def __init__(
         self,
@@ -73,13 +72,11 @@ class ClusterRun:
         build.check_initial_state(config, spec)
         self.evaluator = Evaluator(config, run_dir, tracker)
         self.record = Record(config)
-        self.recent: deque[Episode] = deque(maxlen=RECENT_EPISODES)
+        self.schedule = Schedule(config.run, self.evaluator)
+        self.recent = RecentEpisodes()
         self.env_steps = self.updates = 0  # the most that there ever were, so that no log goes backwards
         self.progress = Progress(0, 0, 0, 0, 0.0)
-        self.saves = 0
-        self.next_log, self.next_save = config.run.log_period, config.run.checkpoint_period
-        self.ended_at = 0
-        self.stop = False
+        self.rescued = False  # saved after an environment crashed
         self._from: tuple[int | None, Path | None] = (None, None)
         self._answers: dict[Any, Answer] = {}
         self._later: list[tuple[float, Callable[[], None]]] = []
@@ -99,24 +96,29 @@ class ClusterRun:
             self._work("learner", 0, "train", self._learned)
             while not self._over:
                 self._pump()
-                if self.env_steps >= self.next_log:
+                if self.schedule.log_due(self.env_steps):
                     self._log()
-                if self.evaluator.due(self.env_steps, ending=False) and not self._evaluating:
+                if not self._evaluating and self.schedule.evaluation_due(self.env_steps, ending=False):
                     self._evaluate()
-                if self.env_steps >= self.next_save:
+                if self.schedule.save_due(self.env_steps):
                     self.save()
             self._finish()
+        except Failed as failed:
+            if failed.kind in WITH_ENVIRONMENTS:
+                self._rescue()
+            raise failed.error from None
         finally:
             self.fleet.close()
 
     @property
     def _over(self) -> bool:
-        return self.stop or self.evaluator.solved or self.env_steps >= self.config.run.steps
+        stop = self.schedule.stop or self.evaluator.solved
+        return stop or self.env_steps >= self.config.run.steps
 
     @property
     def finished(self) -> bool:
         """Whether it came to its end: `run.steps` made, or solved."""
-        return max(self.ended_at, self.env_steps) >= self.config.run.steps
+        return self.schedule.finished(self.env_steps)
 
     def _finish(self) -> None:
         """Every actor's last steps, the updates that they entitle to, a last evaluation, and a checkpoint."""
@@ -129,15 +131,25 @@ class ClusterRun:
             before = self.progress.updates
             self._learned(0, self._insist("learner", 0, "train", SLICE))
         self._log()
-        while self._evaluating:
-            self._pump()
-        if self.evaluator.due(self.env_steps, ending=not self.stop) and not self.stop:
+        self._await_evaluation()
+        if self.schedule.evaluation_due(self.env_steps, ending=True):
             self._evaluate()
-            while self._evaluating:
-                self._pump()
-        if not self.stop:
-            self.ended_at = self.config.run.steps
+            self._await_evaluation()
+        self.schedule.over(ending=True)
         self.save()
+
+    def _await_evaluation(self) -> None:
+        while self._evaluating and not self.schedule.stop:
+            self._pump()
+
+    def _rescue(self) -> None:
+        """Save after an environment crashed. The shards end the episodes of actors from which nothing comes."""
+        self._ending = True
+        try:
+            self.save()
+            self.rescued = True
+        except Exception as error:  # what the environment raised says more
+            print(f"the run could not be saved: {error!r}", file=sys.stderr)
 
     # -- the processes ---------------------------------------------------------------------------------
 
@@ -178,7 +190,11 @@ class ClusterRun:
         for action in due:
             action()
         for ticket, result in self.fleet.wait(timeout):
-            self._answers.pop(ticket)(result)
+            answer = self._answers.pop(ticket)
+            if not isinstance(result, Failed):
+                answer(result)
+            elif not (self._ending and result.kind in WITH_ENVIRONMENTS):
+                raise result
 
     def _all(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         """The results of calls, made side by side while everything else goes on."""
@@ -211,13 +227,10 @@ class ClusterRun:
     # -- reports ---------------------------------------------------------------------------------------
 
     def _log(self) -> None:
-        self.next_log = self.env_steps + self.config.run.log_period
+        self.schedule.logged(self.env_steps)
         (report,) = self._all([("learner", 0, "report")])
         metrics = {} if isinstance(report, Lost) else dict(report)
-        metrics |= self.record.metrics(self.progress)
-        if self.recent:
-            metrics["train/mean_return"] = float(np.mean([episode.total for episode in self.recent]))
-            metrics["train/mean_length"] = float(np.mean([episode.length for episode in self.recent]))
+        metrics |= self.record.metrics(self.progress) | self.recent.means()
         self.tracker.log(metrics, env_steps=self.env_steps, updates=self.updates)
 
     def _evaluate(self) -> None:
@@ -249,13 +262,12 @@ class ClusterRun:
 
     def save(self) -> Path:
         """Write a checkpoint: the shards their parts, then the learner the rest, which makes it count."""
-        self.saves += 1
-        self.next_save = self.env_steps + self.config.run.checkpoint_period
-        shards = [("shard", i, "save", self.saves) for i in range(self.layout.shards)]
+        number = self.schedule.saving(self.env_steps)
+        shards = [("shard", i, "save", number) for i in range(self.layout.shards)]
         for call, result in zip(shards, self._all(shards), strict=True):
             if isinstance(result, Lost):
                 self._insist(*call)
-        path, progress = self._insist("learner", 0, "save", self.saves, self.state_dict())
+        path, progress = self._insist("learner", 0, "save", number, self.state_dict())
         self._learned(0, progress)
         return Path(path)
 
@@ -264,31 +276,32 @@ class ClusterRun:
         return {
             "config": to_dict(self.config),
             "actor": {"steps": self.env_steps},
-            "counters": {name: getattr(self, name) for name in _COUNTERS},
-            "recent": [list(episode) for episode in self.recent],
+            "counters": {name: getattr(self, name) for name in _COUNTERS} | self.schedule.state_dict(),
+            "recent": self.recent.state_dict(),
             "evaluator": self.evaluator.state_dict(),
             "tracker": self.tracker.state_dict(),
             "record": self.record.state_dict(),
         }
 
     def load(self, path: Path) -> None:
-        """Go on where `save` left off; `path` is one checkpoint."""
+        """Resume where `save` left off; `path` is one checkpoint."""
         state = checkpoint.load(path)
         check_same_parts(state["config"], self.config)
         before: Config = from_dict(state["config"])
         if _processes(before) != _processes(self.config):
             reshard_checkpoint(self.config, before, self.run_dir, state["counters"]["saves"])
-        for name, value in state["counters"].items():
-            setattr(self, name, value)
-        self.recent.extend(Episode(*episode) for episode in state["recent"])
+        for name in _COUNTERS:
+            setattr(self, name, state["counters"][name])
+        self.schedule.load_state_dict(state["counters"])
+        self.recent.load_state_dict(state["recent"])
         self.evaluator.load_state_dict(state["evaluator"])
         self.tracker.load_state_dict(state["tracker"])
         self.record.load_state_dict(state["record"])
-        self._from = (self.saves, path)
+        self._from = (self.schedule.saves, path)
 
 
 def _processes(config: Config) -> tuple[int, int]:
     return config.cluster.actors, config.cluster.shards
 
 
-_COUNTERS = ("env_steps", "updates", "saves", "next_log", "next_save", "ended_at")
+_COUNTERS = ("env_steps", "updates")

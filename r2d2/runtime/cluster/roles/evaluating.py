@@ -20,9 +20,13 @@ class Recorder:
     def __init__(self) -> None:
         self.metrics: dict[str, SupportsFloat] = {}
         self.videos: dict[str, Path] = {}
+        self.warnings: list[str] = []
 
     def log(self, metrics: Mapping[str, SupportsFloat], *, env_steps: int, updates: int) -> None:
         self.metrics |= metrics
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
     def log_video(self, name: str, path: Path, env_steps: int) -> None:
         self.videos[name] = path

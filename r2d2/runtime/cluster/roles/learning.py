@@ -17,10 +17,10 @@ from r2d2.build import replays as build_replay
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config
 from r2d2.replay.selectors.mixture import batch_shares
+from r2d2.runs.parameter_hash import parameter_hash
 from r2d2.runtime.cluster.roles.join import Part, join, mean_ages
 from r2d2.runtime.cluster.roles.limiter import ClusterLimiter
 from r2d2.runtime.cluster.roles.messages import Feedback, Published, Reply, Request
-from r2d2.runtime.evaluate import parameter_hash
 from r2d2.runtime.meter import Meter
 
 PAUSE = 0.005  # seconds between two looks at the shards while no update is due; ours

@@ -16,6 +16,14 @@ class Lost(Exception):
     """Who was asked is gone, for now or for good; what was asked of it may or may not have been done."""
 
 
+class Failed(Exception):
+    """A method of a role of this `kind` raised `error`: the process is there, but asking again would not help."""
+
+    def __init__(self, kind: str, error: Exception) -> None:
+        super().__init__(f"{kind}: {error}")
+        self.kind, self.error = kind, error
+
+
 @dataclass(frozen=True)
 class Published:
     """Weights that can be fetched with `handle`; `updates` are those in them."""

@@ -1,0 +1,116 @@
+"""What is in the folder of a run, and how it is read and written.
+
+config.json        everything that decides the run
+provenance.json    commit, versions, host and command of the start and of each resume
+metrics.jsonl      every number, one line a report
+checkpoints/       the last two complete ones
+policies/          weights alone: `best` by greedy evaluation, and `last`
+evaluations/       results of `r2d2 evaluate`
+videos/
+lock               who works on the run now (`runs.lock`)
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from r2d2.checkpoint import checkpoint
+from r2d2.config import Config, from_dict, to_dict
+from r2d2.errors import UserError
+from r2d2.runs.provenance import provenance
+
+CONFIG, PROVENANCE = "config.json", "provenance.json"
+CHECKPOINTS, POLICIES, EVALUATIONS, VIDEOS = "checkpoints", "policies", "evaluations", "videos"
+
+
+class RunError(UserError, ValueError):
+    """A run folder that cannot be used as asked."""
+
+
+def create(run_dir: Path, config: Config, preset: str, origin: Mapping[str, Any] | None = None) -> None:
+    """Make the folder of a new run. `origin` is added to its provenance."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_config(run_dir, config, preset)
+    write_json(run_dir / PROVENANCE, [provenance() | dict(origin or {})])
+
+
+def read_config(run_dir: Path) -> tuple[Config, str]:
+    """The config and preset name of a run; RunError if the folder holds none, or one that cannot be read."""
+    file = run_dir / CONFIG
+    if not file.is_file():
+        raise RunError(f"{run_dir} holds no run: there is no {CONFIG} in it")
+    try:
+        saved = read_json(file)
+        return from_dict(saved["config"]), str(saved["preset"])
+    except (AttributeError, KeyError, TypeError) as error:
+        raise RunError(f"{file} is damaged ({error!r}): put back the copy that the run began with") from None
+    except RunError:
+        raise
+    except ValueError as error:  # of `from_dict`, which does not know the file
+        raise RunError(f"{file}: {error}") from None
+
+
+def write_config(run_dir: Path, config: Config, preset: str) -> None:
+    """Replace the config of a run."""
+    write_json(run_dir / CONFIG, {"preset": preset, "config": to_dict(config)})
+
+
+def read_provenance(run_dir: Path) -> list[dict[str, Any]]:
+    """Where the start and each resume of a run came from. It decides nothing, so what cannot be read is left out,
+    with a warning."""
+    file = run_dir / PROVENANCE
+    try:
+        history = read_json(file)
+    except (RunError, OSError) as error:
+        print(f"where {run_dir} came from is not known: {error}", file=sys.stderr)
+        return []
+    if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
+        print(f"where {run_dir} came from is not known: {file} is not a list of objects", file=sys.stderr)
+        return []
+    return history
+
+
+def add_provenance(run_dir: Path) -> None:
+    """Note that this process works on the run. A file that cannot be read is kept under another name."""
+    file, history = run_dir / PROVENANCE, read_provenance(run_dir)
+    if not history and file.exists():
+        file.replace(file.with_name(f"{PROVENANCE}.unreadable"))
+    write_json(file, [*history, provenance()])
+
+
+def newest_checkpoint(run_dir: Path) -> Path | None:
+    """The newest complete checkpoint of a run, None if it was stopped before its first."""
+    return checkpoint.latest(run_dir / CHECKPOINTS)
+
+
+def checkpoint_of(run_dir: Path, path: Path | None) -> Path:
+    """`path`, or the newest checkpoint of a run; RunError if it has none."""
+    chosen = newest_checkpoint(run_dir) if path is None else path
+    if chosen is None:
+        raise RunError(
+            f"{run_dir} holds no complete checkpoint yet: `r2d2 resume {run_dir}` trains it from the beginning"
+        )
+    return chosen
+
+
+def read_json(file: Path) -> Any:
+    """The content of a JSON file; RunError that names the file if it is none."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise RunError(
+            f"{file} is not UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x}): save it as UTF-8"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise RunError(f"{file} is damaged ({error}): put back the copy that the run began with") from None
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Write a JSON file, which is there whole or not at all."""
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    partial.replace(file)
