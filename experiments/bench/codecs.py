@@ -136,7 +136,9 @@ def _play(run_dir: Path, slots: int) -> Iterator[NDArray[np.uint8]]:
     if all(column.kind != "frames" for column in build.observations(vector.spec).values()):
         raise ValueError(f"the codec study needs a run on pixels, {run_dir} is one on {config.env.id}")
     network = build.network(config, vector.spec)
-    network.load_state_dict(checkpoint.load(run_dir / CHECKPOINTS)["learner"]["network"])
+    network.load_state_dict(
+        checkpoint.load_part(run_dir / CHECKPOINTS, ["learner/network"])["learner/network"]
+    )
     actor = make_greedy(vector, network)
     actor.epsilon = np.full(slots, 0.01)  # or one wrong turn can stand still for the whole study; ours
     actor.reset(seed=1)

@@ -1,9 +1,5 @@
 """Saves the whole state of a run as a folder that is complete or absent, and refuses it when a bit changed.
 
-    root/latest                    the name of the newest complete checkpoint
-    root/ckpt-00000012/            tree.json, arrays.bin, index.bin and, written last, `done`
-    root/segments/seg-00000003.bin blobs, each written once and shared by the checkpoints
-
 Killed at any moment, a save leaves the previous checkpoint usable. One process saves into a root at a time.
 To go back to an older checkpoint, load it and save on: the checkpoints with the same or a higher number then
 belong to a future that was given up, and are deleted once the new one is complete. Tensors come back on the
@@ -13,35 +9,34 @@ CPU, blobs as `bytes`.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
-import re
+import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from r2d2.checkpoint import segments
-from r2d2.checkpoint.blobs import Blobs
+from r2d2.checkpoint.folders import LATEST, folders, latest
+from r2d2.checkpoint.loading import load, load_part, read_index, verify
 from r2d2.checkpoint.manifest import (
-    DONE,
+    ARRAYS,
+    INDEX,
+    TREE,
     CheckpointError,
     ForeignVersion,
     Manifest,
-    VerifiedFile,
-    read_bytes,
     read_manifest,
     sync_folder,
     write_file,
     write_manifest,
 )
-from r2d2.checkpoint.trees import Encoded, decode, encode, pieces
+from r2d2.checkpoint.trees import Encoded, encode
 
-__all__ = ["CheckpointError", "latest", "load", "save", "verify"]
+__all__ = ["CheckpointError", "latest", "load", "load_part", "save", "verify"]
 
-NAME = re.compile(r"ckpt-(\d{8,})(-\d+)?")  # the suffix tells a second checkpoint of the same number
-TREE, ARRAYS, INDEX, LATEST = "tree.json", "arrays.bin", "index.bin", "latest"
 MARGIN = 1 << 20  # bytes asked for beyond the known sizes: folders and `done`; ours
 
 
@@ -61,16 +56,18 @@ def save(
         raise ValueError(f"number must be >= 0 and keep >= 1, got number={number} and keep={keep}")
     root, encoded = Path(root), encode(tree)
     needed = encoded.nbytes + MARGIN
-    created = [root / f"ckpt-{number:08d}.tmp", root / f"{LATEST}.tmp"]
+    created: list[Path] = []  # by this save, and to be removed should it fail
     try:
         (root / segments.FOLDER).mkdir(parents=True, exist_ok=True)
-        _clear(root)
-        known, trusted = _known(root, parent)
-        pending = segments.plan(root, encoded.blobs, known, trusted=trusted)
-        needed += pending.nbytes + sum(index.nbytes for index in pending.index.values())
-        if (free := shutil.disk_usage(root).free) < needed:
-            raise OSError(f"only {free:,} bytes are free")
-        folder = _write(root, number, encoded, pending, created)
+        with _alone(root):
+            _clear(root)
+            known, trusted = _known(root, parent)
+            pending = segments.plan(root, encoded.blobs, known, trusted=trusted)
+            needed += pending.nbytes + sum(index.nbytes for index in pending.index.values())
+            if (free := shutil.disk_usage(root).free) < needed:
+                raise OSError(f"only {free:,} bytes are free")
+            folder = _write(root, number, encoded, pending, created)
+            _prune(root, folder, number, keep)
     except BaseException as error:
         _discard(created)
         if not isinstance(error, OSError):
@@ -79,20 +76,37 @@ def save(
         raise CheckpointError(
             f"checkpoint {number} could not be written to {root}: {error}. It needs {needed:,} bytes, "
             f"{free:,} are free. The older checkpoints are untouched: make room, then "
-            f"`r2d2 resume {root.parent}` goes on from the newest"
+            f"`r2d2 resume {root.parent}` resumes from the newest"
         ) from error
-    _prune(root, folder, number, keep)
     return folder
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """One process at a time saves into a root: others' files would look like rubbish. The lock is the system's, so
+    a kill releases it; a file system that has none is trusted."""
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError("another process is saving there") from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(handle)
 
 
 def _write(root: Path, number: int, encoded: Encoded, pending: segments.Plan, created: list[Path]) -> Path:
     """Everything that can fail comes before the two renames that make the checkpoint count."""
-    tmp = created[0]
+    tmp, pointer = root / f"ckpt-{number:08d}.tmp", root / f"{LATEST}.tmp"
+    created += [tmp, pointer]
     tmp.mkdir()
     segments.write(root, encoded.blobs, pending, created)
     files = {
+        ARRAYS: write_file(tmp / ARRAYS, encoded.content()),  # before the tree, which has the checksums
         TREE: write_file(tmp / TREE, [json.dumps(encoded.tree, allow_nan=False).encode()]),
-        ARRAYS: write_file(tmp / ARRAYS, _array_bytes(encoded)),
         INDEX: write_file(tmp / INDEX, [index.tobytes() for index in pending.index.values()]),
     }
     counts = {path: len(index) for path, index in pending.index.items()}
@@ -100,33 +114,23 @@ def _write(root: Path, number: int, encoded: Encoded, pending: segments.Plan, cr
     sync_folder(tmp)
     names = (f"ckpt-{number:08d}{suffix}" for suffix in ["", *(f"-{i}" for i in range(1, 1000))])
     folder = next(root / name for name in names if not (root / name).exists())
-    write_file(root / f"{LATEST}.tmp", [folder.name.encode() + b"\n"])
+    write_file(pointer, [folder.name.encode() + b"\n"])
     created.append(folder)
     tmp.rename(folder)
     sync_folder(root)
-    (root / f"{LATEST}.tmp").replace(root / LATEST)
+    pointer.replace(root / LATEST)
     created.clear()  # from here on the new checkpoint is the newest
     sync_folder(root)
     return folder
-
-
-def _array_bytes(encoded: Encoded) -> Iterator[bytes | memoryview]:
-    position = 0
-    for offset, value in encoded.arrays:
-        yield bytes(offset - position)
-        position = offset
-        for piece in pieces(value):
-            position += len(piece)
-            yield piece
 
 
 def _known(root: Path, parent: Path | None) -> tuple[dict[str, segments.Index], bool]:
     """What lies on disk already, and whether a key alone may stand for its content."""
     try:
         if parent is not None and Path(parent).resolve().parent == root.resolve():
-            return _read_index(Path(parent), read_manifest(Path(parent))), True
+            return read_index(Path(parent), read_manifest(Path(parent))), True
         newest = latest(root)
-        return ({} if newest is None else _read_index(newest, read_manifest(newest))), False
+        return ({} if newest is None else read_index(newest, read_manifest(newest))), False
     except CheckpointError:
         return {}, False  # damaged: refer to nothing in it, write every blob anew
 
@@ -136,7 +140,7 @@ def _clear(root: Path) -> None:
     _discard([*root.glob("ckpt-*.tmp"), root / f"{LATEST}.tmp"])
     in_use: set[str] = set()
     whole = True
-    for folder in _folders(root):
+    for folder in folders(root):
         try:
             in_use |= read_manifest(folder).segments.keys()
         except ForeignVersion as error:
@@ -153,7 +157,7 @@ def _prune(root: Path, newest: Path, number: int, keep: int) -> None:
     What cannot be deleted now, a later save will delete: the new checkpoint is complete all the same.
     """
     kept = [read_manifest(newest)]
-    for folder in _folders(root):
+    for folder in folders(root):
         if folder == newest:
             continue
         try:
@@ -177,91 +181,3 @@ def _discard(paths: list[Path]) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-def _folders(root: Path) -> list[Path]:
-    """The finished checkpoint folders, highest number first."""
-    found = [(int(match[1]), path) for path in root.glob("ckpt-*") if (match := NAME.fullmatch(path.name))]
-    return [path for _, path in sorted(found, reverse=True)]
-
-
-def latest(root: Path) -> Path | None:
-    """The folder of the newest complete checkpoint, None when there is none yet.
-
-    Raises CheckpointError when `latest` names a folder that is not there: nothing falls back in silence.
-    """
-    root = Path(root)
-    pointer = root / LATEST
-    if not pointer.exists():  # nothing saved yet, or killed within the very first save
-        return next((folder for folder in _folders(root) if (folder / DONE).exists()), None)
-    name = read_bytes(pointer).decode(errors="replace").strip()
-    if not NAME.fullmatch(name) or not (root / name).is_dir():
-        raise CheckpointError(f"{pointer} is damaged: it names {name!r}, which is no checkpoint in {root}")
-    return root / name
-
-
-def load(path_or_root: Path) -> dict[Any, Any]:
-    """Reads a checkpoint folder, or the newest one of a root, and returns the tree that was saved.
-
-    Raises CheckpointError when it is not exactly what was written; the message names the file, what is wrong
-    with it, and the newest other checkpoint that is whole.
-    """
-    path = Path(path_or_root)
-    if not NAME.fullmatch(path.name) and not (path / DONE).exists():
-        root = path
-        try:
-            newest = latest(root)
-        except CheckpointError as error:
-            raise CheckpointError(f"{error}. {_advice(root, None)}") from None
-        if newest is None:
-            raise CheckpointError(f"no complete checkpoint in {root}: check the path, or start a new run")
-        path = newest
-    try:
-        tree = _read(path)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}. {_advice(path.parent, path)}") from error
-    return tree
-
-
-def verify(path: Path) -> None:
-    """Reads every byte of a checkpoint folder and raises CheckpointError when one is not as written."""
-    path = Path(path)
-    manifest = read_manifest(path)
-    for name in manifest.files:
-        VerifiedFile(path, name, manifest).finish()
-    for index in _read_index(path, manifest).values():
-        for _ in segments.read(path.parent, index):
-            pass
-
-
-def _advice(root: Path, bad: Path | None) -> str:
-    for folder in _folders(root):
-        if bad is not None and folder.resolve() == bad.resolve():
-            continue
-        try:
-            verify(folder)
-        except CheckpointError:
-            continue
-        return f"Another checkpoint is whole: r2d2 resume {root.parent} --checkpoint {folder}"
-    return f"No other checkpoint in {root} is whole: start the run again, or restore the folder from a backup"
-
-
-def _read_index(path: Path, manifest: Manifest) -> dict[str, segments.Index]:
-    rows = np.frombuffer(VerifiedFile(path, INDEX, manifest).read_all(), segments.INDEX)
-    ends = np.cumsum([0, *manifest.blobs.values()]).tolist()
-    return {name: rows[a:b] for name, a, b in zip(manifest.blobs, ends[:-1], ends[1:], strict=True)}
-
-
-def _read(path: Path) -> dict[Any, Any]:
-    manifest = read_manifest(path)
-    tree = json.loads(VerifiedFile(path, TREE, manifest).read_all())
-    blobs: dict[str, Blobs] = {}
-    for name, index in _read_index(path, manifest).items():
-        data: list[Any] = [None] * len(index)
-        for i, blob in segments.read(path.parent, index):
-            data[i] = blob
-        blobs[name] = Blobs(index["key"].astype(np.int64), data)
-    arrays = VerifiedFile(path, ARRAYS, manifest)
-    state: dict[Any, Any] = decode(tree, arrays.fill, blobs)
-    arrays.finish()
-    return state

@@ -11,15 +11,21 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from io import FileIO
 from pathlib import Path
+from typing import Any
+
+from r2d2.errors import UserError
 
 FORMAT = "r2d2-checkpoint"
 VERSION = 1  # raise it when a checkpoint written before cannot be read any more
 DONE = "done"
+TREE, ARRAYS, INDEX = "tree.json", "arrays.bin", "index.bin"
+FILES = {TREE, ARRAYS, INDEX}
 CHUNK = 16 << 20  # bytes read at a time when a file is hashed
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(UserError, RuntimeError):
     """A checkpoint could not be written, or is not what was written; says which file, and the remedy."""
 
 
@@ -72,15 +78,34 @@ def read_manifest(folder: Path) -> Manifest:
     line, _, rest = read_bytes(path).partition(b"\n")
     if hashlib.sha256(line).hexdigest().encode() + b"\n" != rest:
         raise CheckpointError(f"{path} is damaged: its checksum does not match its content")
-    fields = json.loads(line)
-    written = (fields.pop("format", None), fields.pop("version", None))
+    try:
+        fields = dict(json.loads(line))
+        written = (fields.pop("format", None), fields.pop("version", None))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not what r2d2 writes: {error}") from None
     if written != (FORMAT, VERSION):
         raise ForeignVersion(
             f"{path} is of another version: it is {written[0]} version {written[1]}, this code reads "
             f"{FORMAT} version {VERSION}; use the release of r2d2 that wrote it"
         )
-    fields["files"] = {name: (size, digest) for name, (size, digest) in fields["files"].items()}
-    return Manifest(**fields)
+    try:
+        return _manifest(**fields)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is not what r2d2 writes: {error}") from None
+
+
+def _manifest(number: int, files: Any, blobs: Any, segments: Any) -> Manifest:
+    found = Manifest(
+        number, {name: (size, digest) for name, (size, digest) in files.items()}, dict(blobs), dict(segments)
+    )
+    sizes = [size for size, _ in found.files.values()]
+    if not all(
+        type(n) is int and n >= 0 for n in (number, *sizes, *found.blobs.values(), *found.segments.values())
+    ):
+        raise ValueError("a number is missing, or is none")
+    if not found.files.keys() >= FILES:
+        raise ValueError(f"it names the files {sorted(found.files)} instead of {sorted(FILES)}")
+    return found
 
 
 def read_bytes(path: Path) -> bytes:
@@ -90,6 +115,16 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         why = "part of the checkpoint was deleted" if path.parent.is_dir() else "there is no such folder"
         raise CheckpointError(f"{path} is missing: {why}") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+
+
+def open_file(path: Path) -> FileIO:
+    """Opens a file of a checkpoint to be read, unbuffered. Raises CheckpointError when that cannot be done."""
+    try:
+        return open(path, "rb", buffering=0)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing: part of the checkpoint was deleted") from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
 
@@ -104,12 +139,7 @@ class VerifiedFile:
         self.path = folder / name
         self.size, self.digest = manifest.files[name]
         self._hash, self._position = hashlib.sha256(), 0
-        try:
-            self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by finish)
-        except FileNotFoundError:
-            raise CheckpointError(f"{self.path} is missing: part of the checkpoint was deleted") from None
-        except OSError as error:
-            raise CheckpointError(f"{self.path} cannot be read: {error}") from error
+        self._file = open_file(self.path)
         found = os.fstat(self._file.fileno()).st_size
         if found != self.size:
             self._file.close()

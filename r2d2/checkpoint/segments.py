@@ -94,7 +94,8 @@ def _by_segment(indices: Iterable[Index]) -> dict[int, tuple[int, int]]:
 def write(root: Path, blobs: Mapping[str, Blobs], pending: Plan, created: list[Path]) -> None:
     """Writes the new blobs to new segments, through to the disk, and completes `pending.index`.
 
-    Each path is put into `created` before the file is opened, so that the caller can clean up.
+    Each file that is made is put into `created`, so that the caller can clean up. One that is there already is
+    somebody else's, and is left alone.
     """
     segment = 1 + max((int(path.stem[4:]) for path in (root / FOLDER).glob("seg-*.bin")), default=-1)
     batch: list[Any] = []
@@ -118,8 +119,8 @@ def write(root: Path, blobs: Mapping[str, Blobs], pending: Plan, created: list[P
 
 
 def _write_segment(path: Path, batch: list[Any], created: list[Path]) -> None:
-    created.append(path)
     with open(path, "xb", buffering=1 << 20) as file:
+        created.append(path)
         file.writelines(batch)
         file.flush()
         os.fsync(file.fileno())

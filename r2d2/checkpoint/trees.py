@@ -8,8 +8,10 @@ come back exactly is refused before anything is written. Tensors come back on th
 from __future__ import annotations
 
 import ast
+import math
 import struct
 import sys
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,21 +28,39 @@ PLAIN_KINDS = "biufcmMSUV"  # numpy kinds whose bytes are the whole value (V: st
 PLAIN_INT = 1 << 53  # integers up to this are exact in every JSON reader; larger ones go as hexadecimal text
 
 
+# Where the bytes of an array, tensor or `bytes` lie in arrays.bin: `offset` and `nbytes` in bytes, `crc32` (not in
+# checkpoints of before version 0.2), and what they are of: `dtype`, `shape`, `fortran` or `channels_last`.
+Place = dict[str, Any]
+
+
 @dataclass
 class Encoded:
     """A tree taken apart."""
 
-    tree: Any = None  # JSON
-    arrays: list[tuple[int, Any]] = field(default_factory=list)  # (offset in bytes, array, tensor or bytes)
+    tree: Any = None  # JSON, complete once `content` was read to its end
+    arrays: list[tuple[Place, Any]] = field(default_factory=list)
     blobs: dict[str, Blobs] = field(default_factory=dict)
     nbytes: int = 0  # length of arrays.bin in bytes
 
-    def place(self, value: Any, nbytes: int) -> dict[str, Any]:
+    def place(self, value: Any, nbytes: int, **what: Any) -> Place:
         """Gives `value` the next aligned place in arrays.bin."""
         offset = -(-self.nbytes // ALIGNMENT) * ALIGNMENT
-        self.arrays.append((offset, value))
+        place: Place = {"offset": offset, "nbytes": nbytes, **what}
+        self.arrays.append((place, value))
         self.nbytes = offset + nbytes
-        return {"offset": offset, "nbytes": nbytes}
+        return place
+
+    def content(self) -> Iterator[bytes | memoryview]:
+        """The bytes of arrays.bin in order; notes the checksum of each array in the tree."""
+        position = 0
+        for place, value in self.arrays:
+            yield bytes(place["offset"] - position)
+            crc = 0
+            for piece in pieces(value):
+                crc = zlib.crc32(piece, crc)
+                yield piece
+            place["crc32"] = crc
+            position = place["offset"] + place["nbytes"]
 
 
 def encode(tree: Mapping[Any, Any]) -> Encoded:
@@ -90,17 +110,16 @@ def _encode_key(key: Any, path: str) -> Any:
 
 def _encode_array(value: Any, path: str, out: Encoded) -> Any:
     if type(value) is np.ndarray:
-        spec: dict[str, Any] = {"dtype": _dtype_text(value.dtype, path), "shape": list(value.shape)}
-        spec["fortran"] = _is_fortran(value)
-        return {"array": spec | out.place(value, value.nbytes)}
+        dtype, shape = _dtype_text(value.dtype, path), list(value.shape)
+        return {"array": out.place(value, value.nbytes, dtype=dtype, shape=shape, fortran=_is_fortran(value))}
     if isinstance(value, np.generic):
         return {"scalar": {"dtype": _dtype_text(value.dtype, path), "hex": value.tobytes().hex()}}
     torch: Any = sys.modules.get("torch")  # a value can only be a tensor where torch was imported already
     is_tensor = torch is not None and type(value) is torch.Tensor
     if is_tensor and value.layout is torch.strided and not value.is_quantized:
-        spec = {"dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
-        spec["channels_last"] = _is_channels_last(value)
-        return {"tensor": spec | out.place(value, value.numel() * value.element_size())}
+        dtype, shape = str(value.dtype).removeprefix("torch."), list(value.shape)
+        size, last = value.numel() * value.element_size(), _is_channels_last(value)
+        return {"tensor": out.place(value, size, dtype=dtype, shape=shape, channels_last=last)}
     raise TypeError(
         f"{path or '/'} is a {type(value).__module__}.{type(value).__qualname__}, which would not come back "
         "exactly: use dicts, lists, tuples, numbers, str, bytes, numpy arrays, plain tensors and Blobs"
@@ -165,13 +184,27 @@ def _tensor_bytes(tensor: Any) -> NDArray[np.uint8]:
     return array
 
 
-Fill = Callable[[int, memoryview], None]  # fill(offset in arrays.bin, buffer to fill)
+Read = Callable[[Place], NDArray[np.uint8]]  # the bytes at a place
 
 
-def decode(tree: Any, fill: Fill, blobs: Mapping[str, Blobs]) -> Any:
-    """Puts a tree together again; `fill` is called once an array, with rising offsets."""
+def subtree(tree: Any, path: str) -> Any:
+    """The part of an encoded tree at a path of keys, as "learner/network"; KeyError if there is none."""
+    for key in path.split("/"):
+        kind, value = next(iter(tree.items())) if isinstance(tree, dict) else ("", [])
+        found = dict(value) if kind in ("dict", "ordered") else {}
+        if key not in found:
+            raise KeyError(path)
+        tree = found[key]
+    return tree
+
+
+def decode(tree: Any, read: Read, blobs: Mapping[str, Blobs]) -> Any:
+    """Puts a tree together again; `read` is called once an array, with rising offsets.
+
+    Raises errors of many kinds for a tree that `encode` did not make.
+    """
     if isinstance(tree, list):
-        return [decode(v, fill, blobs) for v in tree]
+        return [decode(v, read, blobs) for v in tree]
     if not isinstance(tree, dict):
         return tree
     ((kind, value),) = tree.items()
@@ -183,22 +216,25 @@ def decode(tree: Any, fill: Fill, blobs: Mapping[str, Blobs]) -> Any:
         case "str":
             return bytes.fromhex(value).decode("utf-32-le", "surrogatepass")
         case "tuple":
-            return tuple(decode(v, fill, blobs) for v in value)
+            return tuple(decode(v, read, blobs) for v in value)
         case "dict" | "ordered":
             mapping: dict[Any, Any] = {} if kind == "dict" else OrderedDict()
-            mapping.update((decode(k, fill, blobs), decode(v, fill, blobs)) for k, v in value)
+            mapping.update((decode(k, read, blobs), decode(v, read, blobs)) for k, v in value)
             return mapping
         case "blobs":
             return blobs[value]
         case "scalar":
             return _decode_scalar(value)
         case "bytes" | "array" | "tensor":
-            return _decode_bytes(kind, value, fill)
+            return _decode_bytes(kind, value, read)
     raise ValueError(f"unknown kind of value {kind!r}")
 
 
 def _dtype(text: str) -> np.dtype[Any]:
-    return np.lib.format.descr_to_dtype(ast.literal_eval(text))
+    dtype = np.lib.format.descr_to_dtype(ast.literal_eval(text))
+    if dtype.hasobject or dtype.kind not in PLAIN_KINDS:
+        raise ValueError(f"unknown dtype {text!r}")
+    return dtype
 
 
 def _decode_scalar(spec: dict[str, Any]) -> Any:
@@ -209,21 +245,24 @@ def _decode_scalar(spec: dict[str, Any]) -> Any:
     return cell[()]
 
 
-def _decode_bytes(kind: str, spec: dict[str, Any], fill: Fill) -> Any:
-    raw = np.empty(spec["nbytes"], np.uint8)
-    fill(spec["offset"], raw.data)
+def _decode_bytes(kind: str, spec: Place, read: Read) -> Any:
+    raw = read(spec)
     if kind == "bytes":
         return raw.tobytes()
     shape = spec["shape"]
     if kind == "array":
-        dtype = _dtype(spec["dtype"])
+        kind_of = _dtype(spec["dtype"])
+        _check_size(spec, kind_of.itemsize)
         if not raw.nbytes:
-            return np.zeros(shape, dtype)
-        array = raw.view(dtype)
+            return np.zeros(shape, kind_of)
+        array = raw.view(kind_of)
         return array.reshape(shape[::-1]).T if spec["fortran"] else array.reshape(shape)
     import torch
 
-    dtype = getattr(torch, spec["dtype"])
+    dtype = getattr(torch, spec["dtype"], None)
+    if not isinstance(dtype, torch.dtype):
+        raise ValueError(f"unknown dtype {spec['dtype']!r}")
+    _check_size(spec, dtype.itemsize)
     if not raw.nbytes:
         return torch.empty(shape, dtype=dtype)
     tensor = torch.from_numpy(raw).view(dtype)
@@ -231,3 +270,9 @@ def _decode_bytes(kind: str, spec: dict[str, Any], fill: Fill) -> Any:
         n, c, h, w = shape
         return tensor.reshape(n, h, w, c).permute(0, 3, 1, 2)
     return tensor.reshape(shape)
+
+
+def _check_size(spec: Place, itemsize: int) -> None:
+    """Before anything of the shape is allocated."""
+    if math.prod(spec["shape"]) * itemsize != spec["nbytes"] or min(spec["shape"], default=0) < 0:
+        raise ValueError(f"shape {spec['shape']} of {spec['dtype']} does not take {spec['nbytes']} bytes")

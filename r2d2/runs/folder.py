@@ -33,7 +33,7 @@ class RunError(UserError, ValueError):
 
 def create(run_dir: Path, config: Config, preset: str, origin: Mapping[str, Any] | None = None) -> None:
     """Make the folder of a new run. `origin` is added to its provenance."""
-    run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     write_config(run_dir, config, preset)
     write_json(run_dir / PROVENANCE, [provenance() | dict(origin or {})])
 
@@ -83,8 +83,13 @@ def add_provenance(run_dir: Path) -> None:
 
 
 def newest_checkpoint(run_dir: Path) -> Path | None:
-    """The newest complete checkpoint of a run, None if it was stopped before its first."""
-    return checkpoint.latest(run_dir / CHECKPOINTS)
+    """The newest complete checkpoint, None of a run that was stopped before its first; RunError if all are gone."""
+    root = run_dir / CHECKPOINTS
+    if not root.is_dir():
+        raise RunError(
+            f"{root} is missing: put it back, or remove {run_dir} and train again with the config in it"
+        )
+    return checkpoint.latest(root)
 
 
 def checkpoint_of(run_dir: Path, path: Path | None) -> Path:

@@ -41,15 +41,17 @@ def export_run(
     spec = environments.spec(config)
     if not config.replay.folder:  # there the disk is asked when the replay is made
         check_fits(build_replay.replay_bytes(config, spec))
-    state = checkpoint.load(path)
+    state = checkpoint.load_part(
+        path, ["config", "replay", "parameter_hash", "actor/steps", "learner/updates"]
+    )
     check_same_parts(state["config"], config)
     replay = build_replay.replay(config, spec)
     replay.load_state_dict(state.pop("replay"))
     source = {
         "run": run_dir.resolve().name,
         "checkpoint": path.name,
-        "env_steps": state["actor"]["steps"],
-        "updates": state["learner"]["updates"],
+        "env_steps": state["actor/steps"],
+        "updates": state["learner/updates"],
         "parameter_hash": state["parameter_hash"],
         "preset": preset,
         "config": state["config"],

@@ -33,16 +33,16 @@ def load_trained(run_dir: Path, path: Path | None, episodes: int) -> Trained:
     """The network of a run's newest checkpoint, or of `path`, with `episodes` environments."""
     config, _ = folder.read_config(run_dir)
     path = folder.checkpoint_of(run_dir, path)
-    state = checkpoint.load(path)
-    check_same_parts(state["config"], config)
+    saved = checkpoint.load_part(path, ["config", "learner/network", "actor/steps", "learner/updates"])
+    check_same_parts(saved["config"], config)
     vector = environments.vector(config, episodes)
     network = build.network(config, vector.spec)
-    network.load_state_dict(state["learner"]["network"])
+    network.load_state_dict(saved["learner/network"])
     network.to(build.device(config))
     source = {
         "checkpoint": path.name,
-        "env_steps": state["actor"]["steps"],
-        "updates": state["learner"]["updates"],
+        "env_steps": saved["actor/steps"],
+        "updates": saved["learner/updates"],
     }
     return Trained(config, vector, network, source)
 

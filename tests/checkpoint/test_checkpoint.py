@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from checkpoint_cases import STATE, blobs, flip, same
+import torch
+from checkpoint_cases import SOURCE, STATE, blobs, flip, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from r2d2.checkpoint import manifest, segments
 from r2d2.checkpoint.blobs import Blobs
-from r2d2.checkpoint.checkpoint import CheckpointError, latest, load, save, verify
+from r2d2.checkpoint.checkpoint import CheckpointError, latest, load, load_part, save, verify
 from r2d2.checkpoint.manifest import read_manifest
 
 # --- keeping ------------------------------------------------------------------------------------------------
@@ -215,3 +219,86 @@ def test_a_dangling_pointer_is_not_followed_by_a_silent_fallback(two: tuple[Path
     shutil.rmtree(newer)
     with pytest.raises(CheckpointError, match=f"names 'ckpt-00000002'.*--checkpoint {older}"):
         load(newer.parent)
+
+
+# --- parts ----------------------------------------------------------------------------------------------------
+
+WHOLE = {
+    "learner": OrderedDict(network={"w": torch.arange(6.0).reshape(2, 3)}, updates=3),
+    "replay": {"rows": np.arange(1000), "full": blobs(range(9))},
+}
+
+
+def test_a_part_is_read_without_the_rest(tmp_path: Path) -> None:
+    """So weights come out of a checkpoint whose replay is damaged or gone."""
+    path = save(tmp_path, WHOLE, number=1)
+    names = ["learner/network", "learner/updates", "replay"]
+    whole = {
+        "learner/network": WHOLE["learner"]["network"],
+        "learner/updates": 3,
+        "replay": WHOLE["replay"],
+    }
+    assert same(load_part(tmp_path, names), whole)
+    flip(path / "arrays.bin", -1)  # the last byte of replay/rows
+    shutil.rmtree(tmp_path / "segments")
+    assert same(load_part(path, names[:2]), {name: whole[name] for name in names[:2]})
+    with pytest.raises(CheckpointError, match=r"arrays\.bin is damaged: 8,000 bytes at 64"):
+        load_part(path, ["replay/rows"])
+    with pytest.raises(CheckpointError, match=r"seg-00000000\.bin is missing"):
+        load_part(path, ["replay/full"])
+    with pytest.raises(CheckpointError, match=r"seg-00000000\.bin is missing"):
+        load(path)
+
+
+def test_damage_to_the_part_itself_is_noticed(tmp_path: Path) -> None:
+    path = save(tmp_path, WHOLE, number=1)
+    flip(path / "arrays.bin", 5)
+    assert load_part(path, ["learner/updates"]) == {"learner/updates": 3}
+    with pytest.raises(CheckpointError, match=r"arrays\.bin is damaged: 24 bytes at 0"):
+        load_part(path, ["learner/network"])
+
+
+def test_a_part_that_is_not_there_is_named(tmp_path: Path) -> None:
+    save(tmp_path, WHOLE, number=1)
+    for name in ("learner/net", "learner/updates/x", "", "replay/full/x"):
+        with pytest.raises(CheckpointError, match=r"tree\.json is not what r2d2 writes: KeyError"):
+            load_part(tmp_path, [name])
+
+
+# --- two processes --------------------------------------------------------------------------------------------
+
+
+def test_a_refused_save_removes_nothing_of_another_process(tmp_path: Path) -> None:
+    """Neither the segment that has just the name that it would have used, nor the other's unfinished files."""
+    save(tmp_path, {"a": blobs(range(5))}, number=1)
+    code = f"""
+import pathlib
+from r2d2.checkpoint import checkpoint, segments
+from checkpoint_cases import blobs
+write = segments.write
+def held(*args):
+    write(*args)
+    print("saving", flush=True)
+    input()
+segments.write = held
+checkpoint.save(pathlib.Path({str(tmp_path)!r}), {{"a": blobs(range(9))}}, number=2)
+"""
+    command = [sys.executable, "-c", code]
+    environ = os.environ | {"PYTHONPATH": f"{SOURCE}:{SOURCE / 'tests'}"}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"saving\n"
+        with pytest.raises(CheckpointError, match="another process is saving there"):
+            save(tmp_path, {"a": blobs(range(7))}, number=2)
+        other.communicate(b"\n")
+    assert other.returncode == 0
+    assert same(load(tmp_path), {"a": blobs(range(9))})
+
+
+def test_a_segment_that_is_there_already_is_left_alone(tmp_path: Path) -> None:
+    """It is of another process, and must not be cleaned up when this save fails."""
+    other, created = tmp_path / "seg-00000000.bin", list[Path]()
+    other.write_bytes(b"of another process")
+    with pytest.raises(FileExistsError):
+        segments._write_segment(other, [b"ours"], created)
+    assert created == []

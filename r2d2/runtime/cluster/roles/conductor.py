@@ -285,7 +285,8 @@ class ClusterRun:
 
     def load(self, path: Path) -> None:
         """Resume where `save` left off; `path` is one checkpoint."""
-        state = checkpoint.load(path)
+        names = ["config", "counters", "recent", "evaluator", "tracker", "record"]
+        state = checkpoint.load_part(path, names)  # the learner reads its own
         check_same_parts(state["config"], self.config)
         before: Config = from_dict(state["config"])
         if _processes(before) != _processes(self.config):
