@@ -7,10 +7,11 @@ what came after the last `sync`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,30 +79,74 @@ class MetricsFile:
 
     With `lines` and `env_steps`, those of a checkpoint, the file goes back to what it was then: what was
     logged later will be logged again. Without, a file of an earlier attempt is moved aside (to
-    `metrics.jsonl.1`), never mixed in.
+    `metrics.jsonl.1`), never mixed in. Where lines are missing, at the start or while the file is open, `say` is
+    told, what is left is moved aside, and a new file begins. Lines for which the disk has no room wait.
     """
 
-    def __init__(self, path: Path, *, lines: int | None = None, env_steps: int | None = None) -> None:
-        self.path, self.lines = path, 0
+    def __init__(
+        self,
+        path: Path,
+        *,
+        lines: int | None = None,
+        env_steps: int | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.path, self.lines, self._say = path, 0, say
+        self._waiting: list[bytes] = []
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            if lines is None or env_steps is None:
-                _move_aside(path)
-            else:
-                self.lines = _rewind(path, lines, env_steps)
-        self._file = open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 (closed by close)
+        if lines is None or env_steps is None:
+            _move_aside(path)
+        else:
+            self.lines = _rewind(path, lines, env_steps)
+            if self.lines < lines:
+                self._begin_anew(f"{path} has lost {lines - self.lines} of its {lines} lines")
+        self._open()
+
+    def _open(self) -> None:
+        self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (closed by close)
+        self._size = os.fstat(self._file.fileno()).st_size
+
+    def _begin_anew(self, why: str) -> None:
+        aside = _move_aside(self.path)
+        self._say(f"{why}: a new one begins" + (f", what is left is in {aside}" if aside else ""))
+        self.lines = 0
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Appends one line, numbers that are not finite as null."""
-        self._file.write(json.dumps(_finite(dict(record)), allow_nan=False) + "\n")
-        self.lines += 1
+        self._waiting.append(json.dumps(_finite(dict(record)), allow_nan=False).encode() + b"\n")
+        try:
+            self._flush()
+        except OSError as error:
+            if len(self._waiting) == 1:
+                self._say(f"{self.path} cannot be written ({error}): lines wait until it can")
+
+    def _flush(self) -> None:
+        """Write the lines that wait; OSError if they cannot be written whole."""
+        if not self.path.exists() or not os.path.samestat(self.path.stat(), os.fstat(self._file.fileno())):
+            self._file.close()
+            self._begin_anew(f"{self.path} was removed or replaced")
+            self._open()
+        elif os.fstat(self._file.fileno()).st_size < self._size:
+            self._file.close()
+            self._begin_anew(f"{self.path} was cut")
+            self._open()
+        while self._waiting:
+            line = self._waiting[0]
+            if self._file.write(line) != len(line):
+                os.ftruncate(self._file.fileno(), self._size)  # no half line
+                raise OSError("there is no room")
+            self._size += len(line)
+            self.lines += 1
+            del self._waiting[0]
 
     def sync(self) -> None:
         """Makes all lines so far survive a power cut."""
-        self._file.flush()
+        self._flush()
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._flush()
         self._file.close()
 
 
@@ -113,17 +158,22 @@ def _finite(value: Any) -> Any:
     return [_finite(v) for v in value] if isinstance(value, list) else value
 
 
-def _move_aside(path: Path) -> None:
-    if path.stat().st_size:
-        number = 1
-        while (aside := path.with_name(f"{path.name}.{number}")).exists():
-            number += 1
-        path.rename(aside)
+def _move_aside(path: Path) -> Path | None:
+    """Where the file is kept now, None if there is nothing in it."""
+    if not path.exists() or not path.stat().st_size:
+        return None
+    number = 1
+    while (aside := path.with_name(f"{path.name}.{number}")).exists():
+        number += 1
+    return path.rename(aside)
 
 
 def _rewind(path: Path, lines: int, env_steps: int) -> int:
-    """Keeps the first `lines` lines, those not past `env_steps`, by atomic replacement; returns how many."""
+    """Keeps the first `lines` lines, those not past `env_steps`, by atomic replacement; returns how many. A file
+    that has fewer stays as it is."""
     kept, tmp = 0, path.with_name(f"{path.name}.tmp")
+    if not path.exists():
+        return 0
     with open(tmp, "wb") as file:
         for record, line in _lines(path):
             if kept < lines and record.get("env_steps", 0) <= env_steps:
@@ -131,5 +181,8 @@ def _rewind(path: Path, lines: int, env_steps: int) -> int:
                 kept += 1
         file.flush()
         os.fsync(file.fileno())
-    tmp.replace(path)
+    if kept < lines:
+        tmp.unlink()
+    else:
+        tmp.replace(path)
     return kept

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, SupportsFloat, TextIO
@@ -45,7 +45,8 @@ class Sink(Protocol):
 class Tracker:
     """Hands each record to `metrics.jsonl` in `run_dir` and to the sinks, which have names.
 
-    Not thread-safe. `metrics.jsonl` is the truth: when it cannot be written, OSError is raised.
+    Not thread-safe. `metrics.jsonl` is the truth; lines for which the disk has no room wait, and a checkpoint needs
+    them all: then OSError is raised.
     """
 
     def __init__(self, run_dir: Path, sinks: Mapping[str, Sink] | None = None) -> None:
@@ -72,8 +73,7 @@ class Tracker:
             record = replace(record, metrics=dict(record.metrics) | _resources(last, record))
             self._last = record
         self._open().write(record.line())
-        for sink in self._sinks.values():
-            sink.log(record)
+        self._tell(lambda sink: sink.log(record))
 
     def log_video(self, name: str, path: Path, env_steps: int) -> None:
         """Records a video file: in `metrics.jsonl` its path, relative to the run folder if it lies there."""
@@ -82,17 +82,24 @@ class Tracker:
         inside = path.resolve().is_relative_to(self.run_dir.resolve())
         shown = path.resolve().relative_to(self.run_dir.resolve()) if inside else path
         self._open().write(record.line() | {name: str(shown)})
-        for sink in self._sinks.values():
-            sink.log_video(name, path, record)
+        self._tell(lambda sink: sink.log_video(name, path, record))
 
     def log_histogram(self, name: str, array: ArrayLike, env_steps: int) -> None:
         """Records how the finite values of an array are distributed: counts [BINS], edges [BINS + 1]."""
         record = self._record(env_steps, self._updates, {})
         values = np.asarray(array, np.float64).ravel()
-        counts, edges = np.histogram(values[np.isfinite(values)], bins=BINS)
+        counts, edges = histogram(values[np.isfinite(values)])
         self._open().write(record.line() | {name: {"counts": counts.tolist(), "edges": edges.tolist()}})
-        for sink in self._sinks.values():
-            sink.log_histogram(name, counts, edges, record)
+        self._tell(lambda sink: sink.log_histogram(name, counts, edges, record))
+
+    def _tell(self, call: Callable[[Sink], None]) -> None:
+        """Hand something to every sink. One that fails is given up, and the training goes on without it."""
+        for name, sink in list(self._sinks.items()):
+            try:
+                call(sink)
+            except Exception as error:
+                del self._sinks[name]
+                self.warn(f"nothing goes to {name} from now on: {error!r}")
 
     def warn(self, text: str) -> None:
         """Says something to whoever watches."""
@@ -102,8 +109,11 @@ class Tracker:
     def close(self, exit_code: int = 0) -> None:
         """Ends the record; an `exit_code` other than 0 marks the run as failed. May be called twice."""
         sinks, self._sinks = self._sinks, {}
-        for sink in sinks.values():
-            sink.close(exit_code)
+        for name, sink in sinks.items():
+            try:
+                sink.close(exit_code)
+            except Exception as error:
+                self.warn(f"{name} was not closed: {error!r}")
         if self._file is not None:
             self._file.close()
 
@@ -128,11 +138,12 @@ class Tracker:
         for name, sink in self._sinks.items():
             if name in state["sinks"]:  # a sink that is new in this process starts fresh
                 sink.load_state_dict(state["sinks"][name])
-        self._file = MetricsFile(self.run_dir / FILE, lines=state["lines"], env_steps=self._env_steps)
+        file = self.run_dir / FILE
+        self._file = MetricsFile(file, lines=state["lines"], env_steps=self._env_steps, say=self.warn)
 
     def _open(self) -> MetricsFile:
         if self._file is None:
-            self._file = MetricsFile(self.run_dir / FILE)
+            self._file = MetricsFile(self.run_dir / FILE, say=self.warn)
         return self._file
 
     def _seconds(self) -> float:
@@ -141,6 +152,24 @@ class Tracker:
     def _record(self, env_steps: int, updates: int, metrics: Mapping[str, float | int | bool]) -> Record:
         self._env_steps, self._updates = max(self._env_steps, int(env_steps)), int(updates)
         return Record(int(env_steps), int(updates), round(self._seconds(), 3), round(time.time(), 3), metrics)
+
+
+def histogram(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Counts [BINS] and edges [BINS + 1] of finite values of any size.
+
+    numpy cannot make bins of equal values whose neighbors are further away than a bin is wide.
+
+    >>> counts, edges = histogram(np.array([1e30, 1e30]))
+    >>> int(counts.sum()), bool(edges[0] < 1e30 < edges[-1])
+    (2, True)
+    """
+    values = values / 4  # so that the range is a number too
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 0.25)
+    room = max(0.125 if low == high else 0.0, BINS * float(np.spacing(max(abs(low), abs(high)))))
+    if high - low < room:
+        low, high = low - room, high + room
+    counts, edges = np.histogram(values, bins=BINS, range=(low, high))
+    return counts, edges * 4
 
 
 def _resources(last: Record | None, record: Record) -> dict[str, float]:
