@@ -145,9 +145,10 @@ class MetricsFile:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._flush()
-        self._file.close()
+        if not self._file.closed:
+            with contextlib.suppress(OSError):
+                self._flush()
+            self._file.close()
 
 
 def _finite(value: Any) -> Any:
