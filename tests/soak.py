@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run_cases import Command, Output, arguments, differences, lines, run_command, state
+from run_cases import Command, arguments, differences, lines, state
 
 from r2d2.checkpoint import checkpoint
 
 STEPS = 60  # environment steps between checkpoints
 KILLS = 2  # kills for each checkpoint, about
 AHEAD = 3  # checkpoints by which the run may be ahead of its kills
+LONGEST = 24 * 3600.0  # seconds that the uninterrupted run may take
 SHORT = 0.05  # seconds that a process lives, about, when it is
 LOGS = ("metrics.jsonl", "provenance.json")  # they grow by a line with each report and each resume
 CONFIG: dict[str, Any] = {
@@ -86,7 +87,7 @@ def soak(total: int, out: Path, *, say: Callable[[str], None] = print) -> Progre
     start = time.monotonic() - progress.seconds
     if not progress.whole:
         shutil.rmtree(whole, ignore_errors=True)
-        ended(run_command(out, *command(whole, train)))
+        to_its_end(out, whole, train)
         progress.whole = True
     while len(progress.kills) < total:
         number = len(progress.kills)
@@ -98,11 +99,11 @@ def soak(total: int, out: Path, *, say: Callable[[str], None] = print) -> Progre
         progress.save(out / "soak.json")
         if (number + 1) % 50 == 0:
             say(f"{number + 1} kills, {saves(killed)} checkpoints, {progress.seconds:.0f} s")
-    ended(run_command(out, *command(killed, train)))
+    to_its_end(out, killed, train)
     progress.seconds = time.monotonic() - start
     progress.save(out / "soak.json")
     differ = differences(state(killed), state(whole))
-    assert not differ, f"the killed run ended differently in {differ}: {killed} and {whole}"
+    assert not differ, f"{len(differ)} parts of {killed} are not those of {whole}: {differ[:3]}"
     assert lines(killed) == lines(whole), f"the metrics of {killed} are not those of {whole}"
     check_flat(progress)
     say(summary(progress, killed))
@@ -168,8 +169,11 @@ def disk(run_dir: Path) -> int:
     return sum(p.stat().st_size for p in run_dir.rglob("*") if p.is_file() and p.name not in LOGS)
 
 
-def ended(output: Output) -> None:
-    assert output.code == 0, output.err
+def to_its_end(out: Path, run_dir: Path, train: list[str]) -> None:
+    """Leave the run alone until it is finished."""
+    with Command(out, *command(run_dir, train)) as process:
+        done = process.wait(LONGEST)
+    assert done.code == 0, done.err
 
 
 def growth(progress: Progress, name: str) -> tuple[int, int]:

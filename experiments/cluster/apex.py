@@ -31,7 +31,8 @@ CHANGES: dict[str, Any] = {
     "run.evaluate_episodes": 20, "run.video_period": 0, "run.stop_return": GOAL,
     "env.id": "CartPole-v1", "env.num_envs": 8, "network.stack": 1, "network.features": 128, "network.hidden": 128,
     "replay.steps": 50_000, "replay.min_steps": 1000, "replay.replay_ratio": 8.0, "learner.batch": 128,
-    "learner.learning_rate": 1e-3, "learner.target_period": 100, "learner.reward_clip": 0.0,
+    "learner.optimizer": "adam", "learner.learning_rate": 1e-3, "learner.adam_epsilon": 1.5e-4,
+    "learner.target_period": 100, "learner.reward_clip": 0.0,
     "actor.actor_update_period": 20, "cluster.packet": 10, "cluster.actor_cpus": 0.25, "cluster.shard_cpus": 0.25,
     "cluster.learner_cpus": 0.25,
 }  # fmt: skip

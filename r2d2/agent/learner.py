@@ -23,6 +23,7 @@ given to `record_function` are the stages of `r2d2 bench`.
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ from r2d2.agent.cuda_graph import CudaGraph
 from r2d2.agent.device_batch import DeviceBatch, Transfer
 from r2d2.agent.losses import LOSSES, length_mask, td_targets
 from r2d2.agent.networks import QNetwork
+from r2d2.agent.optimizers import make_optimizer
 from r2d2.agent.precision import autocast, dtype_of
 from r2d2.agent.priorities import Priority
 from r2d2.agent.update import Update, not_finite
@@ -88,13 +90,8 @@ class Learner:
         for net in (self.network, self.target):
             net.flatten_core()
         graphs = config.graphs and self.device.type == "cuda"
-        self.optimizer = torch.optim.Adam(
-            self.network.parameters(),
-            lr=config.learning_rate,
-            eps=config.adam_epsilon,
-            fused=True,
-            capturable=graphs,
-        )
+        self.optimizer = make_optimizer(self.network.parameters(), config, capturable=graphs)
+        self.max_grad_norm = config.max_grad_norm if config.max_grad_norm > 0 else math.inf
         self.transfer = Transfer(self.device, [*network.inputs.columns, "action", "reward", "terminated"])
         self._graph = CudaGraph(self._step) if graphs else None
         self.updates = 0
@@ -123,9 +120,9 @@ class Learner:
         parts = data.parts(self.config.gradient_accumulation_steps)
         found = [self._backward(part, items=len(data)) for part in parts]
         with record_function("optimizer"):
-            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
+            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.max_grad_norm)
             finite = torch.isfinite(norm)
-            if self.asynchronous:  # the fused optimizer itself leaves out a step where this is 1
+            if self.asynchronous:  # the optimizer itself leaves out a step where this is 1
                 self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
             elif not finite:
                 raise not_finite(self.updates + 1)

@@ -179,9 +179,12 @@ def set_initial_priorities(
 ) -> NDArray[np.int64]:
     """Give new items their first priorities; returns those that are no hindsight copies.
 
-    An actor's Q values are those of the goal that it pursued, so copies keep the highest priority seen so far.
+    With `first_priority` highest they keep what a selector gives every new item, the highest priority so far. So do
+    copies always: an actor's Q values are those of the goal that it pursued.
     """
     own = ids[~replay.relabeled(ids)]
+    if config.replay.first_priority == "highest":
+        return own
     held = own[replay.holds(own)]  # the copies of the same write may have taken places
     if len(held):
         replay.update_priorities(held, initial_priorities(config, replay, held), initial=True)

@@ -23,6 +23,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "uniform": {"replay.selector": "uniform"},
     # alpha as in the proportional variant of prioritized replay; with LAP there are no importance weights.
     "lap": {"replay.priority": "lap", "learner.loss": "huber", "replay.alpha": 0.6, "replay.beta": 0.0},
+    # What the R2D2 paper's text says of importance weights, against its table.
+    "no-weights": {"replay.beta": 0.0, "replay.beta_steps": 0},
     "n1": {"replay.n_step": 1},
     "n3": {"replay.n_step": 3},
     "n5": {"replay.n_step": 5},

@@ -16,12 +16,16 @@ class LearnerConfig:
     """Items in a batch."""
     discount: Annotated[float, SHARE] = 0.997
     """gamma."""
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    """`adam`, or DQN's centered `rmsprop`."""
     learning_rate: Annotated[float, Bounds(0, 10)] = 1e-4
-    """Adam."""
+    """Step size of the optimizer."""
     adam_epsilon: Annotated[float, Bounds(0, 100)] = 1e-3
     """Adam's epsilon."""
+    min_squared_gradient: Annotated[float, Bounds(1e-30, 100)] = 0.01 / 32**2
+    """RMSProp's epsilon, under the root. DQN has 0.01 for gradients summed over 32 items; ours are their mean."""
     max_grad_norm: Annotated[float, Bounds(0, 1e12)] = 40.0
-    """Largest gradient norm (Ape-X; the paper gives none)."""
+    """Largest gradient norm (Ape-X; the paper gives none); 0 is no limit."""
     target_period: Annotated[int, COUNT] = 2500
     """Updates between copies into the target network."""
     double: bool = True

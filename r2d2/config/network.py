@@ -17,8 +17,8 @@ class NetworkConfig:
     """Encoder of frames; vectors always get an MLP."""
     stack: Annotated[int, Bounds(1, 1000)] = 4
     """Frames stacked as one observation, built when read."""
-    features: Annotated[int, WIDTH] = 512
-    """Units of the fully connected layer before the core."""
+    features: Annotated[int, Bounds(0, WIDTH.high)] = 512
+    """Units of the fully connected layer before the core; 0 leaves it out (DQN, dueling DQN)."""
     core: CoreName = "lstm"
     """Recurrent core; `none` is feed-forward."""
     core_width: Annotated[int, WIDTH] = 512

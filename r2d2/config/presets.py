@@ -17,7 +17,10 @@ from r2d2.config import (
 )
 from r2d2.config.changes import CHANGES
 
-# The paper's values are the defaults.
+# The paper's values are the defaults. docs/presets.md puts each preset beside its paper, number by number.
+#
+# Importance weights: table 2 of the R2D2 paper has an exponent of 0.6, its text says that they were left out. The
+# default is the table's; `r2d2+no-weights` is the text's.
 R2D2 = Config()
 
 # The same algorithm, tuned for two CPU cores (ours): 42 x 42 frames, a small network, shorter sequences, and
@@ -41,42 +44,95 @@ R2D2_SMALL = Config(
     run=RunConfig(steps=2_000_000, checkpoint_period=250_000, evaluate_period=100_000),
 )
 
-# DQN (Mnih et al. 2015) with Adam, on the sequence machinery: one trained step, no core, uniform draws.
+# DQN (Mnih et al. 2015, extended data table 1). A "frame" of that paper is an agent's decision, a step here: its 50
+# million frames are 38 days of 60 emulator frames a second, 4 for each.
 DQN = Config(
-    env=EnvConfig(num_envs=8),
-    network=NetworkConfig(core="none", previous_inputs=False, dueling=False),
+    env=EnvConfig(
+        num_envs=8,  # the paper has 1; ours, for batches of observations
+        life_loss="reset",  # a lost life ends the episode in training (methods)
+    ),
+    network=NetworkConfig(features=0, core="none", previous_inputs=False, dueling=False),
     replay=ReplayConfig(
-        steps=1_000_000, burn_in=0, unroll=1, n_step=1, period=1, selector="uniform", beta=0.0, replay_ratio=8.0
+        steps=1_000_000,
+        burn_in=0,
+        unroll=1,
+        n_step=1,
+        period=1,
+        selector="uniform",
+        beta=0.0,
+        replay_ratio=8.0,  # a batch of 32 every 4 steps
+        min_steps=50_000,
     ),
     learner=LearnerConfig(
-        batch=32, discount=0.99, learning_rate=6.25e-5, adam_epsilon=1.5e-4, max_grad_norm=10.0, double=False,
-        target_period=8000, rescaling=False, reward_clip=1.0,
+        batch=32,
+        discount=0.99,
+        optimizer="rmsprop",
+        learning_rate=2.5e-4,
+        min_squared_gradient=0.01 / 32**2,  # 0.01 in the paper, for gradients summed over the batch
+        max_grad_norm=0.0,
+        target_period=10_000,  # updates, as the table says; the authors' code counts steps: 2,500 updates
+        double=False,
+        rescaling=False,
+        reward_clip=1.0,
+        loss="huber",  # errors clipped to [-1, 1]
     ),
-    actor=ActorConfig(exploration="linear", epsilon_end=0.01, actor_update_period=1),
-)  # fmt: skip
+    actor=ActorConfig(exploration="linear", epsilon_end=0.1, epsilon_steps=1_000_000, actor_update_period=1),
+)
 
-# Double DQN (van Hasselt et al. 2016): the online network chooses the action that the target network values.
-DOUBLE_DQN = replace(DQN, learner=replace(DQN.learner, double=True))
+# Double DQN (van Hasselt et al. 2016), tuned: the online network chooses the action that the target network values.
+DOUBLE_DQN = replace(
+    DQN,
+    learner=replace(DQN.learner, double=True, target_period=7500),  # 30,000 steps, with an update every 4
+    actor=replace(DQN.actor, epsilon_end=0.01),
+)
 
-# Prioritized replay (Schaul et al. 2016, section 4) on double DQN, proportional and rank-based; beta rises to
-# 1 over the run (here 40 M frames; 200 M in the paper).
+# Prioritized replay (Schaul et al. 2016, section 4) on double DQN, proportional and rank-based.
 PER = replace(
     DOUBLE_DQN,
-    replay=replace(DQN.replay, selector="proportional", alpha=0.6, beta=0.4, beta_steps=RunConfig().steps),
+    replay=replace(
+        DOUBLE_DQN.replay,
+        selector="proportional",
+        alpha=0.6,
+        beta=0.4,
+        beta_steps=RunConfig().steps,  # the whole run, of 50 million steps in the paper
+        first_priority="highest",
+    ),
+    learner=replace(DOUBLE_DQN.learner, learning_rate=2.5e-4 / 4),
 )
 PER_RANK = replace(PER, replay=replace(PER.replay, selector="rank", alpha=0.7, beta=0.5))
 
-# Ape-X DQN (Horgan et al. 2018): many actors with a ladder of epsilons, 3-step returns, batches of 512, a
-# soft capacity.
-APEX = replace(
-    DQN,
-    env=EnvConfig(num_envs=64),
-    network=NetworkConfig(core="none", previous_inputs=False),
-    replay=replace(PER.replay, steps=2_000_000, n_step=3, replay_ratio=1.0, remover="soft", beta_steps=0),
-    learner=replace(
-        PER.learner, batch=512, learning_rate=1e-4, max_grad_norm=40.0, target_period=2500, reward_clip=1.0
+# Ape-X DQN (Horgan et al. 2018, section 4.1 and appendix): many actors with a ladder of epsilons, 3-step returns,
+# batches of 512, a soft capacity.
+APEX = Config(
+    env=EnvConfig(
+        num_envs=64,  # the paper has 360 actors with one each
+        life_loss="reset",  # as the R2D2 paper says of Ape-X (section 2.3)
     ),
-    actor=ActorConfig(actor_update_period=400),
+    network=NetworkConfig(features=0, core="none", previous_inputs=False),
+    replay=ReplayConfig(
+        steps=2_000_000,
+        burn_in=0,
+        unroll=1,
+        n_step=3,
+        period=1,
+        alpha=0.6,
+        beta=0.4,
+        remover="soft",
+        replay_ratio=0.78,  # 9,700 trained for 12,500 new transitions a second
+        min_steps=50_000,
+    ),
+    learner=LearnerConfig(
+        batch=512,
+        discount=0.99,
+        optimizer="rmsprop",
+        learning_rate=2.5e-4 / 4,
+        min_squared_gradient=1.5e-7,
+        max_grad_norm=40.0,
+        target_period=2500,
+        rescaling=False,
+        reward_clip=1.0,
+    ),
+    actor=ActorConfig(actor_update_period=100),  # steps; 400 emulator frames in the paper
 )
 
 # Memory tasks on one CPU core (ours): a small MLP and LSTM, the lengths of R2D2_SMALL, a forget-gate bias of 1,

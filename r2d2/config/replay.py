@@ -55,6 +55,8 @@ class ReplayConfig:
     """Share of each batch drawn from a second replay of `steps` steps, a reservoir (CLEAR has 0.5)."""
     eta: Annotated[float, SHARE] = 0.9
     """Priority: eta * largest + (1 - eta) * mean absolute TD error."""
+    first_priority: Literal["actor", "highest"] = "actor"
+    """Priority of a new item: that of the actor's own Q values (Ape-X, R2D2), or the highest so far (PER)."""
     priority: Literal["mixed", "lap"] = "mixed"
     """That of the TD errors (`mixed`), or of max(|TD error|, 1) (`lap`: with huber and beta 0)."""
     replay_ratio: Annotated[float, Bounds(1e-6, 10**6)] = 0.8

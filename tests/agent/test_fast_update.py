@@ -146,10 +146,11 @@ def test_nothing_waits_for_the_device(setup: Setup) -> None:
     assert waits.found
 
 
-def test_an_asynchronous_gradient_that_is_not_finite_changes_nothing() -> None:
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_an_asynchronous_gradient_that_is_not_finite_changes_nothing(optimizer: str) -> None:
     """It raises when it is read, one update late; the update after it is as if it had not been."""
     setup = Setup()
-    learner, batch = case(setup, asynchronous=True)
+    learner, batch = case(setup, asynchronous=True, optimizer=optimizer)
     learner.update(batch)
     twin, before = copy.deepcopy(learner), copy.deepcopy(learner.state_dict())
     reward = batch.columns["reward"].copy()

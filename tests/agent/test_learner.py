@@ -230,11 +230,13 @@ def test_the_target_network_is_copied_every_so_many_updates() -> None:
         assert torch.equal(now, old) == (update < 3)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_gradient_that_is_not_finite_changes_nothing(bad: float) -> None:
+def test_a_gradient_that_is_not_finite_changes_nothing(bad: float, optimizer: str) -> None:
     """Neither weights, target, optimizer nor counter; the next good update is as if nothing had happened."""
     setup = Setup()
     learner, batch = case(setup)
+    learner = setup.learner(learner.network, optimizer=optimizer)
     learner.update(batch)
     twin = copy.deepcopy(learner)
     before = copy.deepcopy(learner.state_dict())
@@ -269,6 +271,15 @@ def test_the_gradient_is_clipped_by_its_norm() -> None:
     learner.update(batch)
     norm = torch.stack([p.grad.norm() for p in learner.network.parameters() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_no_limit_leaves_the_gradient_alone() -> None:
+    setup = Setup()
+    network, (_, batch) = setup.network(1), case(setup)
+    learners = [setup.learner(copy.deepcopy(network), max_grad_norm=most) for most in (0.0, 1e12)]
+    norms = [learner.update(batch).metrics["gradient_norm"] for learner in learners]
+    assert norms[0] == norms[1] > 0
+    assert same(learners[0].state_dict(), learners[1].state_dict())
 
 
 def test_bfloat16_agrees_with_float32() -> None:

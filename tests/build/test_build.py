@@ -117,8 +117,39 @@ def test_every_number_of_the_learner_reaches_it() -> None:
     assert made.layout == SequenceLayout(3, 9, 4, config.replay.period, config.network.stack - 1)
     assert made.priority == Priority("mixed", 0.3)
     assert (made.initial_state, made.precision) == ("zero", torch.bfloat16)
+    config = tiny(
+        learner__optimizer="rmsprop", learner__learning_rate=0.01, learner__min_squared_gradient=0.03
+    )
+    (group,) = build.learner(config, net, device=torch.device("cpu")).optimizer.param_groups
+    assert (group["lr"], group["epsilon"], group["decay"]) == (0.01, 0.03, 0.95)
     assert build.limiter(tiny(replay__replay_ratio=1.5, replay__min_steps=77)).replay_ratio == 1.5
     assert build.limiter(tiny(replay__replay_ratio=1.5, replay__min_steps=77)).min_steps == 77
+
+
+def test_dqns_networks_have_the_layers_of_their_papers() -> None:
+    """Mnih et al. 2015: 1,685,154 parameters for 4 actions. Wang et al. 2016: two streams of 512 instead of one."""
+    frames = spec(84, 84, dtype="uint8")
+
+    def parameters(name: str) -> int:
+        net = build.network(PRESETS[name], frames)
+        return sum(parameter.numel() for parameter in net.parameters())
+
+    actions = frames.num_actions
+    convolutions = 4 * 32 * 64 + 32 + 32 * 64 * 16 + 64 + 64 * 64 * 9 + 64
+    stream = 7 * 7 * 64 * 512 + 512
+    assert parameters("dqn") == convolutions + stream + 513 * actions
+    assert parameters("apex") == convolutions + 2 * stream + 513 * (actions + 1)
+
+
+@pytest.mark.parametrize(("first_priority", "same"), [("highest", True), ("actor", False)])
+def test_first_priorities_are_the_actors_or_the_highest(
+    first_priority: str, same: bool, tmp_path: Path
+) -> None:
+    run = new_run(tiny(replay__first_priority=first_priority, replay__min_steps=1000), tmp_path)
+    for _ in range(60):
+        run.act(cut=False)
+    assert (len(np.unique(run.replay.priorities())) == 1) == same
+    assert len(run.replay) > 5
 
 
 def test_the_network_follows_the_config() -> None:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from run_cases import differences
 
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.config.presets import PRESETS
@@ -101,8 +102,11 @@ def test_r2d2_is_the_papers_table() -> None:
 
 
 def test_the_feed_forward_presets_differ_in_what_their_papers_differ_in() -> None:
-    """DQN -> PER adds priorities and double Q; Ape-X adds the ladder, 3 steps, dueling and large batches."""
-    dqn, per, apex = (PRESETS[name] for name in ("dqn", "per", "apex"))
+    """DQN -> double DQN -> PER -> its rank-based variant, each by its own numbers; Ape-X has the ladder, 3 steps,
+    dueling and large batches."""
+    dqn, double, per, rank, apex = (
+        PRESETS[name] for name in ("dqn", "double-dqn", "per", "per-rank", "apex")
+    )
     for config in (dqn, per, apex):
         assert config.network.core == "none"
         assert not config.network.previous_inputs
@@ -110,13 +114,19 @@ def test_the_feed_forward_presets_differ_in_what_their_papers_differ_in() -> Non
         assert not config.learner.rescaling
         assert config.learner.reward_clip == 1.0
         assert config.learner.discount == 0.99
-    assert (dqn.replay.selector, dqn.replay.beta, dqn.learner.double) == ("uniform", 0.0, False)
-    assert (per.replay.selector, per.replay.alpha, per.replay.beta) == ("proportional", 0.6, 0.4)
-    assert per.learner.double
-    assert dataclasses.replace(per, replay=dqn.replay, learner=dqn.learner) == dqn
-    assert (apex.replay.n_step, apex.learner.batch, apex.replay.alpha, apex.replay.beta) == (3, 512, 0.6, 0.4)
-    assert (apex.network.dueling, apex.actor.exploration) == (True, "ladder")
-    assert apex.replay.steps == 2_000_000
+        assert config.env.life_loss == "reset"
+    assert changed(dqn, double) == {"learner.double", "learner.target_period", "actor.epsilon_end"}
+    assert changed(double, per) == {
+        "replay.selector", "replay.alpha", "replay.beta", "replay.beta_steps", "replay.first_priority",
+        "learner.learning_rate",
+    }  # fmt: skip
+    assert changed(per, rank) == {"replay.selector", "replay.alpha", "replay.beta"}
+    assert (per.replay.beta_end, per.replay.beta_steps) == (1.0, per.run.steps)
+    assert (apex.replay.remover, apex.replay.first_priority) == ("soft", "actor")
+
+
+def changed(one: Config, other: Config) -> set[str]:
+    return {path[1:].replace("/", ".") for path in differences(to_dict(one), to_dict(other))}
 
 
 def test_every_field_is_documented_for_help() -> None:
@@ -128,16 +138,3 @@ def test_every_field_is_documented_for_help() -> None:
         for field in dataclasses.fields(section.default_factory):  # type: ignore[arg-type]
             at = next(i for i, line in enumerate(source) if line.startswith(f"    {field.name}: "))
             assert source[at + 1].startswith('    """'), f"{section.name}.{field.name} has no docstring"
-
-
-def test_presets_of_prioritized_replay_and_ape_x() -> None:
-    """Double DQN is between DQN and PER; the variants' exponents; Ape-X removes softly and keeps beta."""
-    dqn, double, per, rank, apex = (
-        PRESETS[name] for name in ("dqn", "double-dqn", "per", "per-rank", "apex")
-    )
-    assert dataclasses.replace(double, learner=dqn.learner) == dqn
-    assert dataclasses.replace(per, replay=dqn.replay) == double
-    assert (rank.replay.selector, rank.replay.alpha, rank.replay.beta) == ("rank", 0.7, 0.5)
-    assert dataclasses.replace(rank, replay=per.replay) == per
-    assert (per.replay.beta_end, per.replay.beta_steps) == (1.0, per.run.steps)
-    assert (apex.replay.remover, apex.replay.beta_steps) == ("soft", 0)

@@ -10,6 +10,7 @@ from gymnasium.spaces import Box
 from run_cases import call, differences, new_run, tiny
 
 from r2d2.build import agents as build
+from r2d2.build import replays
 from r2d2.config import to_dict
 from r2d2.config.changes import CHANGES
 from r2d2.config.checks import check_config
@@ -36,6 +37,13 @@ def test_every_ablation_changes_one_of_the_presets() -> None:
         assert any(preset(f"{base}+{name}") != PRESETS[base] for base in ("r2d2", "r2d2-small", "memory")), (
             name
         )
+
+
+def test_weights_can_be_left_out_as_the_text_of_the_paper_says() -> None:
+    """Also where beta would rise."""
+    for base in ("r2d2", "per"):
+        config = preset(f"{base}+no-weights")
+        assert [replays.beta(config, steps) for steps in (0, 10**6, 10**8)] == [0.0, 0.0, 0.0]
 
 
 def test_changes_are_made_in_turn() -> None:

@@ -22,7 +22,8 @@ CHUNK = 128
 
 
 class Convolutional(nn.Sequential):
-    """Convolutions, then the fully connected layer with ReLU that R2D2's authors put before the LSTM."""
+    """Convolutions, then the fully connected layer with ReLU that R2D2's authors put before the LSTM, unless it has
+    0 units: then the features are the outputs of the last convolution, as in DQN."""
 
     def __init__(self, observation: ObservationSpec, config: NetworkConfig, layers: Layers) -> None:
         modules: list[nn.Module] = []
@@ -37,8 +38,9 @@ class Convolutional(nn.Sequential):
                 f"frames of {height} x {width} are too small for torso {layers}: use larger frames"
             )
         flat = channels * size[0] * size[1]
-        super().__init__(*modules, nn.Flatten(), nn.Linear(flat, config.features), nn.ReLU(inplace=True))
-        self.features = config.features
+        connected = [nn.Linear(flat, config.features), nn.ReLU(inplace=True)] if config.features else []
+        super().__init__(*modules, nn.Flatten(), *connected)
+        self.features = config.features or flat
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, frames: Tensor) -> Tensor:

@@ -13,15 +13,15 @@ from r2d2.types import ObservationSpec
 
 
 class MLP(nn.Sequential):
-    """Two hidden layers of `features` units; frames are flattened."""
+    """Two hidden layers of `features` units, or none if that is 0; frames are flattened."""
 
     def __init__(self, observation: ObservationSpec, config: NetworkConfig) -> None:
         units, hidden = config.features, observation.hidden
         inputs = math.prod(observation.input_shape(config.stack)) - hidden * config.stack
         dropped = [DropAchievedGoal(config.stack, hidden)] if hidden else []
-        layers = [nn.Linear(inputs, units), nn.ReLU(), nn.Linear(units, units), nn.ReLU()]
+        layers = [nn.Linear(inputs, units), nn.ReLU(), nn.Linear(units, units), nn.ReLU()] if units else []
         super().__init__(*dropped, *layers)
-        self.features = units
+        self.features = units or inputs
 
     def forward(self, observation: Tensor) -> Tensor:
         """Features [K, features] of observations [K, ...]."""
