@@ -24,6 +24,11 @@ class Actions:
     sizes: tuple[int, ...] = ()  # of what is chosen at once
     start: Any = 0  # the environment's own lowest action(s)
 
+    @property
+    def plain(self) -> bool:
+        """Whether the environment counts them as agents do."""
+        return not self.sizes and self.start == 0
+
     def of(self, action: NDArray[np.int64]) -> NDArray[np.int64]:
         """The environment's own actions of actions [N] that count from 0.
 

@@ -37,7 +37,8 @@ class GymVector:
         self._env = env
         self._whole = parts[0].name == "observation"  # the one array there is, not an array by column
         self.num_envs = env.num_envs
-        self.spec = EnvSpec(env_id, parts, self._actions.count, max_steps, goals)
+        own = None if self._actions.plain else self._actions
+        self.spec = EnvSpec(env_id, parts, self._actions.count, max_steps, goals, own)
 
     def reset(self, seed: int) -> Observation:
         """Restarts every slot, slot i from seed + i."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from r2d2.envs.actions import Actions
     from r2d2.envs.observations import Part
 
 # ALE keeps a seed in a C++ int and reads negative ones as "unseeded".
@@ -73,6 +74,7 @@ class EnvSpec:
     num_actions: int
     max_episode_steps: int | None
     goals: Goals | None = None  # of a goal environment
+    actions: Actions | None = None  # the environment's own, where they do not count from 0 one by one
 
     @property
     def observation_shape(self) -> tuple[int, ...]:

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from r2d2.agent.acting_state import ALL, ActingState
 from r2d2.agent.networks import QNetwork
-from r2d2.agent.precision import Precision, autocast, dtype_of
+from r2d2.agent.precision import Precision, dtype_of
 from r2d2.types import Rows, observation_columns
 
 LifeLoss = Literal["none", "reset", "roll"]
-ALL = slice(None)
 Observation = NDArray | Mapping[str, NDArray]  # [N, ...]
 
 
@@ -96,32 +96,11 @@ class Actor:
     def reset(self, seed: int) -> None:
         """Restart every environment, environment i with seed + i; unfinished episodes are forgotten."""
         n = self.environments.num_envs
-        self._observation = _copies(self.environments.reset(seed))  # of each column [N, ...]
-        stack = self.network.inputs.stack
-        self._frames = {  # of each column [N, stack, ...], newest last, on the device
-            name: torch.stack([self._on_device(value)] * stack, 1)
-            for name, value in self._observation.items()
-        }
-        self._core = torch.zeros(n, self.network.core_size, device=self.device)
-        self._previous_action = np.zeros(n, np.int32)  # action + 1
-        self._previous_reward = np.zeros(n, np.float32)
+        observation = observation_columns(self.environments.reset(seed))
+        self.state = ActingState(self.network, observation, self.device)
         self._ended = np.zeros(n, np.bool_)  # the current observation is the last of its episode
         self._total = np.zeros(n)
         self._length = np.zeros(n, np.int64)
-
-    @torch.no_grad()
-    def _forward(self, at: slice = ALL) -> tuple[NDArray[np.float32], torch.Tensor]:
-        """Q values [N, A] of the current observations and the core state after them [N, C], of some slots."""
-        columns = {name: frames[at] for name, frames in self._frames.items()}
-        columns["previous_action"] = self._on_device(self._previous_action[at, None])
-        columns["previous_reward"] = self._on_device(self._previous_reward[at, None])
-        inputs = self.network.inputs.read(columns)
-        with autocast(self.precision, self.device):
-            q, core = self.network.step(inputs, self._core[at])
-        return q.cpu().numpy(), core
-
-    def _on_device(self, array: NDArray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self.device)
 
     def step(self, *, cut: bool = False) -> list[Rows]:
         """One step of every environment; returns the rows to write, in order.
@@ -139,13 +118,16 @@ class Actor:
         truncated = result.truncated | (cut & ~result.terminated & ~last)
         values = self._values(action, reward, terminated, truncated, q)
         values["action"][last] = 0
-        rows = [Rows(values, last, self._core.cpu().numpy(), np.arange(n))]
+        rows = [Rows(values, last, self.state.core.cpu().numpy(), np.arange(n))]
         self._count(result, last, reward)
-        self._advance(result, last, action, reward, core_after)
+        self.state.advance(observation_columns(result.observation), action, reward, core_after)
+        self._ended = result.terminated | result.truncated
+        if last.any():
+            self.state.begin(last)
         split = ~last if cut else result.life_lost & ~self._ended & ~last & (self.life_loss == "reset")
         if split.any():
             rows.append(self._final_rows(split, bootstrap=cut))
-            self._begin(split)
+            self.state.begin(split)
         return rows
 
     @torch.no_grad()
@@ -154,11 +136,11 @@ class Actor:
 
         `reset` must follow. For environments that failed: what they observed last is their final observation.
         """
-        running = self._previous_action > 0  # an action led to the current observation
+        running = self.state.previous_action > 0  # an action led to the current observation
         if not running.any():
             return []
         rows = self._final_rows(running, bootstrap=True)
-        self._begin(running)
+        self.state.begin(running)
         return [rows]
 
     def _play(self, action: NDArray[np.int64]) -> tuple[NDArray[np.float32], torch.Tensor, Result]:
@@ -167,7 +149,7 @@ class Actor:
         halves = self.environments if isinstance(self.environments, Splittable) else None
         found = []
         for number, part in enumerate([ALL] if halves is None else halves.parts):
-            q, core = self._forward(part)
+            q, core = self.state.forward(part, self.precision)
             action[part] = np.where(action[part] < 0, q.argmax(1), action[part])
             if halves is not None:
                 halves.begin(number, action[part])
@@ -181,9 +163,9 @@ class Actor:
     def _values(
         self, action: NDArray, reward: NDArray, terminated: NDArray, truncated: NDArray, q: NDArray
     ) -> dict[str, NDArray]:
-        return self._observation | {
-            "previous_action": self._previous_action,
-            "previous_reward": self._previous_reward,
+        return self.state.observation | {
+            "previous_action": self.state.previous_action,
+            "previous_reward": self.state.previous_reward,
             "action": action.astype(np.int32),
             "reward": reward,
             "terminated": terminated,
@@ -195,14 +177,13 @@ class Actor:
     def _final_rows(self, streams: NDArray[np.bool_], *, bootstrap: bool) -> Rows:
         """Rows that hold only the current, final observation of these streams' episodes."""
         n = self.environments.num_envs
-        q = self._forward()[0] if bootstrap else np.zeros((n, 1), np.float32)
+        q = self.state.forward(precision=self.precision)[0] if bootstrap else np.zeros((n, 1), np.float32)
         none = np.zeros(n, np.bool_)
         values = self._values(np.zeros(n, np.int64), np.zeros(n, np.float32), none, none, q)
         chosen = {name: value[streams] for name, value in values.items()}
         count = int(streams.sum())
-        return Rows(
-            chosen, np.ones(count, np.bool_), self._core.cpu().numpy()[streams], np.flatnonzero(streams)
-        )
+        core = self.state.core.cpu().numpy()[streams]
+        return Rows(chosen, np.ones(count, np.bool_), core, np.flatnonzero(streams))
 
     def _count(self, result: Result, last: NDArray[np.bool_], reward: NDArray[np.float32]) -> None:
         self.steps += int(np.count_nonzero(~last))
@@ -217,34 +198,6 @@ class Actor:
         """The unfinished episodes, as far as they have come."""
         return [Episode(i, float(self._total[i]), int(n)) for i, n in enumerate(self._length)]
 
-    def _advance(
-        self,
-        result: Result,
-        last: NDArray[np.bool_],
-        action: NDArray[np.int64],
-        reward: NDArray[np.float32],
-        core_after: torch.Tensor,
-    ) -> None:
-        """Move on to the observations that the step returned."""
-        self._observation = _copies(result.observation)
-        for name, value in self._observation.items():
-            self._frames[name] = torch.cat([self._frames[name][:, 1:], self._on_device(value)[:, None]], 1)
-        self._core = core_after
-        self._previous_action = (action + 1).astype(np.int32)
-        self._previous_reward = reward.copy()  # `_begin` writes into it, and the row keeps its reward
-        self._ended = result.terminated | result.truncated
-        if last.any():
-            self._begin(last)
-
-    def _begin(self, streams: NDArray[np.bool_]) -> None:
-        """The current observations of these streams are the first of an episode."""
-        begun = self._on_device(np.flatnonzero(streams))
-        for frames in self._frames.values():
-            frames[begun] = frames[begun, -1:]
-        self._core[begun] = 0.0
-        self._previous_action[streams] = 0
-        self._previous_reward[streams] = 0.0
-
     def state_dict(self) -> dict[str, Any]:
         """What survives a barrier: environments and core states do not, they are reset there."""
         return {"rng": self.rng.bit_generator.state, "steps": self.steps}
@@ -252,8 +205,3 @@ class Actor:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.rng.bit_generator.state = state["rng"]
         self.steps = state["steps"]
-
-
-def _copies(observation: Observation) -> dict[str, NDArray]:
-    """The columns of an observation, as arrays that nobody else writes into."""
-    return {name: np.array(value) for name, value in observation_columns(observation).items()}

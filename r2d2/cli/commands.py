@@ -18,6 +18,7 @@ COMMANDS = Group(
         "train": "r2d2.cli.train",
         "resume": "r2d2.cli.resume",
         "evaluate": "r2d2.cli.evaluate",
+        "export": "r2d2.cli.export",
         "replay": "r2d2.cli.replay.group",
         "bench": "r2d2.cli.bench",
     },

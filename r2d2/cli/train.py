@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from r2d2.cli.arguments import Preset, UserError, asks_for_help, named_preset, options_help, parse_with_preset
+from r2d2.cli.arguments import Preset, asks_for_help, named_preset, options_help, parse_with_preset
 from r2d2.cli.command import Command
 from r2d2.config import Config
 from r2d2.config.changes import CHANGES
 from r2d2.config.checks import check_config
 from r2d2.config.presets import PRESETS
-from r2d2.tracking.wandb import sweep_run
+from r2d2.runs.naming import new_folder
 
 HELP = """usage: r2d2 train [PRESET] [OPTIONS]
 
@@ -63,19 +62,14 @@ def run(args: list[str]) -> int:
         return 0
     parsed, preset, why = parse_with_preset(Train, args, prog="r2d2 train", start=Train)
     check_config(parsed.config)
-    run_dir = parsed.run_dir or default_run_dir(parsed.config, preset)
-    if run_dir.exists() and any(run_dir.iterdir()):
-        raise UserError(
-            f"{run_dir} is not empty: `r2d2 resume {run_dir}` resumes the run in it, "
-            "--run-dir names another folder"
-        )
     if why:
         print(f"preset {preset}, because {why}; `r2d2 train PRESET` names another")
     from r2d2.runtime import memory, training  # torch takes seconds to import: not for a mistyped option
 
     if parsed.dry_run:
         return memory.size_report(parsed.config)
-    return training.start(parsed.config, run_dir, preset=preset)
+    with new_folder(parsed.config, preset, parsed.run_dir) as run_dir:
+        return training.start(parsed.config, run_dir, preset=preset)
 
 
 def help_text(preset: str) -> str:
@@ -90,14 +84,6 @@ def help_text(preset: str) -> str:
         config=config,
     )
     return head + options_help(Train, Train(config), "r2d2 train")
-
-
-def default_run_dir(config: Config, preset: str) -> Path:
-    """runs/<task>-<preset>-<seed>-<time>: never the folder of another run. Agents of a sweep may begin at the same
-    moment, so theirs ends in the id of the sweep's run."""
-    task = config.env.id.split("/")[-1].split(":")[-1]
-    when = sweep_run() or time.strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{task}-{preset}-s{config.run.seed}-{when}"
 
 
 COMMAND = Command(

@@ -188,6 +188,18 @@ PRESETS: dict[str, Config] = {
 }
 
 
+def name_of(config: Config) -> str:
+    """The preset that a config is but for its environment and the run itself, or "custom".
+
+    >>> name_of(preset("memory")), name_of(preset("memory+gru"))
+    ('memory', 'custom')
+    """
+    for name, known in PRESETS.items():
+        if replace(config, env=known.env, run=known.run, cluster=known.cluster) == known:
+            return name
+    return "custom"
+
+
 def preset(name: str) -> Config:
     """A preset, with the changes after it made in turn; KeyError with the part that is not known.
 

@@ -45,7 +45,7 @@ def test_the_seed_decides_weights_exploration_draws_and_environments(tmp_path: P
     assert differences(a.learner.state_dict()["network"], b.learner.state_dict()["network"])
     assert a.rng.random() != b.rng.random()
     assert a.actor.rng.random() != b.actor.rng.random()
-    assert (a.actor._observation["observation"] != b.actor._observation["observation"]).any()
+    assert (a.actor.state.observation["observation"] != b.actor.state.observation["observation"]).any()
     assert a.rng.random() != a.actor.rng.random()
 
 

@@ -85,7 +85,7 @@ def test_a_checkpoint_is_a_barrier(tmp_path: Path) -> None:
     """Running episodes are cut and bootstrapped, environments and core states start anew from a seed of the
     checkpoint's number."""
     run = new_run(tiny(run__steps=60), tmp_path)
-    first, write = run.actor._observation["observation"], run.replay.write
+    first, write = run.actor.state.observation["observation"], run.replay.write
     over: dict[int, list[tuple[bool, bool]]] = {
         0: [],
         1: [],
@@ -102,12 +102,12 @@ def test_a_checkpoint_is_a_barrier(tmp_path: Path) -> None:
         assert rows[-1][1]  # the stream ends with a final observation
         assert rows[-2] == (True, False)
     assert run.schedule.saves == 1
-    assert (run.actor._observation["observation"] != first).any()
-    assert not run.actor._core.any()
+    assert (run.actor.state.observation["observation"] != first).any()
+    assert not run.actor.state.core.any()
     again = new_run(tiny(run__steps=60), tmp_path / "again")
     again.schedule.saves = 1
     again._reset()
-    assert (again.actor._observation["observation"] == run.actor._observation["observation"]).all()
+    assert (again.actor.state.observation["observation"] == run.actor.state.observation["observation"]).all()
 
 
 def test_a_run_stops_once_an_evaluation_reaches_the_goal(tmp_path: Path) -> None:

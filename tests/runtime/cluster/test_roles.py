@@ -280,6 +280,6 @@ def test_environments_have_their_seeds_whoever_runs_them(tmp_path: Path) -> None
     for actors in (1, 2, 4):
         config = cluster(env__num_envs=4, cluster__actors=actors, **UNTRAINED)
         fleet = InlineFleet(config, tmp_path / str(actors))
-        first.append(np.concatenate([role.actor._observation["observation"] for role in fleet.actors]))
+        first.append(np.concatenate([role.actor.state.observation["observation"] for role in fleet.actors]))
     assert np.array_equal(first[0], first[1])
     assert np.array_equal(first[0], first[2])

@@ -67,7 +67,7 @@ def test_a_new_actor_costs_the_old_ones_unsent_steps_and_nothing_else(tmp_path: 
     assert dead.actor.steps - sent <= 3 * 2
     fleet.actors[0] = ActorRole(fleet.config, 0, dead.port, fresh=False)
     assert not np.array_equal(
-        fleet.actors[0].actor._observation["observation"], dead.actor._observation["observation"]
+        fleet.actors[0].actor.state.observation["observation"], dead.actor.state.observation["observation"]
     )
     for _ in range(6):
         fleet.act()

@@ -1,0 +1,79 @@
+"""ActingState: what a network must know of N episodes that run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from r2d2.agent.networks import QNetwork
+from r2d2.agent.precision import autocast
+
+ALL = slice(None)
+Columns = Mapping[str, NDArray]  # the observation columns [N, ...] by name
+
+
+class ActingState:
+    """The newest observations, the previous action and reward, and the core state of N episodes, which begin with
+    these observations.
+
+    The arrays are those that a replay stores of this step. `core` [N, C] is the state before the observation.
+    """
+
+    def __init__(self, network: QNetwork, observation: Columns, device: torch.device) -> None:
+        self.network, self.device = network, device
+        self.observation = _copies(observation)  # of each column [N, ...]
+        n, stack = len(next(iter(self.observation.values()))), network.inputs.stack
+        self._frames = {  # of each column [N, stack, ...], newest last, on the device
+            name: torch.stack([self._on_device(value)] * stack, 1) for name, value in self.observation.items()
+        }
+        self.core = torch.zeros(n, network.core_size, device=device)
+        self.previous_action = np.zeros(n, np.int32)  # action + 1
+        self.previous_reward = np.zeros(n, np.float32)
+
+    @torch.no_grad()
+    def forward(
+        self, at: slice = ALL, precision: torch.dtype = torch.float32
+    ) -> tuple[NDArray[np.float32], torch.Tensor]:
+        """Q values [N, A] of the current observations and the core state after them [N, C], of some episodes."""
+        columns = {name: frames[at] for name, frames in self._frames.items()}
+        columns["previous_action"] = self._on_device(self.previous_action[at, None])
+        columns["previous_reward"] = self._on_device(self.previous_reward[at, None])
+        inputs = self.network.inputs.read(columns)
+        with autocast(precision, self.device):
+            q, core = self.network.step(inputs, self.core[at])
+        return q.cpu().numpy(), core
+
+    def advance(
+        self,
+        observation: Columns,
+        action: NDArray[np.int64],
+        reward: NDArray[np.float32],
+        core: torch.Tensor,
+    ) -> None:
+        """Move on to what the actions led to; `core` is the state that `forward` gave."""
+        self.observation = _copies(observation)
+        for name, value in self.observation.items():
+            self._frames[name] = torch.cat([self._frames[name][:, 1:], self._on_device(value)[:, None]], 1)
+        self.core = core
+        self.previous_action = (action + 1).astype(np.int32)
+        self.previous_reward = reward.astype(np.float32)  # a copy, since `begin` writes into it
+
+    def begin(self, episodes: NDArray[np.bool_]) -> None:
+        """The current observations of these are the first of an episode."""
+        begun = self._on_device(np.flatnonzero(episodes))
+        for frames in self._frames.values():
+            frames[begun] = frames[begun, -1:]
+        self.core[begun] = 0.0
+        self.previous_action[episodes] = 0
+        self.previous_reward[episodes] = 0.0
+
+    def _on_device(self, array: NDArray) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+
+def _copies(observation: Columns) -> dict[str, NDArray]:
+    """Arrays that nobody else writes into."""
+    return {name: np.array(value) for name, value in observation.items()}

@@ -1,0 +1,161 @@
+"""Policies as files: the weights of a network without the replay, and all that is needed to act with them.
+
+    policy.safetensors   the weights; in its header where they are from and the hash of the parameters
+    policy.json          the config, and what the environment shows and takes
+
+Loading executes no code of the folder's, and needs neither the environment nor its package. Each file is there
+whole or not at all, and is told apart when it is damaged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from r2d2.agent.networks import QNetwork
+from r2d2.build import agents as build
+from r2d2.config import Config, from_dict, to_dict
+from r2d2.envs.actions import Actions
+from r2d2.envs.observations import Part
+from r2d2.envs.vector import EnvSpec, Goals
+from r2d2.errors import UserError
+from r2d2.runs.parameter_hash import parameter_hash
+from r2d2.runs.policy import Origin, Policy
+
+FORMAT = 1
+WEIGHTS, DESCRIPTION = "policy.safetensors", "policy.json"
+FOLDER = "policies"  # in a run folder, with one folder of each `Which`
+Which = Literal["best", "last"]
+
+
+class PolicyError(UserError, ValueError):
+    """A folder that holds no policy, or one that cannot be read or written."""
+
+
+def save_policy(folder: Path, network: QNetwork, config: Config, spec: EnvSpec, origin: Origin) -> None:
+    """Write a policy into a folder, in place of one of the same run that is there."""
+    origin = dataclasses.replace(origin, parameter_hash=parameter_hash(network))
+    about = {"format": FORMAT, "config": to_dict(config), "environment": _spec_to_json(spec)}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".{DESCRIPTION}.partial"
+        partial.write_text(json.dumps(about, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        partial.replace(folder / DESCRIPTION)
+        partial = folder / f".{WEIGHTS}.partial"
+        save_file(tensors, partial, {"origin": json.dumps(dataclasses.asdict(origin))})
+        partial.replace(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise PolicyError(f"the policy could not be written into {folder}: {error}") from error
+
+
+def load_policy(folder: Path, *, device: torch.device | str = "cpu") -> Policy:
+    """The policy of a folder that `save_policy` wrote; PolicyError, with the file's name, if it is damaged."""
+    about = read_description(folder)
+    try:
+        config = from_dict(about["config"])
+        spec = _spec_from_json(about["environment"])
+        network = build.network(config, spec)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PolicyError(
+            f"{folder / DESCRIPTION} is damaged ({error!r}): export the policy again"
+        ) from error
+    file = folder / WEIGHTS
+    try:
+        with safe_open(file, "pt") as opened:
+            origin = Origin(**json.loads(opened.metadata()["origin"]))
+            network.load_state_dict({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise PolicyError(f"{file} is damaged or of another network ({error}): export it again") from error
+    if parameter_hash(network) != origin.parameter_hash:
+        raise PolicyError(f"{file} is damaged: its parameters have changed; export the policy again")
+    return Policy(network, config, spec, origin, device=device)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The content of policy.json; PolicyError if there is none, or one of another format."""
+    file = folder / DESCRIPTION
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"))
+        version = about["format"]
+    except OSError as error:
+        raise PolicyError(f"{folder} holds no policy: {file.name} cannot be read ({error})") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise PolicyError(f"{file} is damaged ({error!r}): export the policy again") from None
+    if version != FORMAT:
+        raise PolicyError(
+            f"{file} has format {version}, this version reads {FORMAT}: update, or export it again"
+        )
+    return dict(about)
+
+
+def read_origin(folder: Path) -> Origin | None:
+    """Where the weights of a folder are from; None if there are none that can be read."""
+    try:
+        with safe_open(folder / WEIGHTS, "pt") as opened:
+            return Origin(**json.loads(opened.metadata()["origin"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+
+
+def keep_last(run_dir: Path, network: QNetwork, config: Config, spec: EnvSpec, origin: Origin) -> None:
+    """Keep the newest weights of a run beside its checkpoints."""
+    save_policy(run_dir / FOLDER / "last", network, config, spec, origin)
+
+
+def keep_best(run_dir: Path, network: QNetwork, config: Config, spec: EnvSpec, origin: Origin) -> None:
+    """Keep these weights if their score is above that of the best so far."""
+    best = read_origin(run_dir / FOLDER / "best")
+    score = -math.inf if origin.score is None or math.isnan(origin.score) else origin.score
+    if best is None or best.score is None or score > best.score:
+        save_policy(run_dir / FOLDER / "best", network, config, spec, origin)
+
+
+def _spec_to_json(spec: EnvSpec) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "id": spec.id,
+        "parts": [dataclasses.asdict(part) for part in spec.parts],
+        "num_actions": spec.num_actions,
+        "max_episode_steps": spec.max_episode_steps,
+        "goal_size": None if spec.goals is None else spec.goals.size,
+        "actions": None,
+    }
+    for part in values["parts"]:
+        for bound in ("low", "high"):  # JSON has no infinity
+            part[bound] = [value if math.isfinite(value) else None for value in part[bound]]
+    if spec.actions is not None:
+        start = np.asarray(spec.actions.start).tolist()
+        values["actions"] = {"count": spec.actions.count, "sizes": spec.actions.sizes, "start": start}
+    return values
+
+
+def _spec_from_json(values: Mapping[str, Any]) -> EnvSpec:
+    parts = []
+    for saved in values["parts"]:
+        part: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()
+        }
+        for bound, nothing in (("low", -math.inf), ("high", math.inf)):
+            part[bound] = tuple(nothing if value is None else value for value in part[bound])
+        parts.append(Part(**part))
+    actions = values["actions"]
+    if actions is not None:
+        actions = Actions(actions["count"], tuple(actions["sizes"]), np.array(actions["start"]))
+    size = values["goal_size"]
+    goals = None if size is None else Goals(size, _no_outcome)
+    return EnvSpec(
+        values["id"], tuple(parts), values["num_actions"], values["max_episode_steps"], goals, actions
+    )
+
+
+def _no_outcome(achieved: Any, desired: Any) -> Any:
+    raise NotImplementedError("a policy that was loaded does not know its environment's rewards")
