@@ -11,8 +11,9 @@ from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.checkpoint import checkpoint
 from r2d2.config import from_dict
+from r2d2.runs.folder import CHECKPOINTS, POLICIES
 from r2d2.runs.policy import Origin, Policy
-from r2d2.runs.policy_files import DESCRIPTION, FOLDER, PolicyError, Which, load_policy, save_policy
+from r2d2.runs.policy_files import DESCRIPTION, PolicyError, Which, load_policy, save_policy
 
 
 def load(path: str | Path, which: Which = "best", *, device: torch.device | str = "cpu") -> Policy:
@@ -25,8 +26,8 @@ def load(path: str | Path, which: Which = "best", *, device: torch.device | str 
     if (folder / DESCRIPTION).exists():
         return load_policy(folder, device=device)
     for name in (which, "last"):
-        if (folder / FOLDER / name / DESCRIPTION).exists():
-            return load_policy(folder / FOLDER / name, device=device)
+        if (folder / POLICIES / name / DESCRIPTION).exists():
+            return load_policy(folder / POLICIES / name, device=device)
     return _from_checkpoint(folder, device)
 
 
@@ -43,16 +44,16 @@ def export(run: Path, out: Path, which: Which = "best") -> Policy:
 def _from_checkpoint(run_dir: Path, device: torch.device | str) -> Policy:
     """The last weights of a run of version 0.1, or of one that was stopped before it kept a policy; its environment
     is built to see what it shows."""
-    newest = checkpoint.latest(run_dir / "checkpoints")
+    newest = checkpoint.latest(run_dir / CHECKPOINTS)
     if newest is None:
         raise PolicyError(
             f"{run_dir} holds no policy: name the folder of a run that has saved, or one that "
             "`r2d2 export RUN_DIR OUT` wrote"
         )
-    state = checkpoint.load(newest)
-    config = from_dict(state["config"])
+    saved = checkpoint.load_part(newest, ["config", "learner/network", "actor/steps", "learner/updates"])
+    config = from_dict(saved["config"])
     spec = environments.spec(config)
     network = build.network(config, spec)
-    network.load_state_dict(state["learner"]["network"])
-    origin = Origin(run_dir.resolve().name, state["actor"]["steps"], state["learner"]["updates"])
+    network.load_state_dict(saved["learner/network"])
+    origin = Origin(run_dir.resolve().name, saved["actor/steps"], saved["learner/updates"])
     return Policy(network, config, spec, origin, device=device)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,12 +28,12 @@ from r2d2.envs.actions import Actions
 from r2d2.envs.observations import Part
 from r2d2.envs.vector import EnvSpec, Goals
 from r2d2.errors import UserError
+from r2d2.runs.folder import POLICIES
 from r2d2.runs.parameter_hash import parameter_hash
 from r2d2.runs.policy import Origin, Policy
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "policy.safetensors", "policy.json"
-FOLDER = "policies"  # in a run folder, with one folder of each `Which`
 Which = Literal["best", "last"]
 
 
@@ -107,17 +107,32 @@ def read_origin(folder: Path) -> Origin | None:
         return None
 
 
-def keep_last(run_dir: Path, network: QNetwork, config: Config, spec: EnvSpec, origin: Origin) -> None:
-    """Keep the newest weights of a run beside its checkpoints."""
-    save_policy(run_dir / FOLDER / "last", network, config, spec, origin)
+class Policies:
+    """The policies that a run keeps beside its checkpoints, as `policies/best` and `policies/last`.
 
+    One that cannot be written is reported, and the run goes on: its checkpoints have the weights as well.
+    """
 
-def keep_best(run_dir: Path, network: QNetwork, config: Config, spec: EnvSpec, origin: Origin) -> None:
-    """Keep these weights if their score is above that of the best so far."""
-    best = read_origin(run_dir / FOLDER / "best")
-    score = -math.inf if origin.score is None or math.isnan(origin.score) else origin.score
-    if best is None or best.score is None or score > best.score:
-        save_policy(run_dir / FOLDER / "best", network, config, spec, origin)
+    def __init__(self, run_dir: Path, config: Config, spec: EnvSpec, warn: Callable[[str], None]) -> None:
+        self.folder, self.name = run_dir / POLICIES, run_dir.resolve().name
+        self.config, self.spec, self.warn = config, spec, warn
+
+    def keep_last(self, network: QNetwork, *, env_steps: int, updates: int) -> None:
+        """Keep these weights as the newest."""
+        self._save("last", network, Origin(self.name, env_steps, updates))
+
+    def keep_best(self, network: QNetwork, *, env_steps: int, updates: int, score: float) -> None:
+        """Keep these weights if their score, a number, is above that of the best so far."""
+        best = read_origin(self.folder / "best")
+        least = -math.inf if best is None or best.score is None else best.score
+        if score > least:
+            self._save("best", network, Origin(self.name, env_steps, updates, score))
+
+    def _save(self, which: Which, network: QNetwork, origin: Origin) -> None:
+        try:
+            save_policy(self.folder / which, network, self.config, self.spec, origin)
+        except PolicyError as error:
+            self.warn(str(error))
 
 
 def _spec_to_json(spec: EnvSpec) -> dict[str, Any]:

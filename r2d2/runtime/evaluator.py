@@ -11,7 +11,9 @@ from r2d2.agent.actor import Episode
 from r2d2.agent.networks import QNetwork
 from r2d2.build import environments
 from r2d2.config import Config
+from r2d2.envs.vector import EnvSpec
 from r2d2.runs.folder import VIDEOS
+from r2d2.runs.policy_files import Policies
 from r2d2.runs.seeds import EVALUATION, child_seed
 from r2d2.runtime.film import film_set, record
 from r2d2.runtime.greedy import Interrupted, make_greedy, never, play, summary
@@ -54,20 +56,25 @@ class Evaluator:
         self.count += 1
         seed = child_seed(self.config.run.seed, EVALUATION, self.count)
         try:
-            metrics = summary(self._play(network, seed, stopped))
+            played, spec = self._play(network, seed, stopped)
         except Interrupted:
             self.load_state_dict(before)
             return
+        metrics = summary(played)
         self.last_return = metrics["evaluate/mean_return"]
+        policies = Policies(self.run_dir, self.config, spec, self.tracker.warn)
+        policies.keep_best(network, env_steps=steps, updates=updates, score=self.last_return)
         self.tracker.log(metrics, env_steps=steps, updates=updates)
         if self._filming and self.count % self.config.run.video_period == 0:
             self._film(network, seed, steps, stopped)
 
-    def _play(self, network: QNetwork, seed: int, stopped: Callable[[], bool]) -> list[Episode]:
+    def _play(
+        self, network: QNetwork, seed: int, stopped: Callable[[], bool]
+    ) -> tuple[list[Episode], EnvSpec]:
         config = self.config
         with closing(environments.vector(config, config.run.evaluate_episodes)) as vector:
             greedy = make_greedy(vector, network)
-            return play(greedy, seed, stopped=stopped)
+            return play(greedy, seed, stopped=stopped), vector.spec
 
     def _film(self, network: QNetwork, seed: int, steps: int, stopped: Callable[[], bool]) -> None:
         """One greedy episode as a video. What goes wrong is reported once, and the run goes on without videos."""

@@ -30,6 +30,7 @@ from r2d2.envs.vector import VectorEnv
 from r2d2.replay import PendingBatch, PendingMixture
 from r2d2.runs.folder import CHECKPOINTS
 from r2d2.runs.parameter_hash import parameter_hash
+from r2d2.runs.policy_files import Policies
 from r2d2.runs.seeds import ACTING, ENVIRONMENTS, SAMPLING, child_seed, generator
 from r2d2.runtime.ages import Ages
 from r2d2.runtime.evaluator import Evaluator
@@ -67,6 +68,7 @@ class LocalRun:
         )
         self.rng = generator(seed, SAMPLING)
         self.evaluator = Evaluator(config, run_dir, tracker)
+        self.policies = Policies(run_dir, config, spec, tracker.warn)
         self.turns: AbstractContextManager[None] = nullcontext()  # held around what acting and learning share
         self.schedule = Schedule(config.run, self.evaluator)
         self.vector_steps = 0
@@ -262,6 +264,7 @@ class LocalRun:
         self._checkpoint = checkpoint.save(
             self.run_dir / CHECKPOINTS, self.state_dict(), number=number, parent=self._checkpoint
         )
+        self.policies.keep_last(self.learner.network, env_steps=self.env_steps, updates=self.updates)
         return self._checkpoint
 
     @contextmanager

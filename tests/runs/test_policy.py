@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_cases import SOURCE, flip
-from run_cases import call, new_run, tiny
+from run_cases import call, lines, new_run, state, tiny
 
 import r2d2
 from r2d2.build import agents as build
@@ -23,12 +23,13 @@ from r2d2.build import environments
 from r2d2.config import Config
 from r2d2.envs.actions import actions_of
 from r2d2.envs.vector import EnvSpec
+from r2d2.runs.parameter_hash import parameter_hash
 from r2d2.runs.policy import Origin, Policy
 from r2d2.runs.policy_files import (
     DESCRIPTION,
     WEIGHTS,
+    Policies,
     PolicyError,
-    keep_best,
     load_policy,
     read_origin,
     save_policy,
@@ -217,19 +218,46 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
 def test_only_a_better_score_takes_the_place_of_the_best(tmp_path: Path) -> None:
     policy = made(tiny())
-    for steps, score in (
-        (10, None),
-        (20, 1.0),
-        (30, float("nan")),
-        (40, 1.0),
-        (50, 0.5),
-        (60, 2.0),
-        (70, None),
-    ):
-        keep_best(tmp_path, policy.network, policy.config, policy.spec, Origin("r", steps, 1, score))
+    kept = Policies(tmp_path, policy.config, policy.spec, pytest.fail)
+    for steps, score in ((10, float("nan")), (20, 1.0), (30, 1.0), (40, 0.5), (60, 2.0), (70, 0.0)):
+        kept.keep_best(policy.network, env_steps=steps, updates=1, score=score)
     best = read_origin(tmp_path / "policies" / "best")
     assert best is not None
     assert (best.env_steps, best.score) == (60, 2.0)
+
+
+def test_a_policy_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    policy = made(tiny())
+    (tmp_path / "policies").touch()  # where the folder would be
+    warnings: list[str] = []
+    kept = Policies(tmp_path, policy.config, policy.spec, warnings.append)
+    kept.keep_last(policy.network, env_steps=1, updates=1)
+    assert len(warnings) == 1
+    assert "could not be written into" in warnings[0]
+
+
+def test_a_run_keeps_its_best_and_its_last(tmp_path: Path) -> None:
+    """The best is that of the evaluation with the highest mean; each is the network of its moment."""
+    run = new_run(tiny(run__steps=400, run__evaluate_period=100), tmp_path / "run")
+    run.train()
+    scores = {line["env_steps"]: line["evaluate/mean_return"] for line in lines(tmp_path / "run")
+              if "evaluate/mean_return" in line}  # fmt: skip
+    best, last = r2d2.load(tmp_path / "run"), r2d2.load(tmp_path / "run", "last")
+    assert len(scores) > 2
+    assert best.origin.score == max(scores.values())
+    assert scores[best.origin.env_steps] == best.origin.score
+    assert last.origin.env_steps == run.env_steps
+    assert last.origin.parameter_hash == state(tmp_path / "run")["parameter_hash"]
+    (tmp_path / "run" / "checkpoints").rename(tmp_path / "gone")
+    assert r2d2.load(tmp_path / "run", "last").origin == last.origin, "the replay is not read"
+
+
+def test_a_run_of_version_0_1_is_loaded_from_its_checkpoint(tmp_path: Path) -> None:
+    run = new_run(tiny(run__steps=100), tmp_path / "run")
+    run.train()
+    (tmp_path / "run" / "policies").rename(tmp_path / "gone")
+    loaded = r2d2.load(tmp_path / "run")
+    assert parameter_hash(loaded.network) == state(tmp_path / "run")["parameter_hash"]
 
 
 def test_a_run_is_exported_and_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

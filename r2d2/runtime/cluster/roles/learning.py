@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from r2d2.checkpoint import checkpoint
 from r2d2.config import Config
 from r2d2.replay.selectors.mixture import batch_shares
 from r2d2.runs.parameter_hash import parameter_hash
+from r2d2.runs.policy_files import Policies
 from r2d2.runtime.cluster.roles.join import Part, join, mean_ages
 from r2d2.runtime.cluster.roles.limiter import ClusterLimiter
 from r2d2.runtime.cluster.roles.messages import Feedback, Published, Reply, Request
@@ -62,6 +64,7 @@ class LearnerRole:
         self.config, self.port, self.root = config, port, root
         shards = config.cluster.shards
         spec = environments.spec(config)
+        self.policies = Policies(root.parent, config, spec, _warn)
         self.learner = build.learner(config, build.network(config, spec), device=build.device(config))
         self.limiter = ClusterLimiter(config, shards)
         self.meter = Meter()
@@ -215,8 +218,14 @@ class LearnerRole:
             **extra,
         }
         self._checkpoint = checkpoint.save(self.root, state, number=number, parent=self._checkpoint)
+        steps = extra["actor"]["steps"]
+        self.policies.keep_last(self.learner.network, env_steps=steps, updates=self.learner.updates)
         return str(self._checkpoint), self.progress()
 
     def threads(self, count: int) -> None:
         """CPU threads of the network."""
         torch.set_num_threads(count)
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
