@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from r2d2.envs.vector import EnvError
 
-Kind = Literal["pixels", "grid", "vector"]
+Kind = Literal["frames", "grid", "vector"]
 Channels = Literal["first", "last", "none"]
 Chosen = Literal["auto", "first", "last"]
 
@@ -76,7 +76,7 @@ class Part:
         return np.array(own.reshape(*outer, *self.shape), dtype=self.dtype, order="C")
 
     def __str__(self) -> str:
-        """What it is taken for, as 'observation/image: pixels 64 x 64, 3 channels (first), uint8 in [0, 255]'."""
+        """What it is taken for, as 'observation/image: frames 64 x 64, 3 channels (first), uint8 in [0, 255]'."""
         sides = " x ".join(map(str, self.shape[:2]))
         match self.kind:
             case "vector":
@@ -172,7 +172,7 @@ def _array(space: Box, name: str, path: tuple[str | int, ...], channels: Chosen)
         size = math.prod(own)
         return Part(name, (size,), "uint8" if space.dtype == np.uint8 else "float32", "vector",
                     _numbers(space.low), _numbers(space.high), path=path, own_shape=own)  # fmt: skip
-    kind: Kind = "pixels" if min(shape[:2]) >= FRAME_SIDE else "grid"
+    kind: Kind = "frames" if min(shape[:2]) >= FRAME_SIDE else "grid"
     low, high = float(space.low.min()), float(space.high.max())
     assert space.dtype is not None
     small = space.dtype.kind in "biu" and low >= 0 and high <= 255

@@ -16,6 +16,7 @@ Table = Mapping[str, str]  # name -> "module:attribute"
 TORSOS: Table = {
     "nature": "r2d2.agent.torsos.convolutional:nature",
     "small": "r2d2.agent.torsos.convolutional:small",
+    "grid": "r2d2.agent.torsos.grid:Grid",
     "mlp": "r2d2.agent.torsos.mlp:MLP",
 }
 CORES: Table = {

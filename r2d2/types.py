@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Codec = Literal["raw", "lz4", "zstd"]
-ObservationKind = Literal["frames", "vector"]
+ObservationKind = Literal["frames", "grid", "vector"]
 
 OBSERVATION = "observation"  # the column of an environment with one kind of observation
 
@@ -174,14 +174,23 @@ class Rows:
 class ObservationSpec:
     """One column of observations, as the environment gives and replay stores it.
 
-    `frames` are [H, W] or [H, W, C]; anything else is a `vector`. The network does not see the last `hidden`
-    numbers of a vector, which replay keeps to compute rewards of other goals.
+    `frames`, and a `grid` of few cells, are [H, W] or [H, W, C]; anything else is a `vector`. The network does not
+    see the last `hidden` numbers of a vector, which replay keeps to compute rewards of other goals. `low` and
+    `high` are what its numbers are scaled by, to [0, 1]: one of each for frames and grids, one a number for vectors
+    (infinite where there is none); without them, bytes go from 0 to 255 and floats stay as they are.
     """
 
     shape: tuple[int, ...]
     dtype: str = "float32"
     kind: ObservationKind = "vector"
     hidden: int = 0
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+    @property
+    def compressible(self) -> bool:
+        """Whether its blocks become much smaller; floats do not."""
+        return self.kind != "vector" and self.dtype == "uint8"
 
     def input_shape(self, stack: int) -> tuple[int, ...]:
         """The shape of one network input, of `stack` rows.
@@ -189,33 +198,31 @@ class ObservationSpec:
         >>> ObservationSpec((84, 84), "uint8", "frames").input_shape(4)
         (4, 84, 84)
         """
-        if self.kind == "frames":
+        if self.kind != "vector":
             height, width, *colors = self.shape
             return (stack * math.prod(colors), height, width)
         return (stack * math.prod(self.shape),)
 
 
 def observation_columns(observation: Any) -> dict[str, NDArray]:
-    """The columns that hold an observation: one array, or a mapping of arrays, each a column of its own.
+    """The columns that hold an observation: those of a mapping, or one for an array.
 
-    >>> list(observation_columns({"image": np.zeros((2, 8, 8)), "speed": np.zeros((2, 1))}))
-    ['observation/image', 'observation/speed']
+    >>> list(observation_columns(np.zeros((2, 8, 8))))
+    ['observation']
     """
-    if isinstance(observation, Mapping):
-        return {f"{OBSERVATION}/{name}": np.asarray(value) for name, value in observation.items()}
-    return {OBSERVATION: np.asarray(observation)}
+    return dict(observation) if isinstance(observation, Mapping) else {OBSERVATION: observation}
 
 
 def step_columns(
     observations: Mapping[str, ObservationSpec], *, codec: Codec, stack: int
 ) -> dict[str, Column]:
-    """The columns that our actor writes and our learner reads; `codec` is for frames.
+    """The columns that our actor writes and our learner reads; `codec` is for frames and grids of bytes.
 
     `previous_action` is action + 1 of the step before, 0 at the start of an episode. `q_taken` and
     `q_greedy` are the actor's own Q(s, a) and max Q, from which initial priorities are computed.
     """
     columns = {
-        name: Column(spec.shape, spec.dtype, codec if spec.kind == "frames" else "raw", stack - 1)
+        name: Column(spec.shape, spec.dtype, codec if spec.compressible else "raw", stack - 1)
         for name, spec in observations.items()
     }
     return columns | {

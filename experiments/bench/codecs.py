@@ -133,7 +133,7 @@ def _play(run_dir: Path, slots: int) -> Iterator[NDArray[np.uint8]]:
 
     config, _ = read_config(run_dir)
     vector = environments.vector(config, slots)
-    if all(column.kind != "frames" for column in build.observations(vector.spec).values()):
+    if all(column.kind != "frames" for column in build.observations(config, vector.spec).values()):
         raise ValueError(f"the codec study needs a run on pixels, {run_dir} is one on {config.env.id}")
     network = build.network(config, vector.spec)
     network.load_state_dict(

@@ -31,6 +31,12 @@ class DeviceBatch:
     def __len__(self) -> int:
         return len(self.burn_in_host)
 
+    def valid(self, burn_in: int) -> Tensor:
+        """Which rows [burn_in + unroll + n_step, B] are steps of the items, not padding."""
+        rows = self.columns["previous_reward"].shape[1]
+        step = torch.arange(-burn_in, rows - burn_in, device=self.length.device).unsqueeze(1)
+        return (step >= -self.burn_in) & (step < self.length + self.lookahead)
+
     def tensors(self) -> dict[str, Tensor]:
         """All of them by name."""
         return dict(self.columns) | {name: getattr(self, name) for name in FIELDS}

@@ -69,11 +69,11 @@ class InputLayout:
 def stack_rows(rows: Tensor, observation: ObservationSpec, stack: int) -> Tensor:
     """Stacked observations, time-major [T, B, ...], of rows [B, stack - 1 + T, ...].
 
-    Frames [H, W] and [H, W, C] give [stack * C, H, W], newest last, in channels-last memory and still in their
-    dtype: bytes are a quarter of the memory, and the torso scales them. Vectors of D numbers give floats
+    Frames and grids [H, W] and [H, W, C] give [stack * C, H, W], newest last, in channels-last memory and still in
+    their dtype: bytes are a quarter of the memory, and the torso scales them. Vectors of D numbers give floats
     [stack * D].
     """
-    frames = observation.kind == "frames"
+    frames = observation.kind != "vector"
     steps = rows.shape[1] - stack + 1
     if frames and rows.ndim == 4:
         rows = rows.unsqueeze(-1)

@@ -87,6 +87,7 @@ class Learner:
         self.precision = dtype_of(config.precision, self.device)
         self.network = network.to(self.device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
+        self.target.normalization = self.network.normalization  # both see what there is in the same units
         for net in (self.network, self.target):
             net.flatten_core()
         graphs = config.graphs and self.device.type == "cuda"
@@ -116,6 +117,10 @@ class Learner:
 
     def _step(self, data: DeviceBatch) -> tuple[Tensor, Tensor | None]:
         """The optimizer step itself; returns priorities and metrics [B + 4] and the successors' states."""
+        if self.network.normalization is not None:
+            with record_function("normalization"):
+                inputs = self.network.inputs.read(data.columns)
+                self.network.normalization.update(inputs, data.valid(self.layout.burn_in))
         self.optimizer.zero_grad(set_to_none=True)
         parts = data.parts(self.config.gradient_accumulation_steps)
         found = [self._backward(part, items=len(data)) for part in parts]

@@ -15,6 +15,7 @@ from torch.autograd.profiler import record_function
 
 from r2d2.agent.cores import Stepping
 from r2d2.agent.inputs import InputLayout, Inputs
+from r2d2.agent.normalization import Normalization, without_bounds
 from r2d2.agent.torsos import torso_of
 from r2d2.agent.torsos.joined import Joined
 from r2d2.config.network import NetworkConfig
@@ -26,7 +27,8 @@ class QNetwork(nn.Module):
     """Q values [..., A] from the observation columns, previous actions and rewards, and a core state.
 
     `inputs` says how stored columns become inputs. The core state travels as one flat float tensor [B, C],
-    C = `core_size`. With several observation columns each has a torso of its own.
+    C = `core_size`. With several observation columns each has a torso of its own. With `network.normalize`
+    the learner keeps the statistics in `normalization`.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class QNetwork(nn.Module):
         self.previous_inputs = config.previous_inputs
         self._codes: Tensor
         self.register_buffer("_codes", torch.arange(1, actions + 1), persistent=False)
-        torsos = {name: torso_of(spec, config) for name, spec in observations.items()}
+        self.normalization = Normalization(observations, config.stack) if config.normalize else None
+        seen = without_bounds(observations) if config.normalize else observations
+        torsos = {name: torso_of(spec, config) for name, spec in seen.items()}
         self.torso = Joined(torsos) if len(torsos) > 1 else next(iter(torsos.values()))
         features = int(self.torso.features)  # type: ignore[arg-type]
         inputs = features + (actions + 1 if config.previous_inputs else 0)
@@ -50,6 +54,7 @@ class QNetwork(nn.Module):
         """Core inputs [T, B, F]; each step on its own, no state."""
         with record_function("encode"):
             flat = {name: value.flatten(0, 1) for name, value in inputs.observation.items()}
+            flat = flat if self.normalization is None else self.normalization(flat)
             features = self.torso(flat) if isinstance(self.torso, Joined) else self.torso(*flat.values())
             features = features.unflatten(0, inputs.previous_action.shape[:2])
             if not self.previous_inputs:

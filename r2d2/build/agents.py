@@ -14,12 +14,14 @@ from r2d2.agent.exploration import epsilon_ladder
 from r2d2.agent.learner import Learner
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.priorities import Priority
+from r2d2.agent.torsos import torso_name
 from r2d2.build import sizes
 from r2d2.config import Config
 from r2d2.config.schedules import linear
+from r2d2.envs.observations import Part
 from r2d2.envs.vector import EnvSpec
 from r2d2.replay import RateLimiter
-from r2d2.types import OBSERVATION, ObservationKind, ObservationSpec, SequenceLayout
+from r2d2.types import ObservationSpec, SequenceLayout
 
 
 def device(config: Config) -> torch.device:
@@ -37,14 +39,26 @@ def device(config: Config) -> torch.device:
     return chosen
 
 
-def observations(spec: EnvSpec) -> dict[str, ObservationSpec]:
-    """The observation columns of an environment, and what the network sees of each.
+def observations(config: Config, spec: EnvSpec) -> dict[str, ObservationSpec]:
+    """The observation columns of an environment, and what the network sees of each."""
+    return {part.name: _observation(config, part, spec) for part in spec.parts}
 
-    Frames are uint8 with two axes, or three with the colors last; everything else is a vector.
-    """
-    shape, dtype = spec.observation_shape, spec.observation_dtype
-    kind: ObservationKind = "frames" if dtype == "uint8" and len(shape) in (2, 3) else "vector"
-    return {OBSERVATION: ObservationSpec(shape, dtype, kind, 0 if spec.goals is None else spec.goals.size)}
+
+def _observation(config: Config, part: Part, spec: EnvSpec) -> ObservationSpec:
+    hidden = 0 if spec.goals is None else spec.goals.size
+    bounded = part.bounded
+    scaled = part.kind != "vector" or part.dtype == "uint8" or config.network.scale_vectors
+    if not (scaled and bounded.any()):
+        return ObservationSpec(part.shape, part.dtype, part.kind, hidden)
+    low = np.where(bounded, part.low, -np.inf).tolist()
+    high = np.where(bounded, part.high, np.inf).tolist()
+    return ObservationSpec(part.shape, part.dtype, part.kind, hidden, tuple(low), tuple(high))
+
+
+def describe_observations(config: Config, spec: EnvSpec) -> list[str]:
+    """A line for each part of an observation: what it is taken for, and by what it is seen."""
+    seen = observations(config, spec)
+    return [f"{part}, seen by torso {torso_name(seen[part.name], config.network)}" for part in spec.parts]
 
 
 def network(config: Config, spec: EnvSpec) -> QNetwork:
@@ -54,7 +68,7 @@ def network(config: Config, spec: EnvSpec) -> QNetwork:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.run.seed)
-        return QNetwork(observations(spec), spec.num_actions, config.network)
+        return QNetwork(observations(config, spec), spec.num_actions, config.network)
 
 
 def network_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:

@@ -76,7 +76,7 @@ def relabeler(config: Config, sequencer: Sequencer, spec: EnvSpec, number: int =
 
 def _replay(config: Config, spec: EnvSpec, sequencer: Sequencer, relabeler: Hindsight | None) -> Replay:
     r = config.replay
-    columns = step_columns(observations(spec), codec=r.codec, stack=config.network.stack)
+    columns = step_columns(observations(config, spec), codec=r.codec, stack=config.network.stack)
     streams = sequencer.streams
     steps = kept_steps(config)
     # A fourth more items than long episodes make: short ones make more, and `steps` is what binds.
@@ -194,7 +194,7 @@ def set_initial_priorities(
 def replay_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
     """Estimated bytes of the replay at capacity, by column; nothing is allocated for it."""
     r = config.replay
-    columns = step_columns(observations(spec), codec=r.codec, stack=1)
+    columns = step_columns(observations(config, spec), codec=r.codec, stack=1)
     steps = kept_steps(config) * (2 if r.long_term else 1)
     items = versions(config) * -(-steps // r.period)
     return memory.replay_bytes(columns, steps=steps, items=items, core_size=state_size(config.network))

@@ -14,7 +14,7 @@ class NetworkConfig:
     """The Q network."""
 
     torso: TorsoName = "nature"
-    """Encoder of frames; vectors always get an MLP."""
+    """Encoder of frames; too small ones get `small` or `grid`, small grids `grid`, vectors always an MLP."""
     stack: Annotated[int, Bounds(1, 1000)] = 4
     """Frames stacked as one observation, built when read."""
     features: Annotated[int, Bounds(0, WIDTH.high)] = 512
@@ -25,6 +25,10 @@ class NetworkConfig:
     """Units of the core."""
     hidden: Annotated[int, WIDTH] = 512
     """Hidden units of each dueling head."""
+    scale_vectors: bool = False
+    """Scale the numbers of vectors that have finite bounds to [0, 1]; images, grids and bytes always are."""
+    normalize: bool = False
+    """Normalize vectors and grids by the running mean and variance of what was trained on."""
     previous_inputs: bool = True
     """Feed the previous action and reward to the core."""
     dueling: bool = True

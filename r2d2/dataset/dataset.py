@@ -10,6 +10,8 @@ Q values, from which the priorities of new items are computed, are columns like 
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -102,10 +104,8 @@ class Spec:
 
 def _option(name: str, value: Any) -> str:
     """The command line's way to say it."""
-    words = (
-        [str(word) for pair in value.items() for word in pair] if isinstance(value, dict) else [str(value)]
-    )
-    return f"--env.{name.replace('_', '-')} {' '.join(words)}"
+    words = [f"{k}={json.dumps(v)}" for k, v in value.items()] if isinstance(value, dict) else [str(value)]
+    return f"--env.{name.replace('_', '-')} {shlex.join(words)}"
 
 
 def read(path: Path | str) -> Iterator[dict[str, NDArray[Any]]]:

@@ -111,11 +111,12 @@ def profile_learner(bench: Workbench, repeats: int) -> list[Stage]:
     """Stages of one update, from the draw of its batch to the new priorities in the replay."""
     c, r = bench.config.learner, bench.config.replay
     batch = bench.sample()
+    seen = list(bench.network.inputs.observations)
 
     def update() -> dict[str, float]:
         nonlocal batch
         drawn, batch = _clock(bench.sample)
-        decode, _ = _clock(lambda: bench.replay.get(batch.ids, ["observation"]))
+        decode, _ = _clock(lambda: bench.replay.get(batch.ids, seen))
         found = bench.learner.update(batch).priorities
         put, _ = _clock(lambda: bench.replay.update_priorities(batch.ids, found))
         return {"draw and gather": max(drawn - decode, 0.0), "decode": decode, "priorities to replay": put}
@@ -125,11 +126,12 @@ def profile_learner(bench: Workbench, repeats: int) -> list[Stage]:
         bench.row, items=c.batch, burn_in=r.burn_in, unroll=r.unroll, n_step=r.n_step
     )
     floors = {name: count / bench.rates.operations for name, count in operations.items()}
+    observed = sum(batch.columns[name].nbytes for name in seen)
     moved = {
-        "decode": batch.columns["observation"].nbytes,
-        "draw and gather": sum(v.nbytes for n, v in batch.columns.items() if n != "observation"),
-        "copy": 0 if bench.device.type == "cpu" else 2 * batch.columns["observation"].nbytes,
-        "stack": 2 * batch.columns["observation"].nbytes * bench.config.network.stack,
+        "decode": observed,
+        "draw and gather": sum(v.nbytes for n, v in batch.columns.items() if n not in seen),
+        "copy": 0 if bench.device.type == "cpu" else 2 * observed,
+        "stack": 2 * observed * bench.config.network.stack,
         "optimizer": optimizer_bytes(bench.network),
     }
     floors |= {name: count / bench.rates.bytes for name, count in moved.items()}

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.config import Config, to_dict
 from r2d2.config.checks import check_config
@@ -109,7 +110,7 @@ def make_run(
     in_cluster = config.run.runtime == "cluster"
     vector = None if in_cluster else environments.vector(config, halves=config.actor.halves)
     spec = environments.spec(config) if vector is None else vector.spec
-    print("\n".join(map(str, spec.parts)))
+    print("\n".join(build.describe_observations(config, spec)))
     check_memory(config, spec)
     if tracker is None:
         tracker = _tracker(config, run_dir, preset)

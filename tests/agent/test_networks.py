@@ -13,7 +13,7 @@ from torch import Tensor
 
 from r2d2.agent.inputs import Inputs, stack_rows
 from r2d2.agent.networks import QNetwork
-from r2d2.agent.torsos.scaling import unit_interval
+from r2d2.agent.torsos.scaling import scaled_frames
 from r2d2.config.network import NetworkConfig
 from r2d2.parts import CoreName
 from r2d2.types import OBSERVATION, ObservationSpec
@@ -166,7 +166,7 @@ def test_stacks(shape: tuple[int, ...], dtype: str, stack: int) -> None:
     assert got.shape[2:] == spec.input_shape(stack)
     assert got.shape[:2] == (T, 2)
     assert got.dtype == (torch.uint8 if pixels else torch.float32)
-    got = unit_interval(got)
+    got = scaled_frames(got, spec) if pixels else got
     for t in range(T):
         for b in range(2):
             frames = stored[b, t : t + stack]
@@ -182,8 +182,3 @@ def test_a_table_of_numbers_can_be_an_observation() -> None:
     columns = {OBSERVATION: torch.rand(B, T + 1, 2, 3), "previous_reward": torch.rand(B, T)}
     read = net.inputs.read(columns | {"previous_action": torch.zeros(B, T)})
     assert net.encode(read).shape == (T, B, 8 + A + 1)
-
-
-def test_too_small_frames_are_refused() -> None:
-    with pytest.raises(ValueError, match="frames of 20 x 84 are too small.*use larger frames"):
-        network((20, 84, 4), torso="nature")

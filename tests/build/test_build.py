@@ -182,10 +182,10 @@ def test_weights_depend_on_the_seed_alone() -> None:
 @pytest.mark.parametrize(
     ("shape", "dtype", "kind"),
     [((84, 84), "uint8", "frames"), ((64, 64, 3), "uint8", "frames"), ((84,), "uint8", "vector"),
-     ((84, 84), "float32", "vector")],
+     ((84, 84), "float32", "frames"), ((7, 7, 3), "uint8", "grid"), ((4,), "float32", "vector")],
 )  # fmt: skip
 def test_what_counts_as_frames(shape: tuple[int, ...], dtype: str, kind: str) -> None:
-    (column,) = build.observations(spec(*shape, dtype=dtype)).values()
+    (column,) = build.observations(tiny(), spec(*shape, dtype=dtype)).values()
     assert (column.shape, column.dtype, column.kind, column.hidden) == (shape, dtype, kind, 0)
 
 

@@ -265,7 +265,7 @@ def test_few_episodes_at_a_time_where_they_are_long(tmp_path: Path, monkeypatch:
         (lambda h: h["env"].update(id="Pong"), ["env.id", "'Scripted-v0'", "'Pong'", "--env.id Pong"]),
         (lambda h: h["env"].update(protocol="machado"), ["env.protocol", "machado", "--other-protocol"]),
         (lambda h: h["env"].update(life_loss="roll"), ["env.life_loss", "--env.life-loss roll"]),
-        (lambda h: h["env"].update(options={"delay": 3}), ["env.options", "--env.options delay 3"]),
+        (lambda h: h["env"].update(options={"delay": 3}), ["env.options", "--env.options delay=3"]),
         (lambda h: h.update(num_actions=18), ["num_actions", "3", "18"]),
         (lambda h: h["columns"]["observation"].update(shape=[4]), ["shape", "observation", "[3]", "[4]"]),
         (

@@ -27,13 +27,13 @@ def part(space: gym.Space[Any], **settings: Any) -> Part:
 @pytest.mark.parametrize(
     ("space", "kind", "shape", "dtype", "channels"),
     [
-        (image(84, 84), "pixels", (84, 84), "uint8", "none"),
-        (image(84, 84, 1), "pixels", (84, 84, 1), "uint8", "last"),
-        (image(64, 48, 3), "pixels", (64, 48, 3), "uint8", "last"),
-        (image(3, 64, 64), "pixels", (64, 64, 3), "uint8", "first"),
-        (image(1, 84, 84), "pixels", (84, 84, 1), "uint8", "first"),
-        (image(64, 64, 3, dtype=np.float32, high=1), "pixels", (64, 64, 3), "float32", "last"),
-        (image(64, 64, 3, dtype=np.int64), "pixels", (64, 64, 3), "uint8", "last"),
+        (image(84, 84), "frames", (84, 84), "uint8", "none"),
+        (image(84, 84, 1), "frames", (84, 84, 1), "uint8", "last"),
+        (image(64, 48, 3), "frames", (64, 48, 3), "uint8", "last"),
+        (image(3, 64, 64), "frames", (64, 64, 3), "uint8", "first"),
+        (image(1, 84, 84), "frames", (84, 84, 1), "uint8", "first"),
+        (image(64, 64, 3, dtype=np.float32, high=1), "frames", (64, 64, 3), "float32", "last"),
+        (image(64, 64, 3, dtype=np.int64), "frames", (64, 64, 3), "uint8", "last"),
         (image(7, 7, 3), "grid", (7, 7, 3), "uint8", "last"),
         (image(8, 8), "grid", (8, 8), "uint8", "none"),
         (image(8, 8, dtype=np.float32, high=1), "grid", (8, 8), "float32", "none"),
@@ -130,7 +130,7 @@ def test_bounds_that_can_serve_as_a_scale() -> None:
 
 
 def test_a_part_says_what_it_was_taken_for() -> None:
-    assert str(part(image(3, 64, 48))) == "observation: pixels 64 x 48, 3 channels (first), uint8 in [0, 255]"
+    assert str(part(image(3, 64, 48))) == "observation: frames 64 x 48, 3 channels (first), uint8 in [0, 255]"
     assert str(part(image(7, 7, high=2))) == "observation: grid 7 x 7, uint8 in [0, 2]"
     assert str(part(Box(-np.inf, 1, (2,)))) == "observation: vector of 2, float32 without bounds"
     assert str(part(Discrete(4))) == "observation: one-hot vector of 4, float32 in [0, 1]"

@@ -2,8 +2,8 @@
 
 A torso is an `nn.Module`, made by `torso(observation, config)` from the `ObservationSpec` of one column and the
 `NetworkConfig`. It has `features`, the floats of one output, and maps network inputs [K, ...] of that column, of
-the shape `observation.input_shape(config.stack)`, to features [K, features]. Frames arrive as they are stored, as
-bytes for instance, and the torso scales them; anything else arrives as floats.
+the shape `observation.input_shape(config.stack)`, to features [K, features]. Frames and grids arrive as they are
+stored, as bytes for instance, and vectors as floats; the torso scales them (`scaling`).
 
 A torso of one's own is one file here and one line in `r2d2/parts.py`. Which torso a column gets is decided by
 `torso_of` alone; the features of several columns are concatenated by `Joined`.
@@ -13,16 +13,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from r2d2.config.network import NetworkConfig
 from r2d2.parts import TORSOS, load
 from r2d2.types import ObservationSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from r2d2.config.network import NetworkConfig
+
+# Pixels a side that the strides of a torso ask for.
+LEAST = {"nature": 36, "small": 23}
+
+
+def torso_name(observation: ObservationSpec, config: NetworkConfig) -> str:
+    """The torso of one column: an MLP for vectors, `network.torso` for frames, if they are large enough for it.
+
+    >>> torso_name(ObservationSpec((30, 40), "uint8", "frames"), NetworkConfig(torso="nature"))
+    'small'
+    """
+    if observation.kind == "vector" or config.torso == "mlp":
+        return "mlp"
+    side = min(observation.shape[:2])
+    fitting = [config.torso, "small", "grid"] if observation.kind == "frames" else ["grid"]
+    return next(name for name in fitting if side >= LEAST.get(name, 1))
 
 
 def torso_of(observation: ObservationSpec, config: NetworkConfig) -> nn.Module:
-    """The torso of one column: `network.torso` for frames, an MLP for vectors."""
-    name = config.torso if observation.kind == "frames" else "mlp"
-    return load(TORSOS, name)(observation, config)
+    """The module that `torso_name` names."""
+    return load(TORSOS, torso_name(observation, config))(observation, config)

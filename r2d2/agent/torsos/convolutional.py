@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from r2d2.agent.torsos.scaling import unit_interval
+from r2d2.agent.torsos.scaling import scaled_frames
 from r2d2.config.network import NetworkConfig
 from r2d2.types import ObservationSpec
 
@@ -33,20 +33,22 @@ class Convolutional(nn.Sequential):
             channels = filters
             size = [(side - kernel) // stride + 1 for side in size]
         if min(size) < 1:
-            height, width = observation.shape[:2]
             raise ValueError(
-                f"frames of {height} x {width} are too small for torso {layers}: use larger frames"
+                f"frames of {' x '.join(map(str, observation.shape[:2]))} are too small for torso {layers}: choose "
+                "network.torso grid"
             )
         flat = channels * size[0] * size[1]
         connected = [nn.Linear(flat, config.features), nn.ReLU(inplace=True)] if config.features else []
         super().__init__(*modules, nn.Flatten(), *connected)
         self.features = config.features or flat
+        self.observation = observation
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Features [K, features] of frames [K, C, H, W], bytes or floats in [0, 1]."""
+        """Features [K, features] of frames [K, C, H, W], of any dtype."""
         chunk = CHUNK if frames.device.type == "cpu" else max(len(frames), 1)
-        parts = [super(Convolutional, self).forward(unit_interval(part)) for part in frames.split(chunk)]
+        scaled = (scaled_frames(part, self.observation) for part in frames.split(chunk))
+        parts = [super(Convolutional, self).forward(part) for part in scaled]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

@@ -7,22 +7,31 @@ import math
 from torch import Tensor, nn
 
 from r2d2.agent.torsos.drop_achieved_goal import DropAchievedGoal
-from r2d2.agent.torsos.scaling import unit_interval
+from r2d2.agent.torsos.scaling import Scaling, scaled_frames
 from r2d2.config.network import NetworkConfig
 from r2d2.types import ObservationSpec
 
 
 class MLP(nn.Sequential):
-    """Two hidden layers of `features` units, or none if that is 0; frames are flattened."""
+    """Two hidden layers of `features` units, or none if that is 0. Frames are scaled and flattened, vectors scaled if
+    they have bounds."""
 
     def __init__(self, observation: ObservationSpec, config: NetworkConfig) -> None:
         units, hidden = config.features, observation.hidden
         inputs = math.prod(observation.input_shape(config.stack)) - hidden * config.stack
-        dropped = [DropAchievedGoal(config.stack, hidden)] if hidden else []
+        frames = observation.kind != "vector"
+        first: list[nn.Module] = []
+        if observation.low and not frames:
+            first.append(Scaling(observation, config.stack))
+        if hidden:
+            first.append(DropAchievedGoal(config.stack, hidden))
         layers = [nn.Linear(inputs, units), nn.ReLU(), nn.Linear(units, units), nn.ReLU()] if units else []
-        super().__init__(*dropped, *layers)
+        super().__init__(*first, *layers)
         self.features = units or inputs
+        self.frames = observation if frames else None
 
     def forward(self, observation: Tensor) -> Tensor:
         """Features [K, features] of observations [K, ...]."""
-        return super().forward(unit_interval(observation).flatten(1))
+        if self.frames is not None:
+            observation = scaled_frames(observation, self.frames)
+        return super().forward(observation.flatten(1))

@@ -78,8 +78,8 @@ class ActorRole:
         first = fresh and index == 0
         rng = generator(config.run.seed, ACTING, *(() if first else (index, 0 if fresh else self.session)))
         self.actor = build.actor(config, self.environments, network, rng=rng)
-        observations = build.observations(spec)
-        codecs = {n: config.replay.codec for n, column in observations.items() if column.kind == "frames"}
+        observations = build.observations(config, spec)
+        codecs = {n: config.replay.codec for n, column in observations.items() if column.compressible}
         self.encoder = Encoder(len(self.slots), config.replay.burn_in, config.replay.period, codecs)
         self.updates = 0  # in the weights
         self.missing = 0

@@ -1,0 +1,162 @@
+"""Which torso sees what, and in what units."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from r2d2.agent.inputs import Inputs, stack_rows
+from r2d2.agent.networks import QNetwork
+from r2d2.agent.normalization import LARGEST, RunningStatistics
+from r2d2.agent.torsos import torso_name, torso_of
+from r2d2.agent.torsos.scaling import Scaling, scaled_frames
+from r2d2.config import NetworkConfig
+from r2d2.types import ObservationSpec
+
+STACK = 2
+CONFIG = NetworkConfig(stack=STACK, features=6, core_width=4, hidden=5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "asked", "expected"),
+    [
+        ((84, 84), "frames", "nature", "nature"),
+        ((36, 200, 3), "frames", "nature", "nature"),
+        ((35, 84), "frames", "nature", "small"),
+        ((23, 23), "frames", "nature", "small"),
+        ((23, 23), "frames", "small", "small"),
+        ((84, 84), "frames", "mlp", "mlp"),
+        ((84, 84), "frames", "grid", "grid"),
+        ((7, 7, 3), "grid", "nature", "grid"),
+        ((20, 30), "grid", "small", "grid"),
+        ((2, 2), "grid", "small", "grid"),
+        ((8, 8), "grid", "mlp", "mlp"),
+        ((9,), "vector", "nature", "mlp"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_a_torso_fits_the_shape_by_itself(
+    shape: tuple[int, ...], kind: str, asked: str, expected: str, dtype: str
+) -> None:
+    """And takes what rows become, with gradients."""
+    spec = ObservationSpec(shape, dtype, kind)  # type: ignore[arg-type]
+    config = NetworkConfig(stack=STACK, features=6, torso=asked)
+    assert torso_name(spec, config) == expected
+    rows = torch.from_numpy((np.random.default_rng(0).random((3, STACK, *shape)) * 2).astype(dtype))
+    features = torso_of(spec, config)(stack_rows(rows, spec, STACK).flatten(0, 1))
+    assert features.shape == (3, 6)
+    features.sum().backward()
+
+
+def test_every_cell_of_a_grid_is_seen() -> None:
+    """Also in the corners and in odd sizes: no stride skips one."""
+    torch.manual_seed(0)
+    spec = ObservationSpec((5, 8, 2), "float32", "grid")
+    grids = torch.rand(1, 2 * STACK, 5, 8, requires_grad=True)
+    torso_of(spec, CONFIG)(grids).sum().backward()
+    assert grids.grad is not None
+    assert (grids.grad != 0).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "bounds", "expected"),
+    [
+        ([0, 51, 255], "uint8", None, [0, 0.2, 1]),
+        ([0, 51, 255], "uint8", (0, 255), [0, 0.2, 1]),
+        ([0, 3, 6], "uint8", (0, 6), [0, 0.5, 1]),
+        ([2, 4], "uint8", (2, 6), [0, 0.5]),
+        ([0, 0.25, 1], "float32", (0, 1), [0, 0.25, 1]),
+        ([0, 51, 255], "float32", (0, 255), [0, 0.2, 1]),
+        ([-1, 0, 1], "float32", (-1, 1), [0, 0.5, 1]),
+        ([-7, 3], "float32", None, [-7, 3]),
+    ],
+)
+def test_images_are_scaled_whatever_their_dtype(
+    values: list[float], dtype: str, bounds: tuple[int, int] | None, expected: list[float]
+) -> None:
+    """By their bounds, and what was given stays as it is."""
+    frames = torch.tensor(values).to(getattr(torch, dtype))
+    before = frames.clone()
+    low, high = ((), ()) if bounds is None else ((float(bounds[0]),), (float(bounds[1]),))
+    spec = ObservationSpec((1, len(values)), dtype, "frames", 0, low, high)
+    torch.testing.assert_close(scaled_frames(frames, spec), torch.tensor(expected, dtype=torch.float32))
+    assert torch.equal(frames, before)
+
+
+def test_numbers_of_a_vector_are_scaled_where_they_have_bounds() -> None:
+    inf = float("inf")
+    spec = ObservationSpec((3,), low=(-2.0, -inf, 0.0), high=(2.0, 1.0, 8.0))
+    vector = torch.tensor([[0.0, 5.0, 4.0, 2.0, -5.0, 8.0]])
+    torch.testing.assert_close(Scaling(spec, 2)(vector), torch.tensor([[0.5, 5.0, 0.5, 1.0, -5.0, 1.0]]))
+    assert len(torso_of(spec, CONFIG).state_dict()) == 4  # nothing but weights and biases
+
+
+def test_running_statistics_are_those_of_all_valid_steps() -> None:
+    """In any division into batches: mean and variance of each channel, to 1e-5."""
+    rng = np.random.default_rng(0)
+    values = rng.normal([3, -50, 0], [1, 20, 0.1], (40, 6, 3)).astype(np.float32)
+    valid = rng.random((40, 6)) < 0.7
+    expected = values[valid]
+    for size in (40, 7, 1):
+        statistics = RunningStatistics(3)
+        for start in range(0, 40, size):
+            part = slice(start, start + size)
+            statistics.update(torch.from_numpy(values[part]), torch.from_numpy(valid[part]))
+        assert statistics.count == valid.sum()
+        np.testing.assert_allclose(statistics.mean, expected.mean(0), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(statistics.variance, expected.var(0), rtol=1e-4)
+    normal = statistics(torch.from_numpy(expected))
+    np.testing.assert_allclose(normal.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(normal.std(0), 1, atol=1e-2)
+    assert statistics(torch.full((1, 3), 1e9)).tolist() == [[LARGEST] * 3]
+
+
+def test_a_grid_has_statistics_by_channel_and_a_batch_of_padding_changes_none() -> None:
+    values = torch.rand(2, 3, 2, 4, 5) * torch.tensor([10.0, 1.0]).view(2, 1, 1)
+    statistics = RunningStatistics(2)
+    statistics.update(values, torch.ones(2, 3, dtype=torch.bool))
+    torch.testing.assert_close(statistics.mean, values.mean((0, 1, 3, 4)))
+    torch.testing.assert_close(statistics.variance, values.var((0, 1, 3, 4), correction=0))
+    before = statistics.mean.clone()
+    statistics.update(values * 100, torch.zeros(2, 3, dtype=torch.bool))
+    torch.testing.assert_close(statistics.mean, before)
+
+
+def test_a_network_normalizes_vectors_and_grids_and_leaves_frames() -> None:
+    """Before any bounds: those are another scale. The statistics are in its state."""
+    observations = {
+        "observation/frame": ObservationSpec((36, 36), "uint8", "frames"),
+        "observation/grid": ObservationSpec((4, 4), "uint8", "grid", 0, (0.0,), (9.0,)),
+        "observation/numbers": ObservationSpec((2,), low=(0.0, 0.0), high=(1e3, 1e3)),
+    }
+    network = QNetwork(
+        observations, 3, NetworkConfig(stack=1, features=6, core_width=4, hidden=5, normalize=True)
+    )
+    names = [name for name in network.state_dict() if name.startswith("normalization.")]
+    assert len(names) == 2 * 3
+    inputs = network.inputs.zeros(5)
+    inputs.observation["observation/numbers"][..., 1] = torch.arange(5.0) * 100  # type: ignore[index]
+    assert network.normalization is not None
+    network.normalization.update(inputs, torch.ones(1, 5, dtype=torch.bool))
+    seen = network.normalization({name: value[0] for name, value in inputs.observation.items()})
+    assert seen["observation/frame"].dtype == torch.uint8
+    torch.testing.assert_close(seen["observation/numbers"][:, 1], (torch.arange(5.0) - 2) / 2**0.5)
+    assert (seen["observation/grid"] == 0).all()
+
+
+def test_columns_are_encoded_apart_and_joined() -> None:
+    """A change in one column changes its features alone."""
+    observations = {
+        "observation/a": ObservationSpec((2,)),
+        "observation/b": ObservationSpec((4, 4), "uint8", "grid"),
+    }
+    network = QNetwork(observations, 3, CONFIG)
+    zeros = network.inputs.zeros(1)
+    changed = Inputs(
+        dict(zeros.observation) | {"observation/b": torch.full_like(zeros.observation["observation/b"], 9)},
+        zeros.previous_action, zeros.previous_reward,
+    )  # fmt: skip
+    before, after = network.encode(zeros)[0, 0], network.encode(changed)[0, 0]
+    assert torch.equal(before[:6], after[:6])
+    assert not torch.equal(before[6:12], after[6:12])
