@@ -12,8 +12,8 @@ FILTERS = (32, 32)  # of two convolutions (ours); MinAtar's networks have one of
 
 
 class Grid(nn.Sequential):
-    """Convolutions of 3 x 3 cells without stride, over a border of zeros, then a fully connected layer, unless it has
-    0 units."""
+    """Convolutions of 3 x 3 cells without stride, over a border of zeros, then a fully connected layer, unless it
+    has 0 units."""
 
     def __init__(self, observation: ObservationSpec, config: NetworkConfig) -> None:
         modules: list[nn.Module] = []

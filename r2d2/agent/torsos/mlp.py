@@ -13,8 +13,8 @@ from r2d2.types import ObservationSpec
 
 
 class MLP(nn.Sequential):
-    """Two hidden layers of `features` units, or none if that is 0. Frames are scaled and flattened, vectors scaled if
-    they have bounds."""
+    """Two hidden layers of `features` units, or none if that is 0. Frames are scaled and flattened, vectors scaled
+    if they have bounds."""
 
     def __init__(self, observation: ObservationSpec, config: NetworkConfig) -> None:
         units, hidden = config.features, observation.hidden
