@@ -7,6 +7,7 @@ loaded, so the command line knows all the names without torch.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,13 +29,29 @@ HEADS: Table = {
     "dueling": "r2d2.agent.heads.dueling:Dueling",
     "plain": "r2d2.agent.heads.plain:Plain",
 }
+SELECTORS: Table = {
+    "proportional": "r2d2.replay.selectors.proportional:Proportional",
+    "rank": "r2d2.replay.selectors.rank_based:RankBased",
+    "uniform": "r2d2.replay.selectors.uniform:Uniform",
+    "recency": "r2d2.replay.selectors.recency:Recency",
+}
+REMOVERS: Table = {
+    "fifo": "r2d2.replay.removers.fifo:Fifo",
+    "reservoir": "r2d2.replay.removers.reservoir:Reservoir",
+    "lowest": "r2d2.replay.removers.lowest_priority:LowestPriority",
+    "soft": "r2d2.replay.removers.soft_fifo:SoftFifo",
+}
 
 if TYPE_CHECKING:
     TorsoName = str
     CoreName = str
     HeadName = str
+    SelectorName = str
+    RemoverName = str
 else:  # what the config and the command line accept
-    TorsoName, CoreName, HeadName = (Literal[tuple(table)] for table in (TORSOS, CORES, HEADS))
+    TorsoName, CoreName, HeadName, SelectorName, RemoverName = (
+        Literal[tuple(table)] for table in (TORSOS, CORES, HEADS, SELECTORS, REMOVERS)
+    )
 
 
 def load(table: Table, name: str) -> Any:
@@ -47,3 +64,14 @@ def load(table: Table, name: str) -> Any:
         raise ValueError(f"unknown part {name!r}: choose one of {', '.join(table)}")
     module, _, attribute = table[name].partition(":")
     return getattr(import_module(module), attribute)
+
+
+def make(table: Table, name: str, settings: Mapping[str, Any]) -> Any:
+    """The part of that name, made with those of the `settings` that it has parameters for.
+
+    So one set of settings makes every part of a kind. Raises ValueError for an unknown name, and TypeError if a
+    parameter without a default is not among the settings.
+    """
+    part = load(table, name)
+    known = inspect.signature(part).parameters
+    return part(**{key: value for key, value in settings.items() if key in known})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from r2d2.config.bounds import COUNT, COUNT_OR_NEVER, ITEM_STEPS, SHARE, Bounds
+from r2d2.parts import RemoverName, SelectorName
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class ReplayConfig:
     initial_state: Literal["stored", "zero", "refreshed", "episode"] = "stored"
     """Recurrent state at the start of an item: the actor's, zero, the learner's own from when it last trained
     the item before, or zero with whole episodes (`episode`: burn_in 0, unroll at least the longest one)."""
-    selector: Literal["proportional", "rank", "uniform", "recency"] = "proportional"
+    selector: SelectorName = "proportional"
     """Which items are drawn: by priority, by its rank, all alike, or the newer the likelier."""
     alpha: Annotated[float, SHARE] = 0.9
     """Exponent of the priorities or ranks."""
@@ -47,7 +48,7 @@ class ReplayConfig:
     """Environment steps over which beta rises; 0 is never (the paper keeps it)."""
     normalize: Literal["batch", "buffer"] = "batch"
     """Weights are divided by the largest in the batch, or in the whole replay."""
-    remover: Literal["fifo", "reservoir", "lowest", "soft"] = "fifo"
+    remover: RemoverName = "fifo"
     """What goes: the oldest, all but a uniform sample, the lowest priority, or (`soft`) a surplus (Ape-X)."""
     soft_surplus: Annotated[float, Bounds(0, 100)] = 0.1
     """Soft: share of `steps` that may be held beyond them until the next removal (ours)."""
