@@ -26,7 +26,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,7 +204,7 @@ class ObservationSpec:
         return (stack * math.prod(self.shape),)
 
 
-def observation_columns(observation: Any) -> dict[str, NDArray]:
+def observation_columns(observation: NDArray | Mapping[str, NDArray]) -> dict[str, NDArray]:
     """The columns that hold an observation: those of a mapping, or one for an array.
 
     >>> list(observation_columns(np.zeros((2, 8, 8))))

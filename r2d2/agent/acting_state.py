@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from r2d2.agent.inputs import ALL, FrameStack
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.precision import autocast
 
-ALL = slice(None)
 Columns = Mapping[str, NDArray]  # the observation columns [N, ...] by name
 
 
@@ -25,10 +25,10 @@ class ActingState:
     def __init__(self, network: QNetwork, observation: Columns, device: torch.device) -> None:
         self.network, self.device = network, device
         self.observation = _copies(observation)  # of each column [N, ...]
-        n, stack = len(next(iter(self.observation.values()))), network.inputs.stack
-        self._frames = {  # of each column [N, stack, ...], newest last, on the device
-            name: torch.stack([self._on_device(value)] * stack, 1) for name, value in self.observation.items()
-        }
+        n = len(next(iter(self.observation.values())))
+        self._frames = FrameStack(network.inputs, n, device)
+        self._frames.push(self.observation)
+        self._frames.begin(ALL)
         self.core = torch.zeros(n, network.core_size, device=device)
         self.previous_action = np.zeros(n, np.int32)  # action + 1
         self.previous_reward = np.zeros(n, np.float32)
@@ -38,10 +38,7 @@ class ActingState:
         self, at: slice = ALL, precision: torch.dtype = torch.float32
     ) -> tuple[NDArray[np.float32], torch.Tensor]:
         """Q values [N, A] of the current observations and the core state after them [N, C], of some episodes."""
-        columns = {name: frames[at] for name, frames in self._frames.items()}
-        columns["previous_action"] = self._on_device(self.previous_action[at, None])
-        columns["previous_reward"] = self._on_device(self.previous_reward[at, None])
-        inputs = self.network.inputs.read(columns)
+        inputs = self._frames.read(self.previous_action[at], self.previous_reward[at], at)
         with autocast(precision, self.device):
             q, core = self.network.step(inputs, self.core[at])
         return q.cpu().numpy(), core
@@ -55,23 +52,18 @@ class ActingState:
     ) -> None:
         """Move on to what the actions led to; `core` is the state that `forward` gave."""
         self.observation = _copies(observation)
-        for name, value in self.observation.items():
-            self._frames[name] = torch.cat([self._frames[name][:, 1:], self._on_device(value)[:, None]], 1)
+        self._frames.push(self.observation)
         self.core = core
         self.previous_action = (action + 1).astype(np.int32)
         self.previous_reward = reward.astype(np.float32)  # a copy, since `begin` writes into it
 
     def begin(self, episodes: NDArray[np.bool_]) -> None:
         """The current observations of these are the first of an episode."""
-        begun = self._on_device(np.flatnonzero(episodes))
-        for frames in self._frames.values():
-            frames[begun] = frames[begun, -1:]
+        begun = torch.from_numpy(np.flatnonzero(episodes)).to(self.device)
+        self._frames.begin(begun)
         self.core[begun] = 0.0
         self.previous_action[episodes] = 0
         self.previous_reward[episodes] = 0.0
-
-    def _on_device(self, array: NDArray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self.device)
 
 
 def _copies(observation: Columns) -> dict[str, NDArray]:

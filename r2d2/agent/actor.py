@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from r2d2.agent.acting_state import ALL, ActingState
+from r2d2.agent.acting_state import ActingState
+from r2d2.agent.inputs import ALL
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.precision import Precision, dtype_of
 from r2d2.types import Rows, observation_columns

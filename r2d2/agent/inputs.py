@@ -11,10 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.profiler import record_function
 
 from r2d2.types import ObservationSpec
+
+Index = slice | Tensor  # of streams
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,41 @@ class InputLayout:
         columns["previous_action"] = torch.zeros(sequences, 1, dtype=torch.int32)
         columns["previous_reward"] = torch.zeros(sequences, 1)
         return self.read(columns)
+
+
+class FrameStack:
+    """The newest `stack` observations of N streams, on a device: what a network reads one step at a time.
+
+    At an episode's start they are its first observation, repeated.
+    """
+
+    def __init__(self, layout: InputLayout, streams: int, device: torch.device) -> None:
+        self.layout, self.device = layout, device
+        self._rows = {  # of each column [N, stack, ...], newest last
+            name: self._put(np.zeros((streams, layout.stack, *spec.shape), spec.dtype))
+            for name, spec in layout.observations.items()
+        }
+
+    def push(self, observation: Mapping[str, NDArray], at: Index = ALL) -> None:
+        """Take in the next observations [K, ...] of the streams `at`."""
+        for name, rows in self._rows.items():
+            new = self._put(observation[name]).to(rows.dtype)
+            rows[at] = torch.cat([rows[at][:, 1:], new.unsqueeze(1)], 1)
+
+    def begin(self, at: Index) -> None:
+        """The newest observations of these streams are the first of an episode."""
+        for rows in self._rows.values():
+            rows[at] = rows[at][:, -1:]
+
+    def read(self, previous_action: NDArray, previous_reward: NDArray, at: Index = ALL) -> Inputs:
+        """Inputs of the streams `at`, for one step, with their previous actions and rewards [K]."""
+        columns = {name: rows[at] for name, rows in self._rows.items()}
+        columns["previous_action"] = self._put(previous_action[:, None])
+        columns["previous_reward"] = self._put(previous_reward[:, None])
+        return self.layout.read(columns)
+
+    def _put(self, array: NDArray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
 
 def stack_rows(rows: Tensor, observation: ObservationSpec, stack: int) -> Tensor:

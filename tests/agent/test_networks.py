@@ -15,7 +15,7 @@ from r2d2.agent.inputs import Inputs, stack_rows
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.torsos.scaling import scaled_frames
 from r2d2.config.network import NetworkConfig
-from r2d2.parts import CoreName
+from r2d2.parts import CORES, CoreName
 from r2d2.types import OBSERVATION, ObservationSpec
 
 T, B, A = 6, 3, 4
@@ -48,7 +48,7 @@ def all_values(net: QNetwork, inputs: Inputs, state: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("shape", [(5,), (24, 31, 4), (30, 24, 12)], ids=["vector", "gray", "color"])
-@pytest.mark.parametrize("core", ["lstm", "gru", "none"])
+@pytest.mark.parametrize("core", CORES)
 @torch.no_grad()
 def test_step_and_unroll_agree(core: CoreName, shape: tuple[int, ...]) -> None:
     """From any state, with frames that are not square too; also when the sequence is cut in two."""

@@ -82,10 +82,12 @@ def check_refreshed(setup: Setup, *, network: QNetwork, learning: QNetwork) -> i
         start, following = (max(0, k * setup.period - setup.burn_in) for k in (number, number + 1))
         with torch.no_grad():
             expected = slow_state(learning, batch, b, following - start, setup)
-        assert (refreshed[b] - expected).abs().max() < TOLERANCE, f"item {b}, number {number}"
+        torch.testing.assert_close(
+            refreshed[b], expected, rtol=0, atol=TOLERANCE, msg=f"item {b}, number {number}"
+        )
         if learning is network:  # frozen weights: it is the state that the actor stored
             stored = torch.from_numpy(replay.get(np.array([after])).core[0])
-            assert (refreshed[b] - stored).abs().max() < TOLERANCE
+            torch.testing.assert_close(refreshed[b], stored, rtol=0, atol=TOLERANCE)
         checked += 1
     return checked
 

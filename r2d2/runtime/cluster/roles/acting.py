@@ -67,13 +67,8 @@ class ActorRole:
         self.slots, self.packet = layout.slots(index), layout.packet
         self.environments = environments.vector(config, len(self.slots), halves=config.actor.halves)
         spec = self.environments.spec
-        own = build.network(config, spec)
-        self.remote = None
-        if inference is not None:
-            self.remote = RemoteNetwork(
-                inference, inputs=own.inputs, core_size=own.core_size, actions=own.actions
-            )
-        network: Any = own if self.remote is None else self.remote
+        self.remote = None if inference is None else RemoteNetwork(config, spec, inference)
+        network: Any = build.network(config, spec) if self.remote is None else self.remote
         self.session = secrets.randbits(62)
         first = fresh and index == 0
         rng = generator(config.run.seed, ACTING, *(() if first else (index, 0 if fresh else self.session)))

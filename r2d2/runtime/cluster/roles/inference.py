@@ -16,10 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from r2d2.agent.cores import state_size
 from r2d2.agent.inputs import InputLayout, Inputs
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.config import Config
+from r2d2.envs.vector import EnvSpec
 from r2d2.runtime.cluster.roles.messages import Lost, Published
 
 PAUSE = 0.1  # seconds until a lost process is asked again; ours
@@ -128,8 +130,10 @@ class InferencePort(Protocol):
 class RemoteNetwork:
     """Stands where an actor has its network; `step` is answered by the central one, however long it is away."""
 
-    def __init__(self, port: InferencePort, *, inputs: InputLayout, core_size: int, actions: int) -> None:
-        self.port, self.inputs, self.core_size, self.actions = port, inputs, core_size, actions
+    def __init__(self, config: Config, spec: EnvSpec, port: InferencePort) -> None:
+        self.port = port
+        self.inputs = InputLayout(build.observations(config, spec), config.network.stack)
+        self.core_size, self.actions = state_size(config.network), spec.num_actions
         self.offered: Published | None = None
         self.updates = 0  # in the weights that answered last
 
