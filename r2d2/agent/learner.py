@@ -226,9 +226,11 @@ class Learner:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.target.load_state_dict(state["target"])
-        self.optimizer.load_state_dict(
-            state["optimizer"] if "optimizer" in state else state["optimiser"]
-        )  # its name until 0.1
+        own = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
+        saved = state["optimizer"] if "optimizer" in state else state["optimiser"]  # its name until 0.1
+        self.optimizer.load_state_dict(saved)
+        for group, numbers in zip(self.optimizer.param_groups, own, strict=True):
+            group.update(numbers)  # the config's learning rate holds, which may have been edited
         self.updates = state["updates"]
 
 

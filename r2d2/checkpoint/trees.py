@@ -190,7 +190,7 @@ Read = Callable[[Place], NDArray[np.uint8]]  # the bytes at a place
 def subtree(tree: Any, path: str) -> Any:
     """The part of an encoded tree at a path of keys, as "learner/network"; KeyError if there is none."""
     for key in path.split("/"):
-        kind, value = next(iter(tree.items())) if isinstance(tree, dict) else ("", [])
+        kind, value = next(iter(tree.items()), ("", [])) if isinstance(tree, dict) else ("", [])
         found = dict(value) if kind in ("dict", "ordered") else {}
         if key not in found:
             raise KeyError(path)

@@ -1,0 +1,61 @@
+"""Whether what a checkpoint holds fits the run; the replay and the limiter look at their own parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from r2d2.agent.learner import Learner
+from r2d2.checkpoint.alike import check_alike, check_numbers
+from r2d2.config import from_dict
+from r2d2.runs.parameter_hash import parameter_hash
+
+TRACKER = {"env_steps": 0, "updates": 0, "lines": 0, "wall_seconds": 0.0, "sinks": {}}
+METER: dict[str, Any] = {"sums": {}, "adds": 0, "counts": {}}
+CONFIG: dict[str, Any] = {"env": {}, "network": {}, "replay": {}, "run": {}}
+EPISODE = {0: 0, 1: 0.0, 2: 0}  # slot, return and length
+
+
+def check_records(state: Mapping[str, Any]) -> None:
+    """Raise ValueError, with the field, unless what every run keeps is there, and what it should be."""
+    records = {"config": CONFIG, "recent": [], "tracker": TRACKER, "parameter_hash": "", "learner": {}}
+    check_alike(state, records, "")
+    from_dict(state["config"])
+    for name, sink in state["tracker"]["sinks"].items():
+        check_alike(sink, {}, f"tracker/sinks/{name}")
+    for i, episode in enumerate(state["recent"]):
+        check_alike(episode, [], f"recent/{i}")
+        check_alike(dict(enumerate(episode)), EPISODE, f"recent/{i}")
+    if "meter" in state:  # of a cluster it is the learner's own
+        check_alike(state["meter"], METER, "meter")
+        check_numbers(state["meter"]["sums"], "meter/sums")
+        check_numbers(state["meter"]["counts"], "meter/counts")
+
+
+def check_learner(state: Any, learner: Learner) -> None:
+    """Networks and optimizer of a learner; ValueError with the field."""
+    networks = {name: getattr(learner, name).state_dict() for name in ("network", "target")}
+    check_alike(state, networks | {"updates": 0}, "learner")
+    name = "optimizer" if "optimizer" in state else "optimiser"  # until 0.1
+    path = f"learner/{name}"
+    check_alike(state.get(name), {"state": {}, "param_groups": []}, path)
+    groups = learner.optimizer.state_dict()["param_groups"]
+    if [group["params"] for group in state[name]["param_groups"]] != [group["params"] for group in groups]:
+        raise ValueError(f"{path}/param_groups are of another network")
+    parameters = [p for group in learner.optimizer.param_groups for p in group["params"]]
+    wanted = range(len(parameters)) if state["updates"] else ()  # none before the first update
+    if sorted(state[name]["state"]) != list(wanted):
+        raise ValueError(f"{path}/state must be of {len(wanted)} parameters, got {len(state[name]['state'])}")
+    for number in wanted:
+        like = parameters[number].detach()
+        adam = {"step": torch.zeros(()), "exp_avg": like, "exp_avg_sq": like}
+        check_alike(state[name]["state"][number], adam, f"{path}/state/{number}")
+
+
+def check_hash(network: torch.nn.Module, saved: str) -> None:
+    """Raise ValueError unless these are the parameters that were saved."""
+    found = parameter_hash(network)
+    if found != saved:
+        raise ValueError(f"parameter_hash is {saved!r}, but that of learner/network is {found!r}")
