@@ -18,7 +18,7 @@ REPLAY = ["cramjam>=2.9", "numba>=0.60", "numpy>=1.26", "zstandard>=0.22"]  # al
 TRAIN = ["gymnasium>=1.1", "psutil>=5.9", "safetensors>=0.4", "torch>=2.11", "tyro>=0.9", "wandb>=0.19"]
 VIDEO = ["imageio[ffmpeg]>=2.34"]
 ATARI = ["ale-py>=0.11"]
-RAY = ["ray>=2.40"]
+RAY = ["ray>=2.52"]  # the first with tokens
 SB3 = ["stable-baselines3>=2.7"]  # the first with n-step returns
 
 setup(

@@ -81,6 +81,25 @@ def _check_methods(config: Config) -> None:
         raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")
 
 
+def edits(saved: Mapping[str, Any], config: Config) -> list[str]:
+    """Every field of the config that the config in a checkpoint has otherwise, for a reader.
+
+    >>> edits({"run": {"seed": 1}}, Config())
+    ['run.seed is 0, in the checkpoint 1']
+    """
+    now, saved = to_dict(config), modernize(saved)
+    return [
+        f"{section}.{name} is {now[section][name]!r}, in the checkpoint {before!r}"
+        for section, fields in saved.items()
+        for name, before in fields.items()
+        if section in now and name in now[section] and not _same(now[section][name], before)
+    ]
+
+
+def _same(now: Any, before: Any) -> bool:
+    return bool(now == (tuple(before) if isinstance(now, tuple) and isinstance(before, list) else before))
+
+
 def check_same_parts(saved: Mapping[str, Any], config: Config) -> None:
     """Refuse to load a state whose parts were built otherwise; how it is trained further may change."""
     now, saved = to_dict(config), modernize(saved)

@@ -13,8 +13,10 @@ from typing import Any
 
 from r2d2.build import agents as build
 from r2d2.build import environments
-from r2d2.config import Config, to_dict
-from r2d2.config.checks import check_config
+from r2d2.checkpoint import checkpoint
+from r2d2.checkpoint.alike import restoring
+from r2d2.config import Config, from_dict, to_dict
+from r2d2.config.checks import check_config, edits
 from r2d2.runs import folder
 from r2d2.runs.folder import RunError
 from r2d2.runs.lock import owned
@@ -75,16 +77,18 @@ def resume(
     A run that was stopped before its first checkpoint begins again. `processes` are numbers of the cluster
     runtime, `actors` and `shards`, that replace the run's own.
     """
-    config, preset = folder.read_config(run_dir)
+    written, preset = folder.read_config(run_dir)
     asked: dict[str, Any] = {"steps": steps, "track": track}
     changes = {name: value for name, value in asked.items() if value is not None}
     config = replace(
-        config,
-        run=replace(config.run, **changes),
-        cluster=replace(config.cluster, **processes),
+        written,
+        run=replace(written.run, **changes),
+        cluster=replace(written.cluster, **processes),
     )
     with owned(run_dir):
         path = folder.newest_checkpoint(run_dir) if path is None else path
+        if path is not None:
+            _say_edits(run_dir, path, written)
         run = make_run(config, run_dir, preset)
         if path is not None:
             run.load(path)
@@ -99,6 +103,15 @@ def resume(
         else:
             print(f"resumes from {path} at {run.env_steps:,} environment steps")
         return train(run)
+
+
+def _say_edits(run_dir: Path, path: Path, config: Config) -> None:
+    """An edit of config.json is allowed, but not unnoticed."""
+    saved = checkpoint.load_part(path, ["config"])["config"]
+    with restoring(path):
+        from_dict(saved)
+        for edit in edits(saved, config):
+            print(f"{run_dir / folder.CONFIG} was edited: {edit}", file=sys.stderr)
 
 
 def make_run(

@@ -110,9 +110,9 @@ def test_each_field_that_is_missing_or_wrong_is_named(
             except CheckpointError as error:
                 message = str(error)
             except ValueError as error:  # the config is another run's: the remedy is to put it back
-                assert path[0] == "config"
-                assert f"{path[1]}.{path[2]} is" in str(error)
-                continue
+                message = f"{error}"
+                if path[0] == "config" and ".".join(map(str, path[1:3])) in message:
+                    continue
             if not free(path, what) and not (str(saved) in message and "--checkpoint" in message):
                 accepted.append((path, what, message))
     assert accepted == []

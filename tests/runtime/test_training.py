@@ -63,3 +63,32 @@ def test_a_config_that_is_not_text_is_named(tmp_path: Path, capsys: Capture) -> 
             refused = call(capsys, command, run_dir)
             assert refused.code == 2
             assert found in refused.err
+
+
+def test_a_config_edited_by_hand_is_said_and_holds(tmp_path: Path, capsys: Capture) -> None:
+    run_dir = killed(tmp_path, kill_after=260)
+    file = run_dir / "config.json"
+    saved = json.loads(file.read_text())
+    rate = saved["config"]["learner"]["learning_rate"]
+    saved["config"]["learner"]["learning_rate"] = 0.125
+    saved["config"]["learner"]["batch"] = 3
+    saved["config"]["run"]["seed"] = 9
+    file.write_text(json.dumps(saved))
+    resumed = call(capsys, "resume", run_dir)
+    assert resumed.code == 0, resumed.err
+    for field in (
+        f"learner.learning_rate is 0.125, in the checkpoint {rate}",
+        "learner.batch is 3",
+        "run.seed is 9",
+    ):
+        assert f"{file} was edited: {field}" in resumed.err
+    (group,) = state(run_dir)["learner"]["optimizer"]["param_groups"]
+    assert group["lr"] == 0.125
+    again = call(capsys, "resume", run_dir, "--steps", 420)  # it is the run's own now
+    assert again.code == 0
+    assert "was edited" not in again.err
+
+
+def test_nothing_is_said_of_a_config_that_was_left_alone(tmp_path: Path, capsys: Capture) -> None:
+    run_dir = killed(tmp_path, kill_after=260)
+    assert "was edited" not in call(capsys, "resume", run_dir, "--steps", 300).err

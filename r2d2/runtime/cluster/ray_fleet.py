@@ -24,6 +24,7 @@ from r2d2.config import Config
 from r2d2.envs.vector import EnvSpec
 from r2d2.errors import how_to_install
 from r2d2.runs.folder import CHECKPOINTS
+from r2d2.runtime.cluster import ray_environment
 from r2d2.runtime.cluster.roles.acting import ActorRole
 from r2d2.runtime.cluster.roles.conductor import ClusterRun
 from r2d2.runtime.cluster.roles.evaluating import EvaluatorRole
@@ -65,18 +66,13 @@ def make(config: Config, run_dir: Path, tracker: Tracker, spec: EnvSpec | None =
 
 
 def connect(config: Config) -> None:
-    """Join the cluster at `cluster.address`, or start one on this machine, bound to loopback."""
-    address = config.cluster.address
+    """Join the cluster at `cluster.address`, or start one on this machine; warns if others can reach it."""
     if ray.is_initialized():
         return
     with _handlers_kept():
         _init(config)
-    if address and os.environ.get("RAY_AUTH_MODE") != "token":
-        print(
-            f"anybody who reaches {address} can run code there: start the cluster with RAY_AUTH_MODE=token "
-            "(`ray get-auth-token --generate`), or keep its ports behind a firewall",
-            file=sys.stderr,
-        )
+    if warning := ray_environment.exposure(config.cluster.address):
+        print(warning, file=sys.stderr)
 
 
 def _init(config: Config) -> None:
@@ -84,9 +80,12 @@ def _init(config: Config) -> None:
         ray.init(address=config.cluster.address, log_to_driver=False)
         return
     ray.init(
-        address="local", num_cpus=max(os.cpu_count() or 1, int(sum(cpus(config)) + 1)),
-        object_store_memory=config.cluster.object_store, include_dashboard=False, log_to_driver=False,
-    )  # fmt: skip
+        address="local",
+        num_cpus=max(os.cpu_count() or 1, int(sum(cpus(config)) + 1)),
+        object_store_memory=config.cluster.object_store,
+        include_dashboard=False,
+        log_to_driver=False,
+    )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,33 @@ def test_a_cluster_started_here_listens_on_loopback_alone(started: None) -> None
     assert ray.util.get_node_ip_address() == "127.0.0.1"
 
 
+STRANGER = """
+import sys, ray
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False)
+    print("let in", ray.get(ray.remote(lambda: 1).remote()))
+except BaseException as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("token", ["", "0" * 64, "its own"])
+def test_a_stranger_without_the_token_is_not_let_into_a_cluster_started_here(
+    token: str, started: None
+) -> None:
+    """Another user of this machine reaches loopback too."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    if token:
+        own = os.environ["RAY_AUTH_TOKEN"] if token == "its own" else token
+        environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": own}
+    else:
+        environ["RAY_AUTH_MODE"] = "disabled"
+    address = ray.get_runtime_context().gcs_address
+    command = [sys.executable, "-c", STRANGER, address]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
+    assert ("let in 1" in done.stdout) == (token == "its own"), done.stdout + done.stderr[-2000:]
+
+
 def test_local_and_cluster_insert_the_same_items(started: None, tmp_path: Path) -> None:
     """Through packets, the object store and another process: bit for bit, with one actor and fixed weights."""
     changes = TASK | {"replay__min_steps": 10**9, "run__steps": 500, "run__checkpoint_period": 10**6}
@@ -146,6 +174,15 @@ def test_wider_than_this_machine_without_a_token_is_warned_of(
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     cluster.connect(config_of(cluster__address="10.0.0.1:6379"))
     assert capsys.readouterr().err == ""
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")
+    cluster.connect(config_of())
+    assert "listens on all interfaces of this machine" in capsys.readouterr().err
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    cluster.connect(config_of())
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    cluster.connect(config_of())
+    assert "other users of this machine can run code" in capsys.readouterr().err
 
 
 def test_a_cluster_that_is_too_small_is_refused(started: None, tmp_path: Path) -> None:
