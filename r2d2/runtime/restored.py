@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,14 +45,20 @@ def check_learner(state: Any, learner: Learner) -> None:
     groups = learner.optimizer.state_dict()["param_groups"]
     if [group["params"] for group in state[name]["param_groups"]] != [group["params"] for group in groups]:
         raise ValueError(f"{path}/param_groups are of another network")
-    parameters = [p for group in learner.optimizer.param_groups for p in group["params"]]
-    wanted = range(len(parameters)) if state["updates"] else ()  # none before the first update
-    if sorted(state[name]["state"]) != list(wanted):
-        raise ValueError(f"{path}/state must be of {len(wanted)} parameters, got {len(state[name]['state'])}")
-    for number in wanted:
-        like = parameters[number].detach()
-        adam = {"step": torch.zeros(()), "exp_avg": like, "exp_avg_sq": like}
-        check_alike(state[name]["state"][number], adam, f"{path}/state/{number}")
+    if state["updates"]:  # before the first there is nothing
+        check_alike(state[name]["state"], _after_a_step(learner.optimizer)["state"], f"{path}/state")
+    elif state[name]["state"]:
+        raise ValueError(f"{path}/state must be empty before the first update")
+
+
+def _after_a_step(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The state of a copy of the optimizer that has made a step."""
+    twin = copy.deepcopy(optimizer)
+    for group in twin.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    twin.step()
+    return twin.state_dict()
 
 
 def check_hash(network: torch.nn.Module, saved: str) -> None:

@@ -63,7 +63,7 @@ def test_episodes_end_with_the_last_observation_before_the_crash(tmp_path: Path)
             ends = episode["terminated"] | episode["truncated"]
             assert ends.tolist() == [False] * (len(ends) - 2) + [True, False]
             assert not (episode["terminated"] & episode["truncated"]).any()
-        assert not run.actor._previous_action.any()
+        assert run.actor.end() == []  # nothing is running any more
 
 
 @pytest.mark.parametrize("runtime", ["local", "threads"])
