@@ -113,6 +113,8 @@ class LocalRun:
         over = self.schedule.over(ending=ending)
         if over and not is_cut:
             cut()
+        if over and not ending:  # solved, between two reports
+            self.report(force=True)
         if over or is_cut:
             self.save()
         return over
@@ -218,6 +220,8 @@ class LocalRun:
         if not force and not self.schedule.log_due(self.actor.steps):
             return
         self.schedule.logged(self.actor.steps)
+        if force:  # nothing may come after it
+            self._read(leave=0)
         with self.turns:
             metrics = self._measures()
         self.tracker.log(metrics, env_steps=self.actor.steps, updates=self.learner.updates)

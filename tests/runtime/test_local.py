@@ -10,6 +10,8 @@ import pytest
 from run_cases import differences, lines, new_run, state, tiny
 
 from r2d2.runs.folder import CHECKPOINTS
+from r2d2.runtime import threads
+from r2d2.runtime.local import LocalRun
 
 
 @pytest.mark.parametrize("ratio", [0.5, 3.0])
@@ -26,7 +28,7 @@ def test_the_replay_ratio_is_kept_to_within_a_batch(ratio: float, tmp_path: Path
 
     run.learner.update = counting  # type: ignore[method-assign]
     run.train()
-    assert len(counted) == run.learner.updates > 5
+    assert len(counted) == run.learner.updates > 3
     owed = ratio * (run.actor.steps - config.replay.min_steps)
     batch = config.learner.batch * config.replay.unroll
     assert owed - batch < sum(counted) <= owed
@@ -124,6 +126,23 @@ def test_a_run_stops_once_an_evaluation_reaches_the_goal(tmp_path: Path) -> None
     assert not longer.finished
     longer.train()  # with more steps it goes on, to the next evaluation that reaches the goal
     assert run.actor.steps + 50 <= longer.actor.steps < run.actor.steps + 60
+
+
+@pytest.mark.parametrize("runtime", ["local", "threads"])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_run_that_is_solved_logs_what_came_since_the_last_line(
+    runtime: str, asynchronous: bool, tmp_path: Path
+) -> None:
+    """Every episode and every update is in some line, those just before the end too."""
+    config = tiny(run__stop_return=5.0, run__evaluate_period=110, run__log_period=80, run__steps=100_000)
+    run = new_run(config, tmp_path)
+    run.learner.asynchronous = asynchronous
+    (threads.train if runtime == "threads" else LocalRun.train)(run)
+    logged = [line for line in lines(tmp_path) if "replay/fill" in line]
+    assert logged[-1]["env_steps"] == run.actor.steps
+    assert logged[-1]["updates"] == run.learner.updates > 3
+    assert "learner/loss" in logged[-1]
+    assert run.meter.take() == new_run(config, tmp_path / "new").meter.take()
 
 
 def test_the_log_has_a_line_for_each_period_and_the_end(tmp_path: Path) -> None:
