@@ -48,7 +48,7 @@ class QNetwork(nn.Module):
         inputs = features + (actions + 1 if config.previous_inputs else 0)
         self.core = load(CORES, config.core)(inputs, config)
         self.core_size: int = self.core.state_size
-        self.head = load(HEADS, "dueling" if config.dueling else "plain")(self.core.width, actions, config)
+        self.head = load(HEADS, config.head)(self.core.width, actions, config)
 
     def encode(self, inputs: Inputs) -> Tensor:
         """Core inputs [T, B, F]; each step on its own, no state."""

@@ -17,7 +17,7 @@ from r2d2.cli import options
 from r2d2.config import Config
 from r2d2.config.changes import CHANGES
 from r2d2.config.presets import PRESETS, preset
-from r2d2.config.renamed import RENAMED
+from r2d2.config.renamed import modern_words
 
 T = TypeVar("T")
 
@@ -68,14 +68,14 @@ def expand(args: list[str]) -> list[str]:
     """Spell out the short options (`--env ID` is `--env.id ID`) and, with a hint, those that have been renamed."""
     long = []
     for arg in args:
-        name, equals, value = arg.partition("=")
-        if name.startswith("--") and (today := RENAMED.get(name[2:].replace("-", "_"))):
-            today = "--" + today.replace("_", "-")
+        words = modern_words(arg)
+        if words != [arg]:
             print(
-                f"{name} is now called {today}; the old name will go with the next release", file=sys.stderr
+                f"{arg} is now called {' '.join(words)}; the old name will go with the next release",
+                file=sys.stderr,
             )
-            name = today
-        long.append(SHORT.get(name, name) + equals + value)
+        name, equals, value = words[0].partition("=")
+        long += [SHORT.get(name, name) + equals + value, *words[1:]]
     return long
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from r2d2.config.bounds import WIDTH, Bounds
-from r2d2.parts import CoreName, TorsoName
+from r2d2.parts import CoreName, HeadName, TorsoName
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class NetworkConfig:
     core_width: Annotated[int, WIDTH] = 512
     """Units of the core."""
     hidden: Annotated[int, WIDTH] = 512
-    """Hidden units of each dueling head."""
+    """Hidden units of the head, of each of its streams."""
     scale_vectors: bool = False
     """Scale the numbers of vectors that have finite bounds to [0, 1]; images, grids and bytes always are."""
     normalize: bool = False
     """Normalize vectors and grids by the running mean and variance of what was trained on."""
     previous_inputs: bool = True
     """Feed the previous action and reward to the core."""
-    dueling: bool = True
-    """Dueling heads; off is DQN's plain head."""
+    head: HeadName = "dueling"
+    """Q values of the core's outputs: value and advantages apart (`dueling`), or DQN's one layer (`plain`)."""
     forget_bias: Annotated[float, Bounds(-100, 100)] = 0.0
     """Added to the LSTM's forget gate at the start; above 1, long memories are learned sooner (ours)."""

@@ -51,7 +51,7 @@ DQN = Config(
         num_envs=8,  # the paper has 1; ours, for batches of observations
         life_loss="reset",  # a lost life ends the episode in training (methods)
     ),
-    network=NetworkConfig(features=0, core="none", previous_inputs=False, dueling=False),
+    network=NetworkConfig(features=0, core="none", previous_inputs=False, head="plain"),
     replay=ReplayConfig(
         steps=1_000_000,
         burn_in=0,
@@ -159,7 +159,7 @@ MEMORY = Config(
 HER = Config(
     env=EnvConfig(id="BitFlipping-v0", num_envs=16),
     network=NetworkConfig(
-        stack=1, features=256, core="none", hidden=256, previous_inputs=False, dueling=False
+        stack=1, features=256, core="none", hidden=256, previous_inputs=False, head="plain"
     ),
     replay=ReplayConfig(
         steps=100_000, burn_in=0, unroll=1, n_step=1, period=1, selector="uniform", beta=0.0, replay_ratio=20.0,

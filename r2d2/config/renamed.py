@@ -15,19 +15,51 @@ RENAMED: dict[str, str] = {
 }
 
 
+# Fields that have other values too under their new name.
+REPLACED: dict[str, tuple[str, dict[Any, Any]]] = {
+    "network.dueling": ("network.head", {True: "dueling", False: "plain"}),
+}
+
+
 def modernize(values: Mapping[str, Any]) -> dict[str, Any]:
     """The nested dict of a saved config under the names of today.
 
     >>> modernize({"env": {"count": 8}})
     {'env': {'num_envs': 8}}
+    >>> modernize({"network": {"dueling": False}})
+    {'network': {'head': 'plain'}}
     """
     return {
-        section: {_today(section, name): value for name, value in fields.items()}
+        section: dict(_today(section, *field) for field in fields.items())
         if isinstance(fields, Mapping)
         else fields
         for section, fields in values.items()
     }
 
 
-def _today(section: str, name: str) -> str:
-    return RENAMED.get(f"{section}.{name}", f"{section}.{name}").partition(".")[2]
+def _today(section: str, name: str, value: Any) -> tuple[str, Any]:
+    path = f"{section}.{name}"
+    if path in REPLACED:
+        path, values = REPLACED[path]
+        value = values.get(value, value)
+    return RENAMED.get(path, path).partition(".")[2], value
+
+
+def modern_words(word: str) -> list[str]:
+    """A word of a command line, or the words that stand for it today.
+
+    >>> modern_words("--replay.ratio=2")
+    ['--replay.replay-ratio=2']
+    >>> modern_words("--network.no-dueling")
+    ['--network.head', 'plain']
+    """
+    flag, equals, value = word.partition("=")
+    path = flag.removeprefix("--").replace("-", "_") if flag.startswith("--") else ""
+    for old, (new, values) in REPLACED.items():  # these were switches, as --network.no-dueling
+        if path in (old, old.replace(".", ".no_")):
+            return [_flag(new), str(values[path == old])]
+    return [_flag(RENAMED[path]) + equals + value] if path in RENAMED else [word]
+
+
+def _flag(path: str) -> str:
+    return "--" + path.replace("_", "-")

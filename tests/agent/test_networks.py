@@ -135,7 +135,7 @@ def test_dueling_is_value_plus_centered_advantage() -> None:
     torch.testing.assert_close(q.mean(-1, keepdim=True), head.value(x))  # type: ignore[operator]
     head.advantage[-1].bias += 3.0  # type: ignore[index, union-attr]
     torch.testing.assert_close(head(x), q)
-    assert isinstance(network(dueling=False).head, torch.nn.Sequential)
+    assert isinstance(network(head="plain").head, torch.nn.Sequential)
 
 
 @torch.no_grad()

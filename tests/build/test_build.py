@@ -153,7 +153,7 @@ def test_first_priorities_are_the_actors_or_the_highest(
 
 
 def test_the_network_follows_the_config() -> None:
-    config = tiny(network__core="gru", network__core_width=24, network__features=20, network__dueling=False)
+    config = tiny(network__core="gru", network__core_width=24, network__features=20, network__head="plain")
     net = build.network(config, VECTOR)
     assert isinstance(net.core, torch.nn.GRU)
     assert (net.core.input_size, net.core.hidden_size) == (20 + 3 + 1, 24)

@@ -65,3 +65,4 @@ def test_renamed_fields_are_read_under_their_old_names(old_runs: Path) -> None:
     assert config.learner.gradient_accumulation_steps == 2
     assert config.learner.max_grad_norm == 20.0
     assert config.actor.actor_update_period == 4
+    assert config.network.head == "dueling"

@@ -92,7 +92,7 @@ def test_r2d2_is_the_papers_table() -> None:
         "actor.exploration": "ladder", "actor.epsilon_base": 0.4, "actor.epsilon_power": 7.0,
         "actor.actor_update_period": 400,
         "network.stack": 4, "network.torso": "nature", "network.core": "lstm", "network.core_width": 512,
-        "network.hidden": 512, "network.previous_inputs": True, "network.dueling": True,
+        "network.hidden": 512, "network.previous_inputs": True, "network.head": "dueling",
         "network.forget_bias": 0.0,
         "env.frame_size": 84, "env.protocol": "paper", "env.life_loss": "none",
     }  # fmt: skip
