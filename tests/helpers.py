@@ -43,9 +43,16 @@ class Ending:
 
 # One-step, short and long ones, in an order that is different for every slot.
 EPISODES = (
-    Ending(1), Ending(7, truncated=True), Ending(31, lives=(4, 5, 16)), Ending(1, truncated=True), Ending(2),
-    Ending(17, truncated=True, lives=(0, 9)), Ending(3, truncated=True), Ending(12, lives=(11,)), Ending(5),
-)  # fmt: skip
+    Ending(1),
+    Ending(7, truncated=True),
+    Ending(31, lives=(4, 5, 16)),
+    Ending(1, truncated=True),
+    Ending(2),
+    Ending(17, truncated=True, lives=(0, 9)),
+    Ending(3, truncated=True),
+    Ending(12, lives=(11,)),
+    Ending(5),
+)
 
 
 @dataclass

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from r2d2.agent.learner import Learner
 from r2d2.agent.staleness import delta_q
+from r2d2.build import agents as build
 from r2d2.config import Config
 from r2d2.replay import Mixture, Replay, Sequencer
-from r2d2.types import Rows
+from r2d2.types import Rows, SequenceLayout
 
 # Updates between two measurements (ours). One costs less than the forward pass of the online network over one
 # batch, at most a quarter of an update with its two networks and its backward pass: below 1 % of learning.
@@ -24,11 +25,9 @@ PERIOD = 50
 
 def make_probe(config: Config, *, core_size: int, capacity: int) -> Probe:
     """The probe of a run whose replay has room for `capacity` items; off without recurrent states."""
-    r, items = config.replay, min(config.run.probe_items, capacity) if core_size else 0
-    return Probe(
-        config.env.num_envs, unroll=r.unroll, n_step=r.n_step, period=r.period, core_size=core_size, items=items,
-        stride=capacity // max(items, 1),
-    )  # fmt: skip
+    items = min(config.run.probe_items, capacity) if core_size else 0
+    stride = capacity // max(items, 1)
+    return Probe(config.env.num_envs, build.layout(config), core_size=core_size, items=items, stride=stride)
 
 
 class Probe:
@@ -40,13 +39,15 @@ class Probe:
     """
 
     def __init__(
-        self, streams: int, *, unroll: int, n_step: int, period: int, core_size: int, items: int, stride: int
+        self, streams: int, layout: SequenceLayout, *, core_size: int, items: int, stride: int
     ) -> None:
         # Cuts as the replay's does. Without burn-in and context an item's first row is its first trained one.
-        self._sequencer = Sequencer(streams, burn_in=0, unroll=unroll, n_step=n_step, period=period)
+        self._sequencer = Sequencer(streams, **layout._replace(burn_in=0, context=0)._asdict())
         self._no_core = np.zeros((streams, 0), np.float32)
         self._row = np.zeros(streams, np.int64)
-        self._recent = np.zeros((streams, unroll + n_step, core_size), np.float32)  # by row, in a ring
+        self._recent = np.zeros(
+            (streams, layout.unroll + layout.n_step, core_size), np.float32
+        )  # by row, in a ring
         self.stride = stride
         self.offered = 0  # new items so far
         self.measured_at = 0  # updates

@@ -27,10 +27,14 @@ def expected_rows(episodes: list[Played], life_loss: str, *, cut: bool) -> list[
             lost = episode.lives[t] and life_loss != "none"
             rows.append(
                 row(
-                    episode.observations[t], previous, episode.actions[t], episode.rewards[t],
-                    episode.terminated[t] or lost, episode.truncated[t] or (is_cut and not ended),
+                    episode.observations[t],
+                    previous,
+                    episode.actions[t],
+                    episode.rewards[t],
+                    episode.terminated[t] or lost,
+                    episode.truncated[t] or (is_cut and not ended),
                 )
-            )  # fmt: skip
+            )
             previous = (episode.actions[t] + 1, episode.rewards[t])
             if ended or is_cut or (lost and life_loss == "reset"):
                 rows.append(row(episode.observations[t + 1], previous, 0, 0.0, False, False, last=True))
@@ -39,13 +43,24 @@ def expected_rows(episodes: list[Played], life_loss: str, *, cut: bool) -> list[
 
 
 def row(
-    observation: Any, previous: tuple[int, float], action: int, reward: float, terminated: bool,
-    truncated: bool, last: bool = False,
-) -> Row:  # fmt: skip
+    observation: Any,
+    previous: tuple[int, float],
+    action: int,
+    reward: float,
+    terminated: bool,
+    truncated: bool,
+    last: bool = False,
+) -> Row:
     return {
-        "observation": observation, "previous_action": previous[0], "previous_reward": previous[1],
-        "action": action, "reward": reward, "terminated": terminated, "truncated": truncated, "last": last,
-    }  # fmt: skip
+        "observation": observation,
+        "previous_action": previous[0],
+        "previous_reward": previous[1],
+        "action": action,
+        "reward": reward,
+        "terminated": terminated,
+        "truncated": truncated,
+        "last": last,
+    }
 
 
 def by_stream(written: list[Rows], streams: int) -> list[list[Row]]:

@@ -148,9 +148,16 @@ def test_it_holds_at_the_papers_proportions() -> None:
     """Burn-in 40, unroll 80, period 40, n-step 5 and blocks of 40, with episodes around those lengths."""
     lengths = (200, 40, 39, 41, 81, 80, 125, 1, 119, 120, 121, 160)
     setup = Setup(
-        burn_in=40, unroll=80, n_step=5, period=40, block=40, steps=600, environments=2, codec="lz4",
+        burn_in=40,
+        unroll=80,
+        n_step=5,
+        period=40,
+        block=40,
+        steps=600,
+        environments=2,
+        codec="lz4",
         episodes=tuple(Ending(length, truncated=i % 2 == 0) for i, length in enumerate(lengths)),
-    )  # fmt: skip
+    )
     network = setup.network()
     _, batch = items_of(setup, network, steps=1000)
     check_rows(network, batch, setup)

@@ -106,10 +106,14 @@ def test_the_refreshed_state_is_that_before_the_successors_first_row(setup: Setu
 def test_any_burn_in_unroll_and_period_go_together(data: st.DataObject) -> None:
     unroll = data.draw(st.integers(1, 8), "unroll")
     setup = Setup(
-        burn_in=data.draw(st.integers(0, 12), "burn_in"), unroll=unroll,
-        period=data.draw(st.integers(1, unroll), "period"), n_step=data.draw(st.integers(1, 4), "n_step"),
-        linked=True, episodes=LONG, steps=200,
-    )  # fmt: skip
+        burn_in=data.draw(st.integers(0, 12), "burn_in"),
+        unroll=unroll,
+        period=data.draw(st.integers(1, unroll), "period"),
+        n_step=data.draw(st.integers(1, 4), "n_step"),
+        linked=True,
+        episodes=LONG,
+        steps=200,
+    )
     check_refreshed(setup, network=setup.network(0), learning=setup.network(1))
 
 

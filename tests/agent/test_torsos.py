@@ -155,8 +155,9 @@ def test_columns_are_encoded_apart_and_joined() -> None:
     zeros = network.inputs.zeros(1)
     changed = Inputs(
         dict(zeros.observation) | {"observation/b": torch.full_like(zeros.observation["observation/b"], 9)},
-        zeros.previous_action, zeros.previous_reward,
-    )  # fmt: skip
+        zeros.previous_action,
+        zeros.previous_reward,
+    )
     before, after = network.encode(zeros)[0, 0], network.encode(changed)[0, 0]
     assert torch.equal(before[:6], after[:6])
     assert not torch.equal(before[6:12], after[6:12])

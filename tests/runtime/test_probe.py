@@ -39,10 +39,7 @@ def probed(
 ) -> tuple[Replay, Probe]:
     """A replay that the network has filled, and the probe beside it; with barriers."""
     replay, actor = setup.replay(), setup.actor(network)
-    probe = Probe(
-        setup.environments, unroll=setup.unroll, n_step=setup.n_step, period=setup.period,
-        core_size=network.core_size, items=items, stride=stride,
-    )  # fmt: skip
+    probe = Probe(setup.environments, setup.layout, core_size=network.core_size, items=items, stride=stride)
     for step in range(1, steps + 1):
         cut = step % cut_every == 0
         for rows in actor.step(cut=cut):
