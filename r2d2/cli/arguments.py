@@ -9,12 +9,13 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
 from r2d2.cli import options
 from r2d2.config import Config
+from r2d2.config.bounds import bounds_of
 from r2d2.config.changes import CHANGES
 from r2d2.config.presets import PRESETS, preset
 from r2d2.config.renamed import modern_words
@@ -77,6 +78,15 @@ def expand(args: list[str]) -> list[str]:
         name, equals, value = words[0].partition("=")
         long += [SHORT.get(name, name) + equals + value, *words[1:]]
     return long
+
+
+def check_bounds(parsed: Any) -> None:
+    """UserError for the first option of a command that is out of the bounds beside it."""
+    for name, bounds in bounds_of(type(parsed)).items():
+        found = getattr(parsed, name)
+        for value in found if isinstance(found, tuple) else (found,):
+            if value is not None and not bounds.holds(value):
+                raise UserError(f"--{name.replace('_', '-')} must be {bounds}, got {value}")
 
 
 def asks_for_help(args: list[str]) -> bool:

@@ -12,6 +12,7 @@ from r2d2.cli.arguments import (
     Preset,
     UserError,
     asks_for_help,
+    check_bounds,
     known,
     named_preset,
     options_help,
@@ -19,6 +20,7 @@ from r2d2.cli.arguments import (
 )
 from r2d2.cli.command import Command
 from r2d2.config import Config
+from r2d2.config.bounds import Bounds
 from r2d2.config.checks import check_config
 
 USAGE = """usage: r2d2 bench learner | actor | train [PRESET] [--repeats N] [--any.config.field VALUE]
@@ -44,7 +46,7 @@ class Bench:
     """learner, actor or train."""
     preset: Preset = ""
     """The agent; the hardware decides without one."""
-    repeats: int = 10
+    repeats: Annotated[int, Bounds(1, 10**6)] = 10
     """Timed updates, or acting steps, of which the median is shown."""
 
 
@@ -56,8 +58,7 @@ def run(args: list[str]) -> int:
     parsed, preset, _ = parse_with_preset(Bench, args, prog="r2d2 bench", start=Bench)
     if parsed.what not in KINDS:
         raise UserError(f"unknown benchmark {parsed.what!r}: {known(parsed.what, KINDS)}")
-    if parsed.repeats < 1:
-        raise UserError(f"--repeats must be at least 1, got {parsed.repeats}")
+    check_bounds(parsed)
     check_config(parsed.config)
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # or torch's profiler says that it starts and stops
     from r2d2.runtime import profile  # torch takes seconds to import: not for a mistyped option

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from r2d2.cli.arguments import RunDir, UserError, parse
+from r2d2.cli.arguments import RunDir, check_bounds, parse
 from r2d2.cli.command import Command
+from r2d2.config.bounds import Bounds
 from r2d2.report.intervals import interval
 
 
@@ -18,13 +19,13 @@ class Evaluate:
 
     run_dir: RunDir
     """The run's folder."""
-    episodes: int = 10
+    episodes: Annotated[int, Bounds(1, 10**5)] = 10
     """Episodes, one environment each."""
     video: bool = False
     """Also film one episode into RUN_DIR/videos."""
-    memory: tuple[int, ...] = ()
+    memory: tuple[Annotated[int, Bounds(1, 10**4)], ...] = ()
     """Instead, episodes with the recurrent state of the last K observations only, for each of these K."""
-    seed: int = 1_000_000
+    seed: Annotated[int, Bounds(0, 2**30)] = 1_000_000
     """Seed of the environments."""
     checkpoint: Path | None = None
     """This checkpoint instead of the newest."""
@@ -33,9 +34,7 @@ class Evaluate:
 def run(args: list[str]) -> int:
     """`r2d2 evaluate`."""
     parsed = parse(Evaluate, args, prog="r2d2 evaluate")
-    for name, least in (("episodes", 1), ("seed", 0)):
-        if getattr(parsed, name) < least:
-            raise UserError(f"--{name} must be at least {least}, got {getattr(parsed, name)}")
+    check_bounds(parsed)
     from r2d2.runtime import evaluation  # torch takes seconds to import: not for --help
 
     if parsed.memory:
@@ -59,7 +58,7 @@ def evaluation_lines(result: Mapping[str, Any], file: Path) -> list[str]:
     >>> result = {"returns": [1.0, 2.0, 3.0, 4.0, 5.0], "checkpoint": "c", "env_steps": 9000, "seed": 7}
     >>> print(*evaluation_lines(result, Path("run/e.json")), sep="\\n")
     mean return 3.00, 95 % interval 1.80 to 4.20 (5 episodes)
-    checkpoint c at 9,000 environment steps, environments seeded from 7
+    checkpoint c at 9,000 steps, seed 7
     all numbers: run/e.json
     """
     found = interval(result["returns"])
@@ -67,8 +66,7 @@ def evaluation_lines(result: Mapping[str, Any], file: Path) -> list[str]:
     ends = f", 95 % interval {found.low:,.2f} to {found.high:,.2f}" if count > 1 else ""
     lines = [
         f"mean return {found.mean:,.2f}{ends} ({count} episode{'s' if count > 1 else ''})",
-        f"checkpoint {result['checkpoint']} at {result['env_steps']:,} environment steps, environments seeded from "
-        f"{result['seed']}",
+        f"checkpoint {result['checkpoint']} at {result['env_steps']:,} steps, seed {result['seed']}",
         f"all numbers: {file}",
     ]
     if "video" in result:

@@ -32,7 +32,7 @@ def closing_lines(run_dir: Path, *, stopped: bool) -> list[str]:
     found = scores(run_dir)
     lines = []
     if found:
-        best = max(found)
+        best = max(found, key=lambda score: score.mean_return)  # the first of equals
         lines.append(f"final evaluation: return {found[-1]}; best: {best}")
     lines.append(f"run folder: {run_dir}")
     if stopped:

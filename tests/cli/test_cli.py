@@ -67,8 +67,11 @@ def test_without_a_command_the_usage_is_shown(capsys: Capture) -> None:
         (["resume", "no/such/run"], ["no/such/run", "config.json"]),
         (["resume", ".", "--step", "3"], ["--step"]),
         (["evaluate", "no/such/run"], ["no/such/run", "config.json"]),
-        (["evaluate", ".", "--episodes", "0"], ["--episodes", "at least 1", "0"]),
-        (["evaluate", ".", "--seed", "-1"], ["--seed", "at least 0", "-1"]),
+        (["evaluate", ".", "--episodes", "0"], ["--episodes", "from 1 to", "0"]),
+        (["evaluate", ".", "--episodes", "99999999"], ["--episodes", "from 1 to", "99999999"]),
+        (["evaluate", ".", "--seed", "-1"], ["--seed", "from 0 to", "-1"]),
+        (["evaluate", ".", "--memory", "3", "0"], ["--memory", "from 1 to", "0"]),
+        (["replay", "export", ".", "out", "--min-return", "nan"], ["--min-return", "from -1e+30", "nan"]),
     ],
 )
 def test_a_mistake_is_named_and_mended_in_one_message(

@@ -148,7 +148,7 @@ def test_demonstrations_and_the_newest_steps(run: Path, data: Path, tmp_path: Pa
         (["exprot"], ["'exprot'", "did you mean export?"]),
         (["export", "no/such/run", "OUT"], ["no/such/run", "config.json"]),
         (["export", "RUN", "DATA"], ["exists", "another folder"]),
-        (["export", "RUN", "OUT", "--steps", "0"], ["steps", "at least 1", "0"]),
+        (["export", "RUN", "OUT", "--steps", "0"], ["--steps", "from 1 to", "0"]),
         (["export", "RUN", "OUT", "--min-return", "1e9"], ["1e+09", "--min-return"]),
         (["import", "DATA"], ["RUN_DIR", "(required)"]),
         (["import", "DATA", "RUN"], ["not empty", "another folder"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from r2d2.cli import errors
 from r2d2.cli.command import Command, Group
 from r2d2.cli.commands import COMMANDS, EXIT_CODES
 from r2d2.cli.replay.group import COMMANDS as REPLAY_COMMANDS
+from r2d2.cli.streams import dropping_unread_output
 from r2d2.cli.train import COMMAND as TRAIN
 from r2d2.config import Config
 from r2d2.runtime import memory, training
@@ -154,3 +156,31 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         )  # fmt: skip
         assert done.returncode == (2 if words == "train zzz" else 0), words
         assert done.stderr == "", words
+
+
+def test_a_warning_does_not_run_into_the_live_line() -> None:
+    """What a library writes to stderr begins a line of its own on the screen."""
+
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for screen, expected in ((Screen(), "10 steps\nwarning\n"), (io.StringIO(), "10 steps")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdout", screen)
+            patch.setattr(sys, "stderr", screen if screen.isatty() else io.StringIO())
+            with dropping_unread_output():
+                sys.stdout.write("10 steps")
+                print("warning", file=sys.stderr)
+        assert screen.getvalue() == expected
+
+
+def test_no_color_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by what others print: a command's help comes in colors on a screen."""
+    for value, expected in (("1", "\r\x1b[2Kusage\n"), ("", "\r\x1b[2K\x1b[37;2musage\x1b[0m\n")):
+        screen = io.StringIO()
+        monkeypatch.setenv("NO_COLOR", value)
+        monkeypatch.setattr(sys, "stdout", screen)
+        with dropping_unread_output():
+            print("\r\x1b[2K\x1b[37;2musage\x1b[0m")
+        assert screen.getvalue() == expected

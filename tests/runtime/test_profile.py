@@ -106,7 +106,7 @@ def test_the_command_shows_stages_and_speed(capsys: pytest.CaptureFixture[str]) 
     [
         (["lerner"], "did you mean learner"),
         (["learner", "r2d3"], "did you mean"),
-        (["actor", "memory", "--repeats", "0"], "--repeats must be at least 1, got 0"),
+        (["actor", "memory", "--repeats", "0"], "--repeats must be from 1 to 1,000,000, got 0"),
     ],
 )
 def test_wrong_use_is_explained(

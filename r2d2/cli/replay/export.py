@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from r2d2.cli.arguments import Out, RunDir, parse
+from r2d2.cli.arguments import Out, RunDir, check_bounds, parse
 from r2d2.cli.command import Command
 from r2d2.cli.replay.info import describe
+from r2d2.config.bounds import COUNT, Bounds
 
 
 @dataclass(frozen=True)
@@ -20,15 +22,16 @@ class Export:
     """The dataset's folder; it must not exist."""
     checkpoint: Path | None = None
     """This checkpoint instead of the newest."""
-    steps: int | None = None
+    steps: Annotated[int, COUNT] | None = None
     """Only the newest N steps."""
-    min_return: float | None = None
+    min_return: Annotated[float, Bounds(-1e30, 1e30)] | None = None
     """Only whole episodes with at least this return: demonstrations."""
 
 
 def run(args: list[str]) -> int:
     """`r2d2 replay export`."""
     parsed = parse(Export, args, prog="r2d2 replay export")
+    check_bounds(parsed)
     from r2d2.runtime.dataset_runs import export_run  # torch takes seconds to import: not for --help
 
     dataset = export_run(
