@@ -24,20 +24,17 @@ from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.checkpoint import checkpoint
-from r2d2.checkpoint.alike import check_alike, restoring
-from r2d2.config import Config, to_dict
-from r2d2.config.checks import check_same_parts
+from r2d2.config import Config
 from r2d2.envs.vector import VectorEnv
 from r2d2.replay import PendingBatch, PendingMixture
 from r2d2.runs.folder import CHECKPOINTS
-from r2d2.runs.parameter_hash import parameter_hash
 from r2d2.runs.policy_files import Policies
 from r2d2.runs.seeds import ACTING, ENVIRONMENTS, SAMPLING, child_seed, generator
 from r2d2.runtime.ages import Ages
 from r2d2.runtime.evaluator import Evaluator
+from r2d2.runtime.local_state import restore, state_of
 from r2d2.runtime.meter import Meter, RecentEpisodes
 from r2d2.runtime.probe import make_probe
-from r2d2.runtime.restored import check_hash, check_learner, check_records
 from r2d2.runtime.schedule import Schedule
 from r2d2.tracking.tracker import Tracker
 from r2d2.types import Batch, Rows
@@ -300,48 +297,11 @@ class LocalRun:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how the run goes on after a barrier."""
-        return {name: getattr(self, name).state_dict() for name in (*_PARTS, "tracker")} | {
-            "config": to_dict(self.config),
-            "actor_network": self.actor.network.state_dict(),
-            "rng": self.rng.bit_generator.state,
-            "counters": self._counters(),
-            "parameter_hash": parameter_hash(self.learner.network),
-        }
-
-    def _parts_now(self) -> dict[str, Any]:
-        """What has the same fields and shapes in every state of this run."""
-        return {name: getattr(self, name).state_dict() for name in _FIXED} | {
-            "actor_network": self.actor.network.state_dict(),
-            "rng": self.rng.bit_generator.state,
-            "counters": self._counters(),
-        }
-
-    def _counters(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in _COUNTERS} | self.schedule.state_dict()
+        return state_of(self)
 
     def load(self, path: Path) -> None:
         """Resume exactly where `save` left off; CheckpointError if this checkpoint is not of such a run."""
-        state = checkpoint.load(path)
-        with restoring(path):
-            check_records(state)
-        check_same_parts(state["config"], self.config)
-        with restoring(path):
-            check_alike(state, self._parts_now(), "")
-            check_learner(state["learner"], self.learner)
-            for name in _PARTS:
-                getattr(self, name).load_state_dict(state[name])
-            self.actor.network.load_state_dict(state["actor_network"])
-            self.rng.bit_generator.state = state["rng"]
-            self.schedule.load_state_dict(state["counters"])
-            for name in _COUNTERS:
-                setattr(self, name, state["counters"][name])
-            check_hash(self.learner.network, state["parameter_hash"])
-            self.tracker.load_state_dict(state["tracker"])  # drops log lines: only of a run that is resumed
+        restore(self, path)
         self._checkpoint = path
         self.actor.epsilon = build.epsilon(self.config, self.environments.num_envs, self.actor.steps)
         self._reset()
-
-
-_FIXED = ("actor", "ages", "probe", "evaluator")  # whose states have the same fields and shapes at all times
-_PARTS = ("learner", "actor", "replay", "limiter", "meter", "ages", "probe", "evaluator", "recent")
-_COUNTERS = ("vector_steps", "actor_updates")

@@ -21,7 +21,7 @@ EPISODE = {0: 0, 1: 0.0, 2: 0}  # slot, return and length
 
 def check_records(state: Mapping[str, Any]) -> None:
     """Raise ValueError, with the field, unless what every run keeps is there, and what it should be."""
-    records = {"config": CONFIG, "recent": [], "tracker": TRACKER, "parameter_hash": "", "learner": {}}
+    records = {"config": CONFIG, "recent": [], "tracker": TRACKER, "parameter_hash": ""}
     check_alike(state, records, "")
     from_dict(state["config"])
     for name, sink in state["tracker"]["sinks"].items():

@@ -124,9 +124,16 @@ class Host:
     """One role in a process of its own."""
 
     def __init__(
-        self, kind: str, config: Config, index: int, run_dir: Path, number: int | None, path: Path | None,
-        shards: list[str], inference: str,
-    ) -> None:  # fmt: skip
+        self,
+        kind: str,
+        config: Config,
+        index: int,
+        run_dir: Path,
+        number: int | None,
+        path: Path | None,
+        shards: list[str],
+        inference: str,
+    ) -> None:
         """`number` and `path` are those of the checkpoint from which the run went on, if it did; `shards` are the
         names of the replay processes, `inference` that of the central one, if there is one."""
         warnings.filterwarnings(
@@ -172,9 +179,13 @@ class RayFleet:
     """All processes of a run, see `roles.conductor`. Ray starts lost ones again, on another node if need be."""
 
     def __init__(
-        self, config: Config, run_dir: Path, number: int | None, path: Path | None,
+        self,
+        config: Config,
+        run_dir: Path,
+        number: int | None,
+        path: Path | None,
         kinds: Sequence[str] = ("shard", "inference", "learner", "actor"),
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Of a run the processes of all `kinds`, or, to measure them, of some."""
         self._started = not ray.is_initialized()
         connect(config)

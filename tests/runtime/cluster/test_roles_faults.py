@@ -142,7 +142,7 @@ def test_a_new_learner_has_the_weights_and_counts_of_the_checkpoint(tmp_path: Pa
         fleet.act()
         fleet.learn()
     learner = fleet.learner
-    learner.save(1, {})
+    learner.save(1, {"actor": {"steps": 0}})
     saved = learner.weights()
     for _ in range(8):
         fleet.act()

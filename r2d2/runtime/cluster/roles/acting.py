@@ -58,9 +58,14 @@ class ActorRole:
     """
 
     def __init__(
-        self, config: Config, index: int, port: ShardPort, *, inference: InferencePort | None = None,
+        self,
+        config: Config,
+        index: int,
+        port: ShardPort,
+        *,
+        inference: InferencePort | None = None,
         fresh: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`inference` takes the place of the actor's own network; with `fresh` False the seeds are new ones."""
         self.config, self.index, self.port = config, index, port
         layout = Layout(config)

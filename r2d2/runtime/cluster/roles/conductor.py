@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.checkpoint import checkpoint
+from r2d2.checkpoint.alike import check_alike, restoring
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.config.checks import check_same_parts
 from r2d2.envs.vector import EnvSpec
@@ -23,6 +24,7 @@ from r2d2.runtime.cluster.roles.record import Record
 from r2d2.runtime.cluster.roles.reshard import reshard_checkpoint
 from r2d2.runtime.evaluator import Evaluator
 from r2d2.runtime.meter import RecentEpisodes
+from r2d2.runtime.restored import check_records
 from r2d2.runtime.schedule import Schedule
 from r2d2.tracking.tracker import Tracker
 
@@ -276,17 +278,24 @@ class ClusterRun:
         return {
             "config": to_dict(self.config),
             "actor": {"steps": self.env_steps},
-            "counters": {name: getattr(self, name) for name in _COUNTERS} | self.schedule.state_dict(),
+            "counters": self._counters(),
             "recent": self.recent.state_dict(),
             "evaluator": self.evaluator.state_dict(),
             "tracker": self.tracker.state_dict(),
             "record": self.record.state_dict(),
         }
 
+    def _counters(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in _COUNTERS} | self.schedule.state_dict()
+
     def load(self, path: Path) -> None:
         """Resume where `save` left off; `path` is one checkpoint."""
-        names = ["config", "counters", "recent", "evaluator", "tracker", "record"]
+        names = ["config", "counters", "recent", "evaluator", "tracker", "record", "parameter_hash"]
         state = checkpoint.load_part(path, names)  # the learner reads its own
+        with restoring(path):
+            check_records(state)
+            check_alike(state, {"counters": self._counters(), "evaluator": self.evaluator.state_dict()}, "")
+            check_alike(state, {"record": self.record.state_dict()}, "")
         check_same_parts(state["config"], self.config)
         before: Config = from_dict(state["config"])
         if _processes(before) != _processes(self.config):

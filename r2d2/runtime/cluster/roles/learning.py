@@ -16,6 +16,7 @@ from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.checkpoint import checkpoint
+from r2d2.checkpoint.alike import restoring
 from r2d2.config import Config
 from r2d2.replay.selectors.mixture import batch_shares
 from r2d2.runs.parameter_hash import parameter_hash
@@ -24,6 +25,7 @@ from r2d2.runtime.cluster.roles.join import Part, join, mean_ages
 from r2d2.runtime.cluster.roles.limiter import ClusterLimiter
 from r2d2.runtime.cluster.roles.messages import Feedback, Published, Reply, Request
 from r2d2.runtime.meter import Meter
+from r2d2.runtime.restored import check_hash, check_learner
 
 PAUSE = 0.005  # seconds between two looks at the shards while no update is due; ours
 PATIENCE = 1.0  # seconds after which a batch is made of what has come; ours: far above an exchange
@@ -79,9 +81,12 @@ class LearnerRole:
         self._times = dict.fromkeys(("updating", "starved", "limited"), 0.0)  # seconds
         self._checkpoint = checkpoint.latest(root) if path is None else path
         if self._checkpoint is not None:
-            state = checkpoint.load(self._checkpoint)
-            self.learner.load_state_dict(state["learner"])
-            self.limiter.load_state_dict(state["limiter"])
+            state = checkpoint.load_part(self._checkpoint, ["learner", "limiter", "parameter_hash"])
+            with restoring(self._checkpoint):
+                check_learner(state["learner"], self.learner)
+                self.learner.load_state_dict(state["learner"])
+                check_hash(self.learner.network, state["parameter_hash"])
+                self.limiter.load_state_dict(state["limiter"])
 
     # -- the loop --------------------------------------------------------------------------------------
 
@@ -126,9 +131,14 @@ class LearnerRole:
         for shard, wanted in zip(free, counts, strict=True):
             feedback, self._feedback[shard] = self._feedback[shard], []
             request = Request(
-                wanted, beta, self.learner.updates, self.limiter.trained, self.limiter.elsewhere(shard), feedback,
+                wanted,
+                beta,
+                self.learner.updates,
+                self.limiter.trained,
+                self.limiter.elsewhere(shard),
+                feedback,
                 None if self._has_weights[shard] else self._published,
-            )  # fmt: skip
+            )
             self.port.send(shard, request)
             self._has_weights[shard] = True
             self._asked[shard] = time.monotonic()

@@ -154,9 +154,13 @@ def carry(segments: Iterator[Segment], replay: Replay, ages: Ages, rate: Callabl
     """
     sequencer = replay.sequencer
     twin = Sequencer(
-        replay.streams, burn_in=sequencer.burn_in, unroll=sequencer.unroll, n_step=sequencer.n_step,
-        period=sequencer.period, context=sequencer.context,
-    )  # fmt: skip
+        replay.streams,
+        burn_in=sequencer.burn_in,
+        unroll=sequencer.unroll,
+        n_step=sequencer.n_step,
+        period=sequencer.period,
+        context=sequencer.context,
+    )
     rows = np.zeros(replay.streams, np.int64)
     lanes: list[Segment | None] = [None] * replay.streams
     free = deque(range(replay.streams))

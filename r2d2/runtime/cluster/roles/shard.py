@@ -13,6 +13,7 @@ import numpy as np
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.checkpoint import checkpoint
+from r2d2.checkpoint.alike import check_alike, restoring
 from r2d2.config import Config
 from r2d2.replay import Replay
 from r2d2.replay.selectors.mixture import Mixture
@@ -181,13 +182,16 @@ class ShardRole:
         """Go on from a checkpoint; the episodes that were running then have ended."""
         state = checkpoint.load(path)
         self._checkpoint = path
-        self._replay.load_state_dict(state["replay"])
-        self.ages.load_state_dict(state["ages"])
-        self.rng.bit_generator.state = state["rng"]
-        self.inserted = self.began_with = state["inserted"]
-        for actor, feed in self.feeds.items():
-            feed.tail.load_state_dict(state["tails"][actor])
-            self._gather.add(actor, feed.tail.close(), feed.first)
+        with restoring(path):
+            rng = self.rng.bit_generator.state
+            check_alike(state, {"ages": self.ages.state_dict(), "rng": rng, "inserted": 0, "tails": {}}, "")
+            self._replay.load_state_dict(state["replay"])
+            self.ages.load_state_dict(state["ages"])
+            self.rng.bit_generator.state = state["rng"]
+            self.inserted = self.began_with = state["inserted"]
+            for actor, feed in self.feeds.items():
+                feed.tail.load_state_dict(state["tails"][actor])
+                self._gather.add(actor, feed.tail.close(), feed.first)
 
 
 def shard_root(run_dir: Path, layout: Layout, shard: int) -> Path:
