@@ -79,8 +79,9 @@ def _replay(config: Config, spec: EnvSpec, sequencer: Sequencer, relabeler: Hind
     columns = step_columns(observations(config, spec), codec=r.codec, stack=config.network.stack)
     streams = sequencer.streams
     steps = kept_steps(config)
-    # A fourth more items than long episodes make: short ones make more, and `steps` is what binds.
-    capacity = versions(config) * max(-(-steps * 5 // (4 * r.period)), streams * sequencer.items_at_once)
+    # A fourth more items than long episodes make, so that `steps` is what binds unless they are short.
+    items = r.items or -(-steps * 5 // (4 * r.period))
+    capacity = versions(config) * max(items, streams * sequencer.items_at_once)
     capacity = max(capacity, 0 if relabeler is None else relabeler.at_once)
     chosen = selector(config, capacity, streams)
     return Replay(
@@ -134,7 +135,7 @@ def remover(config: Config, capacity: int, selector: Selector) -> Remover:
         capacity=capacity,
         selector=selector,
         rng=np.random.default_rng(seed),
-        soft=min(capacity, versions(config) * -(-r.steps // r.period)),
+        soft=min(capacity, versions(config) * (r.items or -(-r.steps // r.period))),
     )
 
 
@@ -196,5 +197,5 @@ def replay_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
     r = config.replay
     columns = step_columns(observations(config, spec), codec=r.codec, stack=1)
     steps = kept_steps(config) * (2 if r.long_term else 1)
-    items = versions(config) * -(-steps // r.period)
+    items = versions(config) * (r.items * (2 if r.long_term else 1) or -(-steps // r.period))
     return memory.replay_bytes(columns, steps=steps, items=items, core_size=state_size(config.network))

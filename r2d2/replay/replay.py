@@ -127,6 +127,11 @@ class Replay:
         self._parts = _PARTS if relabeler is not None else _PARTS[:-1]
         self.late_updates = 0  # priorities that arrived after their item was removed
 
+    @property
+    def rows(self) -> int:
+        """Rows that are held: steps, and the final observation of each episode."""
+        return self.storage.rows
+
     def __len__(self) -> int:
         return len(self.items)
 

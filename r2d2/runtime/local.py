@@ -225,7 +225,7 @@ class LocalRun:
 
     def _measures(self) -> dict[str, float]:
         metrics = self.meter.take() | {
-            "replay/fill": min(1.0, self.replay.steps_written / self.config.replay.steps),
+            "replay/fill": min(1.0, self.replay.rows / self.config.replay.steps),
             "replay/items": len(self.replay),
             "replay/ratio": self.limiter.measured_ratio,
             "replay/late_updates": self.replay.late_updates,

@@ -124,6 +124,11 @@ class Mixture:
         return self.replays[0].steps_written
 
     @property
+    def rows(self) -> int:
+        """Rows that the first replay holds."""
+        return self.replays[0].rows
+
+    @property
     def late_updates(self) -> int:
         return sum(replay.late_updates for replay in self.replays)
 

@@ -66,7 +66,8 @@ class Layout:
         """The config of one shard's replay: its part of the environments, of the steps and of a batch."""
         c = self.config
         folder = c.replay.folder and f"{c.replay.folder}/shard-{shard:03d}"
-        part = replace(c.replay, steps=-(-c.replay.steps // self.shards), folder=folder)
+        steps, items = (-(-number // self.shards) for number in (c.replay.steps, c.replay.items))
+        part = replace(c.replay, steps=steps, items=items, folder=folder)
         learner = replace(c.learner, batch=max(1, c.learner.batch // self.shards))
         env = replace(c.env, num_envs=self.streams(shard))
         return replace(c, env=env, replay=part, learner=learner)

@@ -59,7 +59,7 @@ class Record:
         total = {name: sum(status[name] for status in self._shards.values()) for name in _SUMMED}
         metrics = {
             "train/episodes": self._episodes,
-            "replay/fill": min(1.0, total["steps_written"] / self._config.replay.steps),
+            "replay/fill": min(1.0, total["rows"] / self._config.replay.steps),
             "replay/items": total["items"],
             "replay/ratio": progress.ratio,
             "replay/late_updates": total["late_updates"],
@@ -89,7 +89,7 @@ class Record:
 _SUMMED = (
     "items",
     "nbytes",
-    "steps_written",
+    "rows",
     "late_updates",
     "packet_bytes",
     "packet_steps",

@@ -159,7 +159,7 @@ class ShardRole:
         return {
             "items": len(self.replay),
             "nbytes": self.replay.nbytes,
-            "steps_written": self.replay.steps_written,
+            "rows": self.replay.rows,
             "late_updates": self.replay.late_updates + self.stale_feedback,
             "incarnation": self.incarnation,
             "inserted": self.inserted,
