@@ -96,7 +96,12 @@ def check_initial_state(config: Config, spec: EnvSpec) -> None:
         raise ValueError(
             f"replay.unroll must be at least the longest episode of {config.env.id} with initial_state "
             f"episode ({'which has no bound' if longest is None else f'{longest} steps'}), got {r.unroll}: "
-            + ("" if longest is None else f"use --replay.unroll {longest}, or ")
+            + (
+                f"use --env.options max_episode_steps={r.unroll}"
+                if longest is None
+                else f"use --replay.unroll {longest}"
+            )
+            + ", or "
             + "use --replay.initial-state stored"
         )
 

@@ -79,7 +79,9 @@ def test_whole_episodes_are_refused_where_they_would_not_be_whole(tmp_path: Path
     ):
         new_run(tiny(**EPISODE, replay__burn_in=0, replay__unroll=6), tmp_path)
     unbounded = tiny(replay__initial_state="episode", replay__burn_in=0)
-    with pytest.raises(ValueError, match=r"no bound\), got 8: use --replay\.initial-state stored"):
+    with pytest.raises(
+        ValueError, match=r"got 8: use --env.options max_episode_steps=8, or use --replay\.initial-state"
+    ):
         build.check_initial_state(unbounded, EnvSpec("CartPole-v1", parts_of(Box(-1, 1, (4,)), ""), 2, None))
     run = new_run(tiny(**EPISODE, replay__burn_in=0, replay__unroll=7), tmp_path)
     run.train()
