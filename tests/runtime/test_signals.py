@@ -20,7 +20,7 @@ from r2d2.checkpoint import checkpoint
 ENDLESS = arguments(run__steps=10_000_000, run__checkpoint_period=10_000_000)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_names_the_command_that_goes_on(number: int, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     with Command(tmp_path, "train", "dqn", *ENDLESS, "--run-dir", run_dir) as command:
