@@ -123,7 +123,12 @@ def close_ids(env_id: str) -> list[str]:
 
 def _registered_source(env_id: str, spec: gym.envs.registration.EnvSpec) -> Source:
     entry = spec.entry_point
-    creator = gym.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
+    try:
+        creator = gym.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
+    except (ImportError, gym.error.DependencyNotInstalled) as error:
+        if ":" in env_id and not isinstance(error, gym.error.DependencyNotInstalled):
+            raise  # a fault in the user's own module
+        raise EnvError(f"{env_id} needs a package that is not installed: {error}") from error
     if inspect.isclass(creator) and not issubclass(creator, gym.Env):
         raise _foreign(env_id, creator)
     assert creator is not None

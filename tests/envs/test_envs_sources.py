@@ -241,3 +241,14 @@ def test_a_process_without_the_working_folder_on_its_path_finds_the_module(tasks
 
 def test_import_named_gives_the_module(tasks: Path) -> None:
     assert Path(str(import_named("my_tasks", "", "x").__file__)) == tasks / "my_tasks.py"
+
+
+def test_a_package_that_an_environment_misses_is_named(tasks: Path) -> None:
+    """Of gymnasium's own in one sentence; a user's module shows its traceback."""
+    write(tasks, "lazy.py", "import gymnasium as gym\ngym.register('Lazy-v0', entry_point='lazy_part:Task')\n"
+          "gym.register('Absent-v0', entry_point='no_such_package:Task')\n")  # fmt: skip
+    write(tasks, "lazy_part.py", "import no_such_package")
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        make("lazy:Lazy-v0", 1)
+    with pytest.raises(EnvError, match="Absent-v0 needs a package that is not installed: No module named"):
+        make("Absent-v0", 1)

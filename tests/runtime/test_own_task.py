@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from run_cases import arguments, run_command, state, tiny
@@ -66,13 +67,15 @@ def test_a_task_of_ones_own_is_trained_and_gone_on_with_from_another_folder(
     env = json.loads((run_dir / "config.json").read_text())["config"]["env"]
     assert env["folder"] == str(home)
     assert env["options"] == {"length": 3, "words": "8x8", "metal": [1, {"a": False}]}
-    for command in (
-        ["resume", run_dir, "--steps", 200],
-        ["evaluate", run_dir, "--episodes", 2],
-        ["replay", "export", run_dir, away / "data"],
-        ["replay", "import", away / "data", away / "second"],
-        ["resume", away / "second", "--steps", 300],
-    ):
+    commands: list[list[Any]] = [["resume", run_dir, "--steps", 200]]
+    if env_id == "walks:corridor":  # all of them take the same way
+        commands += [
+            ["evaluate", run_dir, "--episodes", 2],
+            ["replay", "export", run_dir, away / "data"],
+            ["replay", "import", away / "data", away / "second"],
+            ["resume", away / "second", "--steps", 300],
+        ]
+    for command in commands:
         done = run_command(tmp_path, *command, cwd=away)
         assert done.code == 0, (command, done.err)
     assert state(run_dir)["actor"]["steps"] >= 196
