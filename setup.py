@@ -15,10 +15,11 @@ INIT = Path(__file__).with_name("r2d2") / "__init__.py"
 VERSION = re.findall(r'^__version__ = "(.+)"$', INIT.read_text(), re.MULTILINE)[0]
 
 REPLAY = ["cramjam>=2.9", "numba>=0.60", "numpy>=1.26", "zstandard>=0.22"]  # all that `r2d2.replay` imports
-TRAIN = ["gymnasium>=1.1", "psutil>=5.9", "safetensors>=0.4", "torch>=2.11", "tyro>=0.9", "wandb>=0.19"]
+TRAIN = ["gymnasium>=1.1", "psutil>=5.9", "rich>=13.0", "safetensors>=0.4", "torch>=2.11", "tyro>=0.9", "wandb>=0.19"]
 VIDEO = ["imageio[ffmpeg]>=2.34"]
 ATARI = ["ale-py>=0.11"]
 RAY = ["ray>=2.52"]  # the first with tokens
+REPORT = ["jinja2>=3.1", "matplotlib>=3.8", "plotly>=6.0"]
 SB3 = ["stable-baselines3>=2.7"]  # the first with n-step returns
 
 setup(
@@ -29,7 +30,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["r2d2*"]),  # `r2d2.envs` is a link to the folder `envs`
-    package_data={"r2d2": ["py.typed"]},
+    package_data={"r2d2": ["py.typed"], "r2d2.report": ["*.csv", "*.css", "*.html", "*.js"]},
     install_requires=REPLAY,
     extras_require={
         "train": TRAIN,
@@ -39,21 +40,22 @@ setup(
         "popgym": [*TRAIN, "popgym[navigation]>=1.0.6"],
         "vizdoom": [*TRAIN, "vizdoom>=1.3"],  # earlier ones call a timeout a termination
         "video": [*TRAIN, *VIDEO],
-        "report": [*TRAIN, "matplotlib>=3.8"],
+        "report": [*TRAIN, *REPORT],
         "sb3": SB3,
         "dev": [
             *TRAIN,
             *ATARI,
             *RAY,
+            *REPORT,
             *VIDEO,
             *SB3,
             "hypothesis>=6.100",
             "import-linter>=2.0",
-            "matplotlib>=3.8",
             "mypy>=1.11",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.6",
+            "selenium>=4.20",
         ],
     },
     entry_points={"console_scripts": ["r2d2 = r2d2.cli.main:main"]},

@@ -19,6 +19,8 @@ COMMANDS = Group(
         "resume": "r2d2.cli.resume",
         "evaluate": "r2d2.cli.evaluate",
         "export": "r2d2.cli.export",
+        "runs": "r2d2.cli.runs",
+        "report": "r2d2.cli.report",
         "replay": "r2d2.cli.replay.group",
         "bench": "r2d2.cli.bench",
     },

@@ -6,7 +6,7 @@ Seeds are the only thing resampled: evaluation episodes are not seeds, and belon
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -74,10 +74,17 @@ def interval(values: ArrayLike, seed: int = 0, statistic: Statistic = mean) -> I
 
 
 def band(curves: ArrayLike, seed: int = 0) -> NDArray[np.float64]:
-    """Mean, low and high [3, P] of curves [S, P] that share their P points; each point on its own.
+    """Mean, low and high [3, P] of curves [S, P] that share their P points: the `interval` of each.
 
     >>> band([[0.0, 1.0], [2.0, 1.0]]).tolist()
     [[1.0, 1.0], [0.0, 1.0], [2.0, 1.0]]
     """
-    points: Any = np.asarray(curves, np.float64).T  # [P, S]
-    return np.array([interval(point, seed) for point in points]).T
+    values = np.asarray(curves, np.float64)
+    mean = values.mean(0)
+    if len(values) == 1:
+        return np.stack([mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)])
+    drawn = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
+    counts = (drawn[..., None] == np.arange(len(values))).sum(1)  # [R, S]: how often each seed was drawn
+    tail = 100 * (1 - LEVEL) / 2
+    ends = np.percentile(counts @ values / len(values), [tail, 100 - tail], axis=0)
+    return np.concatenate([mean[None], ends])

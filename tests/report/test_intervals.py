@@ -49,7 +49,8 @@ def test_the_interquartile_mean_forgets_outliers() -> None:
 
 def test_a_band_is_the_interval_of_each_point() -> None:
     curves = np.random.default_rng(4).normal(size=(5, 3))
-    np.testing.assert_array_equal(band(curves)[:, 1], interval(curves[:, 1]))
+    np.testing.assert_allclose(band(curves)[:, 1], interval(curves[:, 1]))
+    assert np.isnan(band(curves[:1])[1:]).all()
 
 
 def test_what_has_no_interval_is_refused_or_marked() -> None:

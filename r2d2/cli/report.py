@@ -1,0 +1,45 @@
+"""`r2d2 report`: what runs did, as a page with figures."""
+
+from __future__ import annotations
+
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from r2d2.cli.arguments import UserError, parse
+from r2d2.cli.command import Command
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write one page about runs that needs no network, with its figures as PNG and its numbers as CSV beside it."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN_OR_STUDY ...")]
+    """Run folders, or folders that hold runs; running ones too."""
+    out: Path | None = None
+    """Folder of the report; default is `report` in the one folder that is named, or here if there are several."""
+    open: bool = False
+    """Open the page in a browser."""
+
+
+def run(args: list[str]) -> int:
+    """`r2d2 report`."""
+    parsed = parse(Report, args, prog="r2d2 report")
+    if not parsed.runs:
+        raise UserError("name at least one run's folder, or a folder that holds runs")
+    from r2d2.report.report import write  # matplotlib takes a while to import: not for --help
+
+    out = parsed.out or (parsed.runs[0] / "report" if len(parsed.runs) == 1 else Path("report"))
+    page = write(parsed.runs, out)
+    print(page)
+    if parsed.open:
+        webbrowser.open(page.resolve().as_uri())
+    return 0
+
+
+COMMAND = Command(
+    "RUN_OR_STUDY ... [--out DIR] [--open]", "show what runs did: one page, with PNG and CSV files", run
+)

@@ -1,0 +1,211 @@
+"""Run: what the folder of a run says, whether it is over or still being written."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+from r2d2.config import Config, from_dict
+from r2d2.tracking.metrics import FILE, read_metrics
+
+State = Literal["running", "done", "stopped"]
+Record = dict[str, Any]
+
+GREEDY, TRAINING = "evaluate/mean_return", "train/mean_return"
+FINAL = 0.2  # share of a run's evaluations, the last ones, whose mean is its score; ours
+QUIET = 60.0  # seconds without a record after which a run without a lock counts as stopped, at least; ours
+DEPTH = 6  # folders below a study's in which runs are looked for; ours
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read once. Records are those of `metrics.jsonl`, under the names of today."""
+
+    path: Path
+    name: str  # how a reader finds it: its path below what was named
+    preset: str
+    config: Config
+    provenance: Sequence[Mapping[str, Any]]
+    records: Sequence[Record]
+    state: State
+
+    @property
+    def task(self) -> str:
+        """The environment with its options, as `Recall-v0 (delay=10)`."""
+        options = ", ".join(f"{name}={value:g}" for name, value in sorted(self.config.env.options.items()))
+        return f"{self.config.env.id} ({options})" if options else self.config.env.id
+
+    @property
+    def seed(self) -> int:
+        return self.config.run.seed
+
+    @property
+    def env_steps(self) -> int:
+        return int(self.records[-1]["env_steps"]) if self.records else 0
+
+    @property
+    def updates(self) -> int:
+        return int(self.records[-1]["updates"]) if self.records else 0
+
+    @property
+    def minutes(self) -> float:
+        """Training time over all resumes."""
+        return float(self.records[-1]["wall_seconds"]) / 60 if self.records else 0.0
+
+    @property
+    def measure(self) -> str:
+        """The metric that scores are of: greedy returns, or training returns if it was never evaluated."""
+        return GREEDY if self.points(GREEDY)[1] else TRAINING
+
+    @property
+    def best(self) -> float | None:
+        """The highest score."""
+        return max(self.points(self.measure)[1], default=None)
+
+    @property
+    def last(self) -> float | None:
+        """The newest score."""
+        values = self.points(self.measure)[1]
+        return values[-1] if values else None
+
+    @property
+    def final(self) -> float | None:
+        """The mean of the last fifth of the scores, which is less noisy than the last one."""
+        values = self.points(self.measure)[1]
+        kept = values[-max(1, round(FINAL * len(values))) :]
+        return sum(kept) / len(kept) if kept else None
+
+    def last_value(self, name: str) -> float | None:
+        """The newest value of a metric."""
+        values = self.points(name)[1]
+        return values[-1] if values else None
+
+    def points(self, name: str, clock: str = "env_steps") -> tuple[list[float], list[float]]:
+        """When a metric was logged, and what it was; without what was not finite."""
+        return self._points.get((name, clock), ([], []))
+
+    @cached_property
+    def _points(self) -> dict[tuple[str, str], tuple[list[float], list[float]]]:
+        found: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
+        for record in self.records:
+            for name, value in record.items():
+                if isinstance(value, int | float):
+                    for clock in ("env_steps", "wall_seconds"):
+                        at, values = found.setdefault((name, clock), ([], []))
+                        at.append(record[clock])
+                        values.append(value)
+        return found
+
+    @property
+    def command(self) -> str:
+        """The command that began it, as a user types it."""
+        words = self.provenance[0].get("command", []) if self.provenance else []
+        return " ".join(["r2d2", *map(str, words[1:])]) if words else ""
+
+
+def read_runs(paths: Iterable[Path]) -> list[Run]:
+    """The runs of these folders, each a run's own or one that holds runs, such as a study's.
+
+    A run that cannot be read is left out with a warning, unless its own folder was named. Raises ValueError if
+    there is none.
+    """
+    paths = list(dict.fromkeys(path.resolve() for path in paths))
+    runs: list[Run] = []
+    for path in paths:
+        if (path / "config.json").is_file():
+            runs.append(read_run(path, path.name))
+            continue
+        if not path.is_dir():
+            raise ValueError(f"{path} does not exist: name a run's folder, or one that holds runs")
+        above = path.parent if len(paths) > 1 else path
+        for folder in _folders(path, DEPTH):
+            try:
+                runs.append(read_run(folder, str(folder.relative_to(above))))
+            except (ValueError, OSError) as error:
+                print(f"left out: {error}", file=sys.stderr)
+    if not runs:
+        raise ValueError(
+            f"there is no run in {', '.join(map(str, paths))}: `r2d2 train --run-dir DIR` makes one"
+        )
+    names = [run.name for run in runs]
+    return [run if names.count(run.name) == 1 else replace(run, name=str(run.path)) for run in runs]
+
+
+def _folders(path: Path, depth: int) -> Iterator[Path]:
+    """The run folders in a folder, in the order of their names; none lies in another."""
+    for child in sorted(path.iterdir()):
+        if child.is_dir() and not child.name.startswith("."):
+            if (child / "config.json").is_file():
+                yield child
+            elif depth > 1:
+                yield from _folders(child, depth - 1)
+
+
+def read_run(path: Path, name: str) -> Run:
+    """One run; ValueError that names the file if it cannot be read."""
+    file = path / "config.json"
+    try:
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        config, preset = from_dict(saved["config"]), str(saved["preset"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} is no config of a run: {error}") from None
+    records = [record for record in read_metrics(path) if "env_steps" in record and "wall_seconds" in record]
+    return Run(path, name, preset, config, _provenance(path), records, _state(path, config, records))
+
+
+def _provenance(path: Path) -> list[dict[str, Any]]:
+    """Where a run came from. It decides nothing: what cannot be read is left out."""
+    try:
+        history = json.loads((path / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
+
+
+def _state(path: Path, config: Config, records: Sequence[Record]) -> State:
+    """A lock that another process holds means running; without one, the time of the last record decides."""
+    held = _is_locked(path / "lock")
+    if held:
+        return "running"
+    if records and _is_over(config, records):
+        return "done"
+    return "running" if held is None and _is_fresh(path, records) else "stopped"
+
+
+def _is_locked(file: Path) -> bool | None:
+    """None if there is no such file or its file system has no locks."""
+    try:
+        with file.open("rb") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
+    except OSError:
+        return None
+
+
+def _is_over(config: Config, records: Sequence[Record]) -> bool:
+    """It made its steps, to within two steps of the vector, or reached its goal."""
+    steps = max(record["env_steps"] for record in records)
+    scores = [record[GREEDY] for record in records if record.get(GREEDY) is not None]
+    goal = config.run.stop_return
+    return steps + 2 * config.env.num_envs > config.run.steps or bool(
+        goal is not None and scores and scores[-1] >= goal
+    )
+
+
+def _is_fresh(path: Path, records: Sequence[Record]) -> bool:
+    """Whether a record could still come: none is missing for longer than three times the longest gap."""
+    file = path / FILE
+    since = time.time() - (file if file.exists() else path / "config.json").stat().st_mtime
+    gaps = [after["wall_seconds"] - before["wall_seconds"] for before, after in pairwise(records)]
+    return since < max([QUIET, *(3 * gap for gap in gaps)])
