@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from r2d2.errors import UserError, how_to_install
 from r2d2.report import figures, table
 from r2d2.report.curves import kept
 from r2d2.report.page import Group, Section, page
@@ -20,13 +21,13 @@ RETURNS = (TRAINING, GREEDY)
 def write(paths: Sequence[Path], out: Path) -> Path:
     """Write the report of the runs in these folders into the folder `out`; returns the page.
 
-    Raises ValueError if there is no run, or if matplotlib or plotly are missing.
+    Raises UserError if there is no run, or if matplotlib or plotly are missing.
     """
     try:
         import matplotlib  # noqa: F401
         import plotly  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ValueError(f"a report needs {error.name}: pip install 'r2d2[report]'") from None
+        raise UserError(f"a report needs {error.name}: {how_to_install('report')}") from None
     from r2d2.report.png import draw
 
     runs = read_runs(paths)

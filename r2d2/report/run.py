@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from r2d2.config import Config, from_dict
+from r2d2.config import Config
+from r2d2.runs.folder import CONFIG, PROVENANCE, RunError, read_config, read_provenance
+from r2d2.runs.lock import LOCK
 from r2d2.tracking.metrics import FILE, read_metrics
 
 State = Literal["running", "done", "stopped"]
@@ -114,25 +115,25 @@ class Run:
 def read_runs(paths: Iterable[Path]) -> list[Run]:
     """The runs of these folders, each a run's own or one that holds runs, such as a study's.
 
-    A run that cannot be read is left out with a warning, unless its own folder was named. Raises ValueError if
+    A run that cannot be read is left out with a warning, unless its own folder was named. Raises RunError if
     there is none.
     """
     paths = list(dict.fromkeys(path.resolve() for path in paths))
     runs: list[Run] = []
     for path in paths:
-        if (path / "config.json").is_file():
+        if (path / CONFIG).is_file():
             runs.append(read_run(path, path.name))
             continue
         if not path.is_dir():
-            raise ValueError(f"{path} does not exist: name a run's folder, or one that holds runs")
+            raise RunError(f"{path} does not exist: name a run's folder, or one that holds runs")
         above = path.parent if len(paths) > 1 else path
         for folder in _folders(path, DEPTH):
             try:
                 runs.append(read_run(folder, str(folder.relative_to(above))))
-            except (ValueError, OSError) as error:
+            except (RunError, OSError) as error:
                 print(f"left out: {error}", file=sys.stderr)
     if not runs:
-        raise ValueError(
+        raise RunError(
             f"there is no run in {', '.join(map(str, paths))}: `r2d2 train --run-dir DIR` makes one"
         )
     names = [run.name for run in runs]
@@ -143,36 +144,23 @@ def _folders(path: Path, depth: int) -> Iterator[Path]:
     """The run folders in a folder, in the order of their names; none lies in another."""
     for child in sorted(path.iterdir()):
         if child.is_dir() and not child.name.startswith("."):
-            if (child / "config.json").is_file():
+            if (child / CONFIG).is_file():
                 yield child
             elif depth > 1:
                 yield from _folders(child, depth - 1)
 
 
 def read_run(path: Path, name: str) -> Run:
-    """One run; ValueError that names the file if it cannot be read."""
-    file = path / "config.json"
-    try:
-        saved = json.loads(file.read_text(encoding="utf-8"))
-        config, preset = from_dict(saved["config"]), str(saved["preset"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file} is no config of a run: {error}") from None
+    """One run; RunError that names the file if it cannot be read."""
+    config, preset = read_config(path)
+    history = read_provenance(path) if (path / PROVENANCE).exists() else []
     records = [record for record in read_metrics(path) if "env_steps" in record and "wall_seconds" in record]
-    return Run(path, name, preset, config, _provenance(path), records, _state(path, config, records))
-
-
-def _provenance(path: Path) -> list[dict[str, Any]]:
-    """Where a run came from. It decides nothing: what cannot be read is left out."""
-    try:
-        history = json.loads((path / "provenance.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    return [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
+    return Run(path, name, preset, config, history, records, _state(path, config, records))
 
 
 def _state(path: Path, config: Config, records: Sequence[Record]) -> State:
     """A lock that another process holds means running; without one, the time of the last record decides."""
-    held = _is_locked(path / "lock")
+    held = _is_locked(path / LOCK)
     if held:
         return "running"
     if records and _is_over(config, records):
@@ -206,6 +194,6 @@ def _is_over(config: Config, records: Sequence[Record]) -> bool:
 def _is_fresh(path: Path, records: Sequence[Record]) -> bool:
     """Whether a record could still come: none is missing for longer than three times the longest gap."""
     file = path / FILE
-    since = time.time() - (file if file.exists() else path / "config.json").stat().st_mtime
+    since = time.time() - (file if file.exists() else path / CONFIG).stat().st_mtime
     gaps = [after["wall_seconds"] - before["wall_seconds"] for before, after in pairwise(records)]
     return since < max([QUIET, *(3 * gap for gap in gaps)])

@@ -12,6 +12,7 @@ from folder_cases import write_run
 from run_cases import call
 
 from r2d2.report.run import read_run, read_runs
+from r2d2.runs.folder import RunError
 from r2d2.tracking.names import RENAMED
 
 OLD = {today: old for old, today in RENAMED.items()}
@@ -88,12 +89,12 @@ def test_what_cannot_be_read_is_left_out_of_a_study_and_refused_by_name(
     (bad / "config.json").write_text(json.dumps({"preset": "memory", "config": {"env": {"ids": "x"}}}))
     assert [run.name for run in read_runs([tmp_path])] == ["good"]
     assert "unknown config key env.ids: did you mean env.id?" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="is no config of a run"):
+    with pytest.raises(RunError, match="unknown config key env.ids"):
         read_runs([bad])
-    with pytest.raises(ValueError, match="does not exist"):
+    with pytest.raises(RunError, match="does not exist"):
         read_runs([tmp_path / "none"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="there is no run in"):
+    with pytest.raises(RunError, match="there is no run in"):
         read_runs([tmp_path / "empty"])
 
 
