@@ -15,7 +15,15 @@ INIT = Path(__file__).with_name("r2d2") / "__init__.py"
 VERSION = re.findall(r'^__version__ = "(.+)"$', INIT.read_text(), re.MULTILINE)[0]
 
 REPLAY = ["cramjam>=2.9", "numba>=0.60", "numpy>=1.26", "zstandard>=0.22"]  # all that `r2d2.replay` imports
-TRAIN = ["gymnasium>=1.1", "psutil>=5.9", "rich>=13.0", "safetensors>=0.4", "torch>=2.11", "tyro>=0.9", "wandb>=0.19"]
+TRAIN = [
+    "gymnasium>=1.1",
+    "psutil>=5.9",
+    "rich>=13.0",
+    "safetensors>=0.4",
+    "torch>=2.11",
+    "tyro>=0.9",
+    "wandb>=0.19",
+]
 VIDEO = ["imageio[ffmpeg]>=2.34"]
 ATARI = ["ale-py>=0.11"]
 RAY = ["ray>=2.52"]  # the first with tokens
