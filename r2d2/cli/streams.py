@@ -38,6 +38,7 @@ class _Unread:
         if self._beside is not None and self._beside._unfinished and self._beside.isatty():
             self._beside.write("\n")
             self._beside.flush()
+            text = text.removeprefix("\n")  # of a message that ends the line itself
         if os.environ.get("NO_COLOR"):  # https://no-color.org
             text = _COLORS.sub("", text)
         self._unfinished = not text.endswith("\n") if text else self._unfinished

