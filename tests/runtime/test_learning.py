@@ -72,7 +72,8 @@ def test_dqn_learns_cartpole(seed: int, tmp_path: Path) -> None:
         network=replace(DQN.network, stack=1, features=128, hidden=128),
         replay=replace(DQN.replay, steps=50_000, min_steps=1000, replay_ratio=16.0),
         learner=replace(
-            DQN.learner, batch=64, learning_rate=5e-4, min_squared_gradient=1e-6, target_period=200, reward_clip=0.0
+            DQN.learner, batch=64, optimizer="adam", learning_rate=5e-4, adam_epsilon=1e-6, max_grad_norm=10.0,
+            loss="squared", target_period=200, reward_clip=0.0,
         ),
         actor=replace(DQN.actor, epsilon_steps=10_000, epsilon_end=0.04),
         run=replace(
