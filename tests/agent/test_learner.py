@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_cases import same
-from helpers import ACTIONS, Setup, inputs_of, items_of, recompute, select
+from helpers import Setup, inputs_of, items_of, recompute, select
 from test_losses import h, h_inverse
 from test_losses import slow_target as reference_target
 from torch import Tensor, nn
@@ -19,8 +19,7 @@ from r2d2.agent.learner import Learner
 from r2d2.agent.losses import length_mask
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.priorities import Priority
-from r2d2.config.network import NetworkConfig
-from r2d2.types import OBSERVATION, Batch, ObservationSpec
+from r2d2.types import Batch
 
 SETUPS = {
     "lstm": Setup(life_loss="roll"),
@@ -292,20 +291,3 @@ def test_bfloat16_agrees_with_float32() -> None:
     mask = length_mask(torch.from_numpy(batch.length), setup.unroll)
     assert ((exact - mixed) * mask).abs().max() < 0.05 * (exact * mask).abs().max()
     assert mixed.dtype == torch.float32
-
-
-def test_one_step_and_a_whole_sequence_give_the_same_values() -> None:
-    """The actor's path and the learner's path through the network are one function."""
-    torch.manual_seed(0)
-    for core in ("lstm", "gru", "none"):
-        config = NetworkConfig(stack=1, features=8, core=core, core_width=5, hidden=8, forget_bias=1.0)
-        network = QNetwork({OBSERVATION: ObservationSpec((4,))}, ACTIONS, config)
-        x, actions = torch.randn(6, 2, 4), torch.randint(0, ACTIONS + 1, (6, 2))
-        rewards, state = torch.randn(6, 2), torch.randn(2, network.core_size)
-        inputs = inputs_of(x, actions, rewards)
-        whole = network.values(network.unroll(network.encode(inputs), state)[0])
-        for t in range(6):
-            q, state = network.step(inputs[t : t + 1], state)
-            torch.testing.assert_close(q, whole[t])
-        other = network.encode(inputs_of(x, (actions + 1) % (ACTIONS + 1), rewards))
-        assert not torch.equal(other, network.encode(inputs))
