@@ -118,12 +118,10 @@ class LocalRun:
 
     @property
     def env_steps(self) -> int:
-        """Environment steps so far."""
         return self.actor.steps
 
     @property
     def updates(self) -> int:
-        """Updates so far."""
         return self.learner.updates
 
     @property
@@ -240,10 +238,7 @@ class LocalRun:
         steps = self.actor.steps
         with self._environments():
             self.evaluator.evaluate(
-                self.learner.network,
-                steps=steps,
-                updates=self.learner.updates,
-                stopped=lambda: self.schedule.stop,
+                self.learner.network, steps=steps, updates=self.updates, stopped=lambda: self.schedule.stop
             )
         with self.turns:
             priorities = self.replay.priorities()
@@ -275,10 +270,8 @@ class LocalRun:
         """What is raised within is the environments' fault."""
         try:
             yield
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            self._crashed = True
+        except BaseException as error:
+            self._crashed = not isinstance(error, KeyboardInterrupt)
             raise
 
     def rescue(self) -> None:

@@ -11,10 +11,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from run_cases import Command, arguments, lines, run_command, state
+from run_cases import Command, arguments, lines, new_run, run_command, state, tiny
 
+from r2d2.agent.actor import Actor
 from r2d2.checkpoint import checkpoint
 
 ENDLESS = arguments(run__steps=10_000_000, run__checkpoint_period=10_000_000)
@@ -37,6 +39,33 @@ def test_a_signal_saves_and_names_the_command_that_goes_on(number: int, tmp_path
     assert resumed.code == 0, resumed.err
     assert state(run_dir)["actor"]["steps"] > saved["actor"]["steps"] + 90
     assert len(json.loads((run_dir / "provenance.json").read_text())) == 2
+
+
+def test_a_stop_within_an_evaluation_is_heeded_at_once_and_the_evaluation_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(run__evaluate_period=100, run__steps=300)
+    run, steps = new_run(config, tmp_path), [0]
+    step = Actor.step
+
+    def stopping(actor: Actor, **arguments: Any) -> Any:
+        if actor is not run.actor:  # the evaluation's
+            steps[0] += 1
+            run.schedule.stop = True
+        return step(actor, **arguments)
+
+    monkeypatch.setattr(Actor, "step", stopping)
+    run.train()
+    monkeypatch.undo()
+    assert steps == [1]
+    assert 100 <= run.actor.steps <= 106
+    assert run.evaluator.count == 0
+    assert not run.finished
+    resumed = new_run(config, tmp_path)
+    resumed.load(tmp_path / "checkpoints" / "ckpt-00000001")
+    resumed.train()
+    first = next(line for line in lines(tmp_path) if "evaluate/mean_return" in line)
+    assert first["env_steps"] <= run.actor.steps + 4
 
 
 def test_a_second_ctrl_c_exits_at_once(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from r2d2.build import agents as build
 from r2d2.build import environments
@@ -17,6 +17,7 @@ from r2d2.config import Config, from_dict, to_dict
 from r2d2.config.checks import check_same_parts
 from r2d2.envs.vector import EnvSpec
 from r2d2.runtime.cluster.roles.acting import Acted
+from r2d2.runtime.cluster.roles.fleet import Fleet
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.learning import Progress
 from r2d2.runtime.cluster.roles.messages import Failed, Lost
@@ -32,26 +33,9 @@ SLICE = 0.5  # seconds of work asked for at a time, after which a process can be
 LOOK = 1.0  # seconds between looks at a shard; ours
 AGAIN = 0.2  # seconds until a lost process is asked again; ours
 FINISH = 30.0  # seconds that actors have to hand over their last steps; ours
-
 WITH_ENVIRONMENTS = ("actor", "evaluator")
 
 Answer = Callable[[Any], None]
-
-
-class Fleet(Protocol):
-    """The processes: `actor`, `shard`, `learner` and `evaluator`, each with an index."""
-
-    def call(self, kind: str, index: int, method: str, *arguments: Any) -> Any:
-        """Ask for a method's result; returns a ticket, which may be an argument of another call."""
-
-    def wait(self, timeout: float) -> list[tuple[Any, Any]]:
-        """Tickets that have come with their results: Lost where the process was, Failed where the method raised."""
-
-    def pid(self, kind: str, index: int) -> int:
-        """The number of a process on its machine."""
-
-    def close(self) -> None:
-        """End all processes."""
 
 
 class ClusterRun:
@@ -294,8 +278,8 @@ class ClusterRun:
         state = checkpoint.load_part(path, names)  # the learner reads its own
         with restoring(path):
             check_records(state)
-            check_alike(state, {"counters": self._counters(), "evaluator": self.evaluator.state_dict()}, "")
-            check_alike(state, {"record": self.record.state_dict()}, "")
+            parts = {name: getattr(self, name).state_dict() for name in ("evaluator", "record")}
+            check_alike(state, parts | {"counters": self._counters()}, "")
         check_same_parts(state["config"], self.config)
         before: Config = from_dict(state["config"])
         if _processes(before) != _processes(self.config):
