@@ -41,7 +41,7 @@ class Run:
     @property
     def task(self) -> str:
         """The environment with its options, as `Recall-v0 (delay=10)`."""
-        options = ", ".join(f"{name}={value:g}" for name, value in sorted(self.config.env.options.items()))
+        options = ", ".join(f"{name}={value}" for name, value in sorted(self.config.env.options.items()))
         return f"{self.config.env.id} ({options})" if options else self.config.env.id
 
     @property

@@ -106,3 +106,9 @@ def test_the_table_of_runs_says_what_differs_from_the_preset(
     assert shown.code == 0, shown.err
     (row,) = (line for line in shown.out.splitlines() if "Recall-v0" in line)
     assert row.split() == ["a", "Recall-v0", "memory+gru,", "burn_in=3", "3,000", "1", "1", "0.3", "done"]
+
+
+def test_options_of_any_kind_are_named(tmp_path: Path) -> None:
+    options = {"size": "small", "delay": 20, "walls": [1, None], "slippery": False}
+    run = read_run(write_run(tmp_path / "a", env__id="Recall-v0", env__options=options), "a")
+    assert run.task == "Recall-v0 (delay=20, size=small, slippery=False, walls=[1, None])"
