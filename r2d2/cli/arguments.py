@@ -19,6 +19,7 @@ from r2d2.config.bounds import bounds_of
 from r2d2.config.changes import CHANGES
 from r2d2.config.presets import PRESETS, preset
 from r2d2.config.renamed import modern_words
+from r2d2.errors import UserError
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ SHORT = {
 }
 
 
-class UserError(ValueError):
+class UsageError(UserError, ValueError):
     """Wrong use of the command line."""
 
 
@@ -81,12 +82,12 @@ def expand(args: list[str]) -> list[str]:
 
 
 def check_bounds(parsed: Any) -> None:
-    """UserError for the first option of a command that is out of the bounds beside it."""
+    """UsageError for the first option of a command that is out of the bounds beside it."""
     for name, bounds in bounds_of(type(parsed)).items():
         found = getattr(parsed, name)
         for value in found if isinstance(found, tuple) else (found,):
             if value is not None and not bounds.holds(value):
-                raise UserError(f"--{name.replace('_', '-')} must be {bounds}, got {value}")
+                raise UsageError(f"--{name.replace('_', '-')} must be {bounds}, got {value}")
 
 
 def asks_for_help(args: list[str]) -> bool:
@@ -95,13 +96,13 @@ def asks_for_help(args: list[str]) -> bool:
 
 
 def named_preset(name: str) -> Config:
-    """The preset of a name as `r2d2-small+gru`; UserError with what may have been meant."""
+    """The preset of a name as `r2d2-small+gru`; UsageError with what may have been meant."""
     base, *changes = name.split("+")
     if base not in PRESETS:
-        raise UserError(f"unknown preset {base!r}: {known(base, PRESETS)}")
+        raise UsageError(f"unknown preset {base!r}: {known(base, PRESETS)}")
     for change in changes:
         if change not in CHANGES:
-            raise UserError(f"unknown change {change!r} of a preset: {known(change, CHANGES)}")
+            raise UsageError(f"unknown change {change!r} of a preset: {known(change, CHANGES)}")
     return preset(name)
 
 

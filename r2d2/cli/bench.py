@@ -10,7 +10,7 @@ import tyro
 
 from r2d2.cli.arguments import (
     Preset,
-    UserError,
+    UsageError,
     asks_for_help,
     check_bounds,
     known,
@@ -57,7 +57,7 @@ def run(args: list[str]) -> int:
         return 0 if args else 2
     parsed, preset, _ = parse_with_preset(Bench, args, prog="r2d2 bench", start=Bench)
     if parsed.what not in KINDS:
-        raise UserError(f"unknown benchmark {parsed.what!r}: {known(parsed.what, KINDS)}")
+        raise UsageError(f"unknown benchmark {parsed.what!r}: {known(parsed.what, KINDS)}")
     check_bounds(parsed)
     check_config(parsed.config)
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # or torch's profiler says that it starts and stops

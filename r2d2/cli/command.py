@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from r2d2.cli.arguments import UserError, known
+from r2d2.cli.arguments import UsageError, known
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Group:
     notes: str = ""
 
     def load(self, name: str) -> Command:
-        """The command of a name; UserError, with what may have been meant, for one that does not exist."""
+        """The command of a name; UsageError, with what may have been meant, for one that does not exist."""
         if name not in self.modules:
-            raise UserError(f"unknown command {name!r}: {known(name, self.modules)}")
+            raise UsageError(f"unknown command {name!r}: {known(name, self.modules)}")
         command: Command = importlib.import_module(self.modules[name]).COMMAND
         return command
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import r2d2
 from r2d2.checkpoint.checkpoint import CheckpointError
 from r2d2.dataset.files import DatasetError
+from r2d2.errors import UserError
 
 _RAISE = dis.opmap["RAISE_VARARGS"]
 _ROOT = Path(r2d2.__file__).resolve().parent
@@ -23,6 +24,8 @@ def is_message(error: Exception) -> bool:
 
     A ValueError out of an environment, of numpy or of torch is a fault in code, which only a traceback shows.
     """
+    if isinstance(error, UserError):
+        return True
     frames = list(traceback.walk_tb(error.__traceback__))
     if not frames:
         return False

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from r2d2.cli.arguments import UserError, parse
+from r2d2.cli.arguments import UsageError, parse
 from r2d2.cli.command import Command
 
 
@@ -29,7 +29,7 @@ def run(args: list[str]) -> int:
     """`r2d2 report`."""
     parsed = parse(Report, args, prog="r2d2 report")
     if not parsed.runs:
-        raise UserError("name at least one run's folder, or a folder that holds runs")
+        raise UsageError("name at least one run's folder, or a folder that holds runs")
     from r2d2.report.report import write  # matplotlib takes a while to import: not for --help
 
     out = parsed.out or (parsed.runs[0] / "report" if len(parsed.runs) == 1 else Path("report"))

@@ -13,7 +13,7 @@ from typing import Any
 import imageio.v2 as imageio
 import numpy as np
 import pytest
-from run_cases import PONG, call, new_run, tiny
+from run_cases import PONG, arguments, call, new_run, tiny
 
 from r2d2.agent.actor import Episode
 from r2d2.config import Config, to_dict
@@ -106,6 +106,19 @@ def test_without_imageio_the_extra_is_named(
     output = call(capsys, "evaluate", pong, "--video")
     assert output.code == 2
     assert "[video]'" in output.err
+
+
+def test_without_imageio_a_run_trains_and_says_once_that_there_are_no_videos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "imageio" else found(name))
+    words = arguments(run__steps=200, run__evaluate_period=40, run__video_period=1)
+    output = call(capsys, "train", "dqn", *words, "--run-dir", tmp_path / "run")
+    assert output.code == 0, output.err
+    text = output.out + output.err
+    assert text.count("no videos from now on: a video needs imageio") == 1
+    assert text.count("evaluation at") > 2
 
 
 def test_a_video_of_pong_can_be_played(pong: Path, capsys: pytest.CaptureFixture[str]) -> None:

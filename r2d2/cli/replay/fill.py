@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 import tyro
 
-from r2d2.cli.arguments import DatasetDir, Preset, RunDir, UserError, expand, named_preset, parse, pick_preset
+from r2d2.cli.arguments import (
+    DatasetDir,
+    Preset,
+    RunDir,
+    UsageError,
+    expand,
+    named_preset,
+    parse,
+    pick_preset,
+)
 from r2d2.cli.command import Command
 from r2d2.config import Config, from_dict
 from r2d2.config.checks import check_config
@@ -43,7 +52,7 @@ def run(args: list[str]) -> int:
     check_config(parsed.config)
     run_dir = parsed.run_dir
     if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
-        raise UserError(f"{run_dir} is not empty: a dataset begins a new run, name another folder")
+        raise UsageError(f"{run_dir} is not empty: a dataset begins a new run, name another folder")
     from r2d2.runtime.dataset_runs import import_run  # torch takes seconds to import: not for --help
 
     import_run(
