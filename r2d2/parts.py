@@ -23,6 +23,9 @@ TORSOS: Table = {
 CORES: Table = {
     "lstm": "r2d2.agent.cores.lstm:LSTM",
     "gru": "r2d2.agent.cores.gru:GRU",
+    "lru": "r2d2.agent.cores.lru:LRU",
+    "mingru": "r2d2.agent.cores.mingru:MinGRU",
+    "ffm": "r2d2.agent.cores.ffm:FFM",
     "none": "r2d2.agent.cores.none:NoCore",
 }
 HEADS: Table = {

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.profiler import record_function
 
-from r2d2.agent.cores import Stepping
+from r2d2.agent.cores import Stepping, core_of
 from r2d2.agent.inputs import InputLayout, Inputs
 from r2d2.agent.normalization import Normalization, without_bounds
 from r2d2.agent.torsos import torso_of
 from r2d2.agent.torsos.joined import Joined
 from r2d2.config.network import NetworkConfig
-from r2d2.parts import CORES, HEADS, load
+from r2d2.parts import HEADS, load
 from r2d2.types import ObservationSpec
 
 
@@ -46,7 +46,7 @@ class QNetwork(nn.Module):
         self.torso = Joined(torsos) if len(torsos) > 1 else next(iter(torsos.values()))
         features = int(self.torso.features)  # type: ignore[arg-type]
         inputs = features + (actions + 1 if config.previous_inputs else 0)
-        self.core = load(CORES, config.core)(inputs, config)
+        self.core = core_of(inputs, config)
         self.core_size: int = self.core.state_size
         self.head = load(HEADS, config.head)(self.core.width, actions, config)
 

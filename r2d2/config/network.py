@@ -20,9 +20,11 @@ class NetworkConfig:
     features: Annotated[int, Bounds(0, WIDTH.high)] = 512
     """Units of the fully connected layer before the core; 0 leaves it out (DQN, dueling DQN)."""
     core: CoreName = "lstm"
-    """Recurrent core; `none` is feed-forward."""
+    """Recurrent core; `lru`, `mingru` and `ffm` are linear recurrences, `none` is feed-forward."""
     core_width: Annotated[int, WIDTH] = 512
     """Units of the core."""
+    core_layers: Annotated[int, Bounds(1, 100)] = 1
+    """Cores on top of each other; from the second on each adds to what the one below puts out, after a norm."""
     hidden: Annotated[int, WIDTH] = 512
     """Hidden units of the head, of each of its streams."""
     scale_vectors: bool = False
@@ -34,4 +36,5 @@ class NetworkConfig:
     head: HeadName = "dueling"
     """Q values of the core's outputs: value and advantages apart (`dueling`), or DQN's one layer (`plain`)."""
     forget_bias: Annotated[float, Bounds(-100, 100)] = 0.0
-    """Added to the LSTM's forget gate at the start; above 1, long memories are learned sooner (ours)."""
+    """Added to the forget gate of an LSTM or minGRU at the start; above 1, long memories are learned sooner
+    (ours)."""

@@ -17,7 +17,7 @@ to these laws.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from r2d2.parts import CORES, load
 
@@ -53,4 +53,15 @@ def state_size(config: NetworkConfig) -> int:
     >>> state_size(NetworkConfig(core="lstm", core_width=512))
     1024
     """
-    return load(CORES, config.core).state_size_of(config)
+    return config.core_layers * load(CORES, config.core).state_size_of(config)
+
+
+def core_of(inputs: int, config: NetworkConfig) -> Any:
+    """The core of a network of this config, for inputs of that width."""
+    part = load(CORES, config.core)
+    if config.core_layers == 1:
+        return part(inputs, config)
+    from r2d2.agent.cores.layers import Layers
+
+    first = part(inputs, config)
+    return Layers([first, *(part(first.width, config) for _ in range(config.core_layers - 1))])
