@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
@@ -150,6 +150,15 @@ class Batch:
     probability: NDArray[np.float64]  # [B]
     weight: NDArray[np.float32]  # [B]
     records: NDArray | None = None  # the array into which small columns are views
+
+    def trimmed(self, unroll: int) -> Batch:
+        """Views without the rows that are padding in all items; `unroll` is the most trained steps of an item."""
+        spare = unroll - int(self.length.max())
+        if spare == 0:
+            return self
+        return replace(
+            self, columns={name: rows[:, :-spare] for name, rows in self.columns.items()}, records=None
+        )
 
     @property
     def steps(self) -> int:

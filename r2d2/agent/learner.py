@@ -95,12 +95,14 @@ class Learner:
         self.max_grad_norm = config.max_grad_norm if config.max_grad_norm > 0 else math.inf
         self.transfer = Transfer(self.device, [*network.inputs.columns, "action", "reward", "terminated"])
         self._graph = CudaGraph(self._step) if graphs else None
+        # Episodes are of many lengths: a batch is as long as its longest. A graph wants one shape.
+        self.trims = initial_state == "episode" and not graphs
         self.updates = 0
 
     def update(self, batch: Batch) -> Update:
         """Take one optimizer step; returns new priorities of the batch's items."""
         with record_function("copy"):
-            data = self.transfer(batch)
+            data = self.transfer(batch.trimmed(self.layout.unroll) if self.trims else batch)
         same_calls = np.isin(data.burn_in_host, (0, self.layout.burn_in)).all()
         step = self._graph if self._graph is not None and same_calls else self._step
         values, refreshed = step(data)
@@ -157,7 +159,7 @@ class Learner:
         return self._errors(self.transfer(batch))
 
     def _errors(self, data: DeviceBatch) -> TDErrors:
-        unroll = self.layout.unroll
+        unroll = self.trained_rows(data)
         with autocast(self.precision, self.device):
             q, q_target, refreshed = self._q_values(data)
         with record_function("targets"):
@@ -176,7 +178,7 @@ class Learner:
         """Q values [unroll + n_step, B, A] of the online and the target network along the trained and the
         lookahead rows, and the successors' states if asked; the module has a picture."""
         online, target, layout = self.network, self.target, self.layout
-        warm, end = layout.burn_in, layout.burn_in + layout.unroll
+        warm, end = layout.burn_in, layout.burn_in + self.trained_rows(data)
         cut = layout.period if self.initial_state == "refreshed" else 0
         early = min(cut, warm)  # the rows of the burn-in that are left of the cut
         inputs, initial = online.inputs.read(data.columns), self.first_state(data)
@@ -203,6 +205,10 @@ class Learner:
             at_cut = at_cut_or_end.detach()
         refreshed = at_cut if self.initial_state == "refreshed" else None
         return torch.cat([q, q_lookahead]), q_target, refreshed
+
+    def trained_rows(self, data: DeviceBatch) -> int:
+        """`unroll`, or fewer where the batch was trimmed."""
+        return data.columns["action"].shape[1] - self.layout.burn_in - self.layout.n_step
 
     def first_state(self, data: DeviceBatch) -> Tensor:
         """The states [B, C] with which the items begin."""

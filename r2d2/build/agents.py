@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -87,23 +88,20 @@ def check_memory(config: Config, spec: EnvSpec, replay: Mapping[str, int]) -> No
     sizes.check_fits(replay, needed)
 
 
-def check_initial_state(config: Config, spec: EnvSpec) -> None:
-    """Refuse whole episodes that would not be whole."""
+def whole_episodes(config: Config, spec: EnvSpec) -> Config:
+    """The config with items that are whole episodes of these environments, if `initial_state` is episode: without
+    burn-in and with an `unroll` of at least the longest one. Any other config as it is."""
     r, longest = config.replay, spec.max_episode_steps
     if r.initial_state != "episode":
-        return
-    if longest is None or r.unroll < longest:
+        return config
+    if longest is None:
         raise ValueError(
-            f"replay.unroll must be at least the longest episode of {config.env.id} with initial_state "
-            f"episode ({'which has no bound' if longest is None else f'{longest} steps'}), got {r.unroll}: "
-            + (
-                f"use --env.options max_episode_steps={r.unroll}"
-                if longest is None
-                else f"use --replay.unroll {longest}"
-            )
-            + ", or "
-            + "use --replay.initial-state stored"
+            f"replay.initial_state episode needs a longest episode, which {config.env.id} does not have: set one "
+            "with --env.options max_episode_steps=N, or use --replay.initial-state stored"
         )
+    if r.unroll >= longest:
+        return replace(config, replay=replace(r, burn_in=0))
+    return replace(config, replay=replace(r, burn_in=0, unroll=longest, period=longest))
 
 
 def layout(config: Config) -> SequenceLayout:

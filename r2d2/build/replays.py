@@ -22,6 +22,8 @@ from r2d2.replay.selectors import make_selector
 from r2d2.replay.selectors.mixture import batch_shares
 from r2d2.types import step_columns
 
+# Mean length, steps, of the shortest whole episodes for which there are items enough to keep `steps`; ours.
+SHORT_EPISODE = 10
 _STAGES = 100  # of alpha on its way; ours: it is never more than a hundredth of it behind
 _REMOVING, _RELABELLING = 100, 101  # children of the run's seed; those of `runtime/local.py` count from 0
 
@@ -80,7 +82,8 @@ def _replay(config: Config, spec: EnvSpec, sequencer: Sequencer, relabeler: Hind
     streams = sequencer.streams
     steps = kept_steps(config)
     # A fourth more items than long episodes make, so that `steps` is what binds unless they are short.
-    items = r.items or -(-steps * 5 // (4 * r.period))
+    period = min(r.period, SHORT_EPISODE) if r.initial_state == "episode" else r.period
+    items = r.items or -(-steps * 5 // (4 * period))
     capacity = versions(config) * max(items, streams * sequencer.items_at_once)
     capacity = max(capacity, 0 if relabeler is None else relabeler.at_once)
     chosen = selector(config, capacity, streams)

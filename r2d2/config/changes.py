@@ -13,6 +13,14 @@ CHANGES: dict[str, dict[str, Any]] = {
     "burn-in-40": {"replay.burn_in": 40},
     "feed-forward": {"network.core": "none"},
     "gru": {"network.core": "gru"},
+    # For memories of tens of steps and more (ours, docs/memory.md): `memory+linear`.
+    "linear": {
+        "network.core": "lru",
+        "replay.initial_state": "episode",
+        "replay.replay_ratio": 32.0,
+        "learner.learning_rate": 1e-3,
+        "learner.batch": 16,
+    },
     "no-previous": {"network.previous_inputs": False},
     "clip": {"learner.rescaling": False, "learner.reward_clip": 1.0},
     "discount-99": {"learner.discount": 0.99},

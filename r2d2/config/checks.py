@@ -55,11 +55,6 @@ def _check_items(config: Config) -> None:
         raise ValueError(
             f"replay.period must be in [1, unroll={r.unroll}] so that no action is skipped, got {r.period}"
         )
-    if r.initial_state == "episode" and r.burn_in:
-        raise ValueError(
-            f"replay.burn_in must be 0 with initial_state episode, got {r.burn_in}: whole episodes begin "
-            "where the state is known; use --replay.burn-in 0, or initial_state zero"
-        )
     rows = config.network.stack - 1 + r.burn_in + r.unroll + r.n_step
     if r.steps < rows:
         raise ValueError(

@@ -28,7 +28,7 @@ class ReplayConfig:
     """Steps between the starts of items; at most unroll."""
     initial_state: Literal["stored", "zero", "refreshed", "episode"] = "stored"
     """Recurrent state at the start of an item: the actor's, zero, the learner's own from when it last trained
-    the item before, or zero with whole episodes (`episode`: burn_in 0, unroll at least the longest one)."""
+    the item before, or zero with items that are whole episodes (`episode`, whatever burn_in and unroll are)."""
     selector: SelectorName = "proportional"
     """Which items are drawn: by priority, by its rank, all alike, or the newer the likelier."""
     alpha: Annotated[float, SHARE] = 0.9

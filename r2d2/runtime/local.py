@@ -52,7 +52,8 @@ class LocalRun:
             environments.vector(config, halves=config.actor.halves) if vector is None else vector
         )
         spec = self.environments.spec
-        build.check_initial_state(config, spec)
+        # `config` as it is saved and compared, `resolved` as parts are built from it
+        self.resolved = config = build.whole_episodes(config, spec)
         self.device = build.device(config)
         torch.set_num_threads(build.threads(config))
         network = build.network(config, spec)
@@ -144,7 +145,7 @@ class LocalRun:
             self.limiter.insert(int(np.count_nonzero(~rows.last)))
             if len(ids):
                 self.ages.insert(ids, updates=self.learner.updates, actor_updates=self.actor_updates)
-                ids = build_replay.set_initial_priorities(self.config, self.replay, ids)
+                ids = build_replay.set_initial_priorities(self.resolved, self.replay, ids)
             self.probe.write(rows, ids)
         self.vector_steps += 1
         self.recent.extend(self.actor.episodes)
@@ -159,7 +160,7 @@ class LocalRun:
     @property
     def update_due(self) -> bool:
         """Whether the replay ratio asks for another update."""
-        steps = self.config.learner.batch * self.config.replay.unroll
+        steps = self.config.learner.batch * self.resolved.replay.unroll
         return len(self.replay) > 0 and self.limiter.can_sample(steps)
 
     def learn(self) -> None:

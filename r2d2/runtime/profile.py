@@ -68,15 +68,15 @@ class Workbench:
     """The parts of a run, with a replay just large enough for some batches, to be timed one by one."""
 
     def __init__(self, config: Config) -> None:
+        made = environments.vector(config, halves=config.actor.halves)
+        spec = made.spec
+        config = build.whole_episodes(config, spec)
         r, env = config.replay, config.env
         enough = (
             2 * (r.burn_in + r.unroll + r.n_step + r.period) * env.num_envs
             + 2 * config.learner.batch * r.period
         )
         self.config = dataclasses.replace(config, replay=dataclasses.replace(r, steps=min(r.steps, enough)))
-        made = environments.vector(config, halves=config.actor.halves)
-        spec = made.spec
-        build.check_initial_state(config, spec)
         self.environments = TimedEnvironments(made)
         self.device = build.device(config)
         torch.set_num_threads(build.threads(config))

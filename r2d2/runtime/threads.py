@@ -27,7 +27,9 @@ def train(run: LocalRun) -> None:
     """`LocalRun.train` with acting in a thread of its own."""
     run.turns = FairLock()
     config, n = run.config, run.environments.num_envs
-    run.limiter.slack = SLACK * config.learner.batch * config.replay.unroll + config.replay.replay_ratio * n
+    run.limiter.slack = (
+        SLACK * config.learner.batch * run.resolved.replay.unroll + config.replay.replay_ratio * n
+    )
     torch.set_num_threads(max(1, build.threads(config) - _acting_threads(run)))
     acting = Acting(run)
     try:

@@ -69,10 +69,6 @@ def test_every_preset_passes(preset: str) -> None:
     [
         ({"replay__period": 9}, r"replay\.period must be in \[1, unroll=8\] so that no action .* got 9"),
         ({"replay__steps": 14}, r"replay\.steps must be at least the 15 rows of one item .* got 14"),
-        (
-            {"replay__initial_state": "episode"},
-            r"replay\.burn_in must be 0 .* got 4: .*--replay\.burn-in 0",
-        ),
         ({"replay__long_term": 1.0}, r"replay\.long_term must be below 1"),
         (
             {"replay__alpha_steps": 1000, "replay__selector": "uniform"},

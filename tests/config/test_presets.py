@@ -73,16 +73,22 @@ EPISODE: dict[str, Any] = {
 }
 
 
-def test_whole_episodes_are_refused_where_they_would_not_be_whole(tmp_path: Path) -> None:
+def test_whole_episodes_need_no_unroll_and_are_refused_where_there_is_no_longest_one(tmp_path: Path) -> None:
+    """Burn-in, unroll and period of any preset are replaced; an unroll that is long enough stays."""
+    asked = tiny(**EPISODE, replay__unroll=6)
+    run = new_run(asked, tmp_path)
+    found = run.resolved.replay
+    assert (found.burn_in, found.unroll, found.period) == (0, 7, 7)
+    assert run.config == asked  # as it is saved
+    long = build.whole_episodes(tiny(**EPISODE, replay__unroll=9, replay__period=3), run.environments.spec)
+    assert (long.replay.burn_in, long.replay.unroll, long.replay.period) == (0, 9, 3)
+    other = tiny(replay__unroll=6)
+    assert build.whole_episodes(other, run.environments.spec) is other
+    unbounded = tiny(replay__initial_state="episode")
     with pytest.raises(
-        ValueError, match=r"at least the longest .*\(7 steps\), got 6: use --replay\.unroll 7"
+        ValueError, match=r"needs a longest episode, which CartPole-v1 does not have: .*max_episode"
     ):
-        new_run(tiny(**EPISODE, replay__burn_in=0, replay__unroll=6), tmp_path)
-    unbounded = tiny(replay__initial_state="episode", replay__burn_in=0)
-    with pytest.raises(
-        ValueError, match=r"got 8: use --env.options max_episode_steps=8, or use --replay\.initial-state"
-    ):
-        build.check_initial_state(unbounded, EnvSpec("CartPole-v1", parts_of(Box(-1, 1, (4,)), ""), 2, None))
-    run = new_run(tiny(**EPISODE, replay__burn_in=0, replay__unroll=7), tmp_path)
+        build.whole_episodes(unbounded, EnvSpec("CartPole-v1", parts_of(Box(-1, 1, (4,)), ""), 2, None))
     run.train()
     assert run.learner.updates > 3
+    assert set(run.replay.get(run.replay.items.ids(run.replay.items.places)).length) <= set(range(1, 8))

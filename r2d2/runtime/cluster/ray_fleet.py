@@ -20,6 +20,8 @@ from typing import Any
 
 import torch
 
+from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.config import Config
 from r2d2.envs.vector import EnvSpec
 from r2d2.errors import how_to_install
@@ -55,9 +57,11 @@ PAUSE = 0.1  # seconds between two questions to a process that is starting; ours
 
 def make(config: Config, run_dir: Path, tracker: Tracker, spec: EnvSpec | None = None) -> ClusterRun:
     """A run whose processes start when it trains."""
+    spec = environments.spec(config) if spec is None else spec
+    resolved = build.whole_episodes(config, spec)
 
     def launch(number: int | None, path: Path | None) -> RayFleet:
-        return RayFleet(config, run_dir.resolve(), number, path)
+        return RayFleet(resolved, run_dir.resolve(), number, path)
 
     return ClusterRun(config, run_dir, tracker, launch, spec)
 

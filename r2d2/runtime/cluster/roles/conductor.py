@@ -55,7 +55,7 @@ class ClusterRun:
         self.layout = Layout(config)
         self._launch = launch
         spec = environments.spec(config) if spec is None else spec
-        build.check_initial_state(config, spec)
+        self.resolved = build.whole_episodes(config, spec)  # what the processes are built from
         self.evaluator = Evaluator(config, run_dir, tracker)
         self.record = Record(config)
         self.schedule = Schedule(config.run, self.evaluator)
@@ -283,7 +283,7 @@ class ClusterRun:
         check_same_parts(state["config"], self.config)
         before: Config = from_dict(state["config"])
         if _processes(before) != _processes(self.config):
-            reshard_checkpoint(self.config, before, self.run_dir, state["counters"]["saves"])
+            reshard_checkpoint(self.resolved, before, self.run_dir, state["counters"]["saves"])
         for name in _COUNTERS:
             setattr(self, name, state["counters"][name])
         self.schedule.load_state_dict(state["counters"])
