@@ -1,7 +1,7 @@
 # `make train` and `make test` set up everything themselves; Python >= 3.11 and a package index are all they need.
 #
 #   make train ENV=ALE/Breakout-v5 PRESET=r2d2 SEED=3 ARGS="--run.steps 1000000"
-#   make test | test-slow | soak | check | format | ablation | replay-studies | clean
+#   make test | test-slow | soak | check | format | ablation | memory-benchmark | replay-studies | clean
 #   make bench | bench-learner | bench-train | bench-gpu
 #
 # PIP_ARGS is handed to pip, for example to choose a CPU build of torch from an index of your own.
@@ -16,7 +16,7 @@ SEED ?= 0
 ARGS ?=
 PIP_ARGS ?=
 
-.PHONY: help install train test test-slow soak check format ablation bench bench-learner bench-train bench-gpu replay-studies clean
+.PHONY: help install train test test-slow soak check format ablation memory-benchmark bench bench-learner bench-train bench-gpu replay-studies clean
 
 help:
 	@sed -n '1,7s/^# \{0,1\}//p' Makefile
@@ -70,6 +70,11 @@ bench: $(BENCH)/installed
 ablation: $(VENV)/installed
 	$(BIN)/python -m experiments.stored_state $(if $(filter command line environment,$(origin ENV)),--env $(ENV)) \
 		$(if $(PRESET),--preset $(PRESET)) $(ARGS)
+
+# How far memory reaches, with RecurrentPPO beside; resumable. ARGS="--tier minute" or "--tier night".
+memory-benchmark: $(VENV)/installed
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[peer,minigrid,popgym]'
+	$(BIN)/python -m experiments.memory --peer $(BIN)/python $(ARGS)
 
 # The learner and the actor, beside the same in plain PyTorch; on a GPU also CUDA graphs and bfloat16.
 bench-learner: $(VENV)/installed

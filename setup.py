@@ -50,6 +50,7 @@ setup(
         "video": [*TRAIN, *VIDEO],
         "report": [*TRAIN, *REPORT],
         "sb3": SB3,
+        "peer": ["sb3-contrib>=2.7"],  # RecurrentPPO, for the memory benchmark
         "dev": [
             *TRAIN,
             *ATARI,
