@@ -32,6 +32,7 @@ from r2d2.runs.policy_files import Policies
 from r2d2.runs.seeds import ACTING, ENVIRONMENTS, SAMPLING, child_seed, generator
 from r2d2.runtime.ages import Ages
 from r2d2.runtime.evaluator import Evaluator
+from r2d2.runtime.item_limit import ItemLimit
 from r2d2.runtime.local_state import restore, state_of
 from r2d2.runtime.meter import Meter, RecentEpisodes
 from r2d2.runtime.probe import make_probe
@@ -80,6 +81,7 @@ class LocalRun:
         self._checkpoint: Path | None = None  # that this run last saved or loaded
         self._drawn: PendingBatch | PendingMixture | None = None  # the next batch; forgotten at a barrier
         self._unread: deque[tuple[Any, Update, dict[str, float]]] = deque()  # updates, their ids and ages
+        self.item_limit = ItemLimit(config.replay.steps)
         self._spare: Batch | None = None  # a batch whose arrays may be filled again
         self._reset()
 
@@ -223,6 +225,7 @@ class LocalRun:
         self.tracker.log(metrics, env_steps=self.actor.steps, updates=self.learner.updates)
 
     def _measures(self) -> dict[str, float]:
+        self.item_limit.look(self.replay)
         metrics = self.meter.take() | {
             "replay/fill": min(1.0, self.replay.rows / self.config.replay.steps),
             "replay/items": len(self.replay),
