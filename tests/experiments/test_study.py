@@ -100,10 +100,11 @@ def test_what_was_begun_goes_on_and_ends_as_if_never_stopped(tmp_path: Path) -> 
     (parted[0].run_dir / "checkpoints" / "latest").write_text("ckpt-00000001\n")  # the one in the middle
     (parted[1].run_dir / "finished").unlink()
     shutil.rmtree(parted[1].run_dir / "checkpoints")
+    (parted[1].run_dir / "checkpoints").mkdir()  # as a run leaves it that was killed before its first
     assert execute(parted, workers=2, say=_silent) == 0
     assert all(job.finished for job in parted)
     parts = [len(json.loads((job.run_dir / "provenance.json").read_text())) for job in parted]
-    assert parts == [2, 1]  # resumed once; begun again
+    assert parts == [2, 2]  # resumed, and begun again
     for a, b in zip(whole, parted, strict=True):
         assert not differences(state(a.run_dir)["learner"], state(b.run_dir)["learner"])
 

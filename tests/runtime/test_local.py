@@ -141,7 +141,7 @@ def test_a_run_that_is_solved_logs_what_came_since_the_last_line(
     (threads.train if runtime == "threads" else LocalRun.train)(run)
     logged = [line for line in lines(tmp_path) if "replay/fill" in line]
     assert logged[-1]["env_steps"] == run.actor.steps
-    assert logged[-1]["updates"] == run.learner.updates > 3
+    assert logged[-1]["updates"] == run.learner.updates > 0
     assert "learner/loss" in logged[-1]
     assert run.meter.take() == new_run(config, tmp_path / "new").meter.take()
 
