@@ -24,9 +24,10 @@ COLORS = {"memory": "#1e8449", "feed-forward": "#999999", PEER: "#c0392b"}
 def draw(curve: Sequence[Row], path: Path) -> None:
     """Means over seeds with 95 % intervals; the dotted line is the return from which the task is solved."""
     tasks = [name for name in TASKS if chosen(curve, task=name)]
-    height = -(-len(tasks) // COLUMNS)
+    columns = min(COLUMNS, len(tasks))
+    height = -(-len(tasks) // columns)
     figure, axes = plt.subplots(
-        height, COLUMNS, figsize=(13.5, 3.2 * height), constrained_layout=True, squeeze=False
+        height, columns, figsize=(4.5 * columns, 3.2 * height), constrained_layout=True, squeeze=False
     )
     for axis, task in zip(axes.flat, tasks, strict=False):
         rows = chosen(curve, task=task)

@@ -15,12 +15,12 @@ HEAD = """# How far memory reaches
 
 Made by `{command}`; do not edit.
 
-The preset `memory`, unchanged on every task, beside the same network without a core and beside RecurrentPPO
-of sb3-contrib (settings of its zoo where it has the task), on {machine}, one core a run, {seeds} seeds a
-cell. Means of the last fifth of a run's evaluations (64 greedy episodes each), with 95 % bootstrap intervals
-over seeds. **Held** counts the seeds whose evaluations stay at or above the solved return to the end; the
-steps and CPU seconds are medians over those seeds, from which on it was held. The peer has two lines: after
-the same steps, and after the CPU seconds that the preset took.
+`memory` is the preset, `linear` is `memory+linear`, other names say core and start; no number is changed for a
+task. `recurrent-ppo` is that of sb3-contrib, with the settings of its zoo where it has the task, after the same
+steps and after the CPU seconds that ours took. On {machine}, one core a run, {seeds} seeds a cell. Scores are means
+of the last fifth of a run's evaluations (64 greedy episodes each), with 95 % bootstrap intervals over seeds.
+**Held** counts the seeds whose evaluations stay at or above the solved return to the end; steps and CPU seconds
+from which on it was held are medians over those seeds.
 
 ![Curves](figure.png)
 """
@@ -45,8 +45,8 @@ def section(name: str, score: Sequence[Row], reached: Sequence[Row]) -> str:
     guess = "" if math.isnan(task.guess) else f"; without memory at best {task.guess:.3g}"
     lines = [
         f"## {name}\n",
-        f"`{task.env}` {options}: best return {task.best:g}{guess}; solved from {task.solved:g}. "
-        + (f"Published: {task.published}." if task.published else ""),
+        f"`{task.env}` {options}: best return {task.best:g}{guess}; solved from {task.solved:g}."
+        + (f" Published: {task.published}." if task.published else ""),
         "",
         "| agent | score | first solved (seeds) | held | from step | CPU s until then | CPU s of a run |",
         "|---|---|---|---|---|---|---|",
