@@ -13,9 +13,7 @@ from r2d2.types import ObservationSpec
 
 LARGEST = 10.0  # standard deviations that an input can be away from the mean (as in Stable-Baselines3)
 EPSILON = 1e-5  # added to the variance; ours
-MOST = (
-    1e7  # steps after which the newest ones count as much as ever; ours: float32 counts no further than 1.6e7
-)
+MOST = 1e7  # steps after which the newest ones keep their weight; ours: float32 counts no further than 1.6e7
 
 
 class RunningStatistics(nn.Module):

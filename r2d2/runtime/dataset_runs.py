@@ -129,7 +129,7 @@ def _recorded_values(config: Config, dataset: Dataset) -> bool:
 
 def _first(run: LocalRun, dataset: Dataset) -> int:
     """The first episode that the replay could still hold at the end: the ones before need not be read. A remover
-    that does not give up the oldest first may keep any."""
+    that does not remove the oldest first may keep any."""
     if run.config.replay.remover not in ("fifo", "soft"):
         return 0
     storage = _single(run.replay).storage
