@@ -34,7 +34,7 @@ AHEAD = 3  # checkpoints by which the run may be ahead of its kills
 LONGEST = 24 * 3600.0  # seconds that the uninterrupted run may take
 RIVALS = 1 / 20  # share of the processes beside which a second one tries to resume the run
 SHORT = 0.05  # seconds that a process lives, about, when it is
-LOGS = ("metrics.jsonl", "provenance.json")  # they grow by a line with each report and each resume
+LOGS = ("metrics", "provenance")  # they grow with each report and each resume; so do copies being written
 CONFIG: dict[str, Any] = {
     "env__options": {"max_episode_steps": 40}, "run__checkpoint_period": STEPS, "run__log_period": 40,
     "run__evaluate_period": 6 * STEPS, "run__probe_items": 9, "replay__initial_state": "refreshed",
@@ -180,7 +180,8 @@ def held(pid: int | None) -> tuple[int, int]:
 
 def disk(run_dir: Path) -> int:
     """Bytes of the files in a run folder but its logs."""
-    return sum(p.stat().st_size for p in run_dir.rglob("*") if p.is_file() and p.name not in LOGS)
+    files = (p for p in run_dir.rglob("*") if p.is_file() and p.name.partition(".")[0] not in LOGS)
+    return sum(p.stat().st_size for p in files)
 
 
 def to_its_end(out: Path, run_dir: Path, train: list[str]) -> None:
