@@ -38,7 +38,11 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["r2d2*"]),  # `r2d2.envs` is a link to the folder `envs`
-    package_data={"r2d2": ["py.typed"], "r2d2.report": ["*.csv", "*.css", "*.html", "*.js"]},
+    package_data={
+        "r2d2": ["py.typed"],
+        "r2d2.report": ["*.csv", "*.css", "*.html", "*.js"],
+        "r2d2.viewer": ["*.css", "*.html", "*.js"],
+    },
     install_requires=REPLAY,
     extras_require={
         "train": TRAIN,

@@ -39,13 +39,13 @@ def load(path_or_root: Path) -> dict[Any, Any]:
     return tree
 
 
-def load_part(path_or_root: Path, names: Sequence[str]) -> dict[str, Any]:
+def load_part(path_or_root: Path, names: Sequence[str], *, lazy: bool = False) -> dict[str, Any]:
     """Reads what is at these paths of the tree, as "learner/network", and nothing else.
 
-    Everything else may be damaged or gone. Raises CheckpointError as `load` does, and for a path that is not in
-    the tree.
+    Everything else may be damaged or gone. With `lazy`, a blob is read when it is asked for. Raises CheckpointError
+    as `load` does, and for a path that is not in the tree.
     """
-    part: dict[str, Any] = _with_advice(path_or_root, lambda path: _read_part(path, names))
+    part: dict[str, Any] = _with_advice(path_or_root, lambda path: _read_part(path, names, lazy=lazy))
     return part
 
 
@@ -127,12 +127,12 @@ def _read(path: Path) -> dict[Any, Any]:
     return state
 
 
-def _read_part(path: Path, names: Sequence[str]) -> dict[str, Any]:
+def _read_part(path: Path, names: Sequence[str], *, lazy: bool) -> dict[str, Any]:
     manifest = read_manifest(path)
     tree = _read_tree(path, manifest)
     with _as_written(path / TREE):
         parts = {name: subtree(tree, name) for name in names}
-        blobs = _LazyBlobs(path, manifest)
+        blobs = _LazyBlobs(path, manifest, lazy=lazy)
         with _Arrays(path, manifest) as arrays:
             return {name: decode(part, arrays.read, blobs) for name, part in parts.items()}
 
@@ -157,13 +157,16 @@ def _room(place: Place, size: int) -> NDArray[np.uint8]:
 
 
 class _LazyBlobs(Mapping[str, Blobs]):
-    """Blobs that are read when they are asked for."""
+    """The blobs of a leaf are read when the leaf is asked for; with `lazy`, each one when it is."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        self._path, self._manifest = path, manifest
+    def __init__(self, path: Path, manifest: Manifest, *, lazy: bool) -> None:
+        self._path, self._manifest, self._lazy = path, manifest, lazy
 
     def __getitem__(self, name: str) -> Blobs:
-        return _read_blobs(self._path, read_index(self._path, self._manifest)[name])
+        index = read_index(self._path, self._manifest)[name]
+        if self._lazy:
+            return Blobs(index["key"].astype(np.int64), segments.OnDemand(self._path.parent, index))
+        return _read_blobs(self._path, index)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._manifest.blobs)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,30 @@ def _write_segment(path: Path, batch: list[Any], created: list[Path]) -> None:
 def used(index: Mapping[str, Index]) -> dict[str, int]:
     """The segments an index refers to, and how many bytes of each must be there."""
     return {segment_path(Path(), n).name: end for n, (_, end) in _by_segment(index.values()).items()}
+
+
+class OnDemand(Sequence[bytes]):
+    """The blobs of an index, each read and verified when it is asked for; CheckpointError as `read` raises it."""
+
+    def __init__(self, root: Path, index: Index) -> None:
+        self._root, self._index = root, index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, at: Any) -> Any:
+        rows = self._index[at] if isinstance(at, slice) else self._index[at : at + 1]
+        found: list[bytes] = [b""] * len(rows)
+        for i, blob in read(self._root, rows):
+            found[i] = blob
+        return found if isinstance(at, slice) else found[0]
+
+    def take(self, at: NDArray[np.integer[Any]]) -> list[bytes]:
+        """The blobs at these positions, read in the order on disk."""
+        found: list[bytes] = [b""] * len(at)
+        for i, blob in read(self._root, self._index[at]):
+            found[i] = blob
+        return found
 
 
 def read(root: Path, index: Index) -> Iterator[tuple[int, bytes]]:

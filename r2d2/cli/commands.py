@@ -21,6 +21,8 @@ COMMANDS = Group(
         "export": "r2d2.cli.export",
         "runs": "r2d2.cli.runs",
         "report": "r2d2.cli.report",
+        "inspect": "r2d2.cli.inspect",
+        "watch": "r2d2.cli.watch",
         "replay": "r2d2.cli.replay.group",
         "bench": "r2d2.cli.bench",
     },

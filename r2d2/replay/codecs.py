@@ -264,13 +264,16 @@ class CompressedColumn:
             except Exception as error:  # each library has errors of its own
                 raise saved.refuse("full", f"must be {self._column.codec} blocks ({error})") from None
 
-    def load(self, filling: NDArray, slots: Ints, blocks: Sequence[Bytes]) -> None:
-        """Hold exactly these blocks, as `filling` and `blocks` gave them."""
+    def load(self, filling: NDArray) -> None:
+        """Hold exactly these blocks that are being filled, and no full ones, which `put` adds."""
         self._collect(wait=True)
         self._side[:] = 0
         self._filling[:, 0] = filling
         self._frozen = [None] * len(self._frozen)  # a block left from before would be read for an open one
         self._bytes = 0
+
+    def put(self, slots: Ints, blocks: Sequence[Bytes]) -> None:
+        """Full blocks, encoded, as `blocks` gave them."""
         for slot, block in zip(slots.tolist(), blocks, strict=True):
             self._keep(slot, block)
 

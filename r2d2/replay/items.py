@@ -201,6 +201,12 @@ class ItemTable:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.check_state(Saved(state, "items"))
+        self.load_table(state)
+        if not self.linked:
+            RowBlobs([self.core], state["order"]).load(state["core"].data)
+
+    def load_table(self, state: dict[str, Any]) -> None:
+        """Take in a state without recurrent states that lie in blobs."""
         for name in _FIELDS:
             self.table[name] = state["table"][name]
         self._next[:], self._latest[:] = state["next"], state["latest"]
@@ -210,5 +216,3 @@ class ItemTable:
             self.goal[state["order"]] = state["goal"]
         if self.linked:
             self.core[state["order"]] = state["core"]
-        else:
-            RowBlobs([self.core], state["order"]).load(state["core"].data)

@@ -15,7 +15,7 @@ that most items are whole blocks and a few rows more, which decode straight into
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.checkpoint.blobs import Blobs, RowBlobs
-from r2d2.replay.codecs import CompressedColumn, Job
+from r2d2.replay.codecs import Bytes, CompressedColumn, Job
 from r2d2.replay.kernels import index as kernels
 from r2d2.replay.rows import RowArrays
 from r2d2.replay.saved import Saved
@@ -244,7 +244,7 @@ class Storage:
     def _raw_blocks(self) -> list[NDArray]:
         return [array.reshape(self.slots, -1) for array in self.raw.arrays]  # [slots, bytes]
 
-    def _full_and_filling(self, used: Ints) -> tuple[Ints, Ints]:
+    def full_and_filling(self, used: Ints) -> tuple[Ints, Ints]:
         """Which of these slots hold full blocks, by serial, and which ones a stream still fills."""
         full = used[self.blocks.open_stream[used] < 0]
         return full[np.argsort(self.blocks.serial[full])], used[self.blocks.open_stream[used] >= 0]
@@ -253,7 +253,7 @@ class Storage:
         """Everything. Full blocks are blobs, which a checkpoint writes only once; open ones are copied."""
         self.check_process()
         used = np.flatnonzero(self.blocks.refs > 0)
-        full, filling = self._full_and_filling(used)
+        full, filling = self.full_and_filling(used)
         keys = self.blocks.serial[full]
         blocks = self._raw_blocks()
         return {
@@ -308,6 +308,16 @@ class Storage:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.check_process()
         self.check_state(Saved(state, "storage"))
+        self.load_index(state)
+        full, _ = self.full_and_filling(state["used"])
+        self.put_full(
+            full,
+            state["raw"]["full"].data,
+            {name: state["compressed"][name]["full"].data for name in self.compressed},
+        )
+
+    def load_index(self, state: dict[str, Any]) -> None:
+        """Take in a state without the content of full blocks, for `put_full`."""
         used = state["used"]
         for name, field in _SLOTS.items():
             getattr(self.blocks, field)[:] = 0 if name in ("refs", "count") else -1
@@ -316,11 +326,14 @@ class Storage:
             getattr(self.blocks, name)[:] = state[name]
         self.blocks.counters[:] = state["counters"]
         self.blocks.free[: self.free_blocks] = state["free"]
-        full, filling = self._full_and_filling(used)
-        blocks = self._raw_blocks()
-        for array, saved in zip(blocks, state["raw"]["filling"], strict=True):
+        _, filling = self.full_and_filling(used)
+        for array, saved in zip(self._raw_blocks(), state["raw"]["filling"], strict=True):
             array[filling] = saved
-        RowBlobs(blocks, full).load(state["raw"]["full"].data)
         for name, column in self.compressed.items():
-            saved = state["compressed"][name]
-            column.load(saved["filling"], full, saved["full"].data)
+            column.load(state["compressed"][name]["filling"])
+
+    def put_full(self, slots: Ints, raw: Sequence[Bytes], compressed: Mapping[str, Sequence[Bytes]]) -> None:
+        """The content of full blocks, as a state has it: the raw columns together, and each compressed one."""
+        RowBlobs(self._raw_blocks(), slots).load(raw)
+        for name, column in self.compressed.items():
+            column.put(slots, compressed[name])

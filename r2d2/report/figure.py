@@ -63,4 +63,5 @@ class Figure:
     dots: Sequence[Dot] = field(default_factory=tuple)
     heat: Heat | None = None
     log_y: bool = False
+    log_x: bool = False
     caption: str = ""

@@ -38,16 +38,16 @@ class Section:
 def page(title: str, subtitle: str, sections: Sequence[Section], footer: str, *, files: bool) -> str:
     """The page. With `files`, each figure links to the PNG file of its name, in the page's folder."""
     figures = {f.name: plot(f) for s in sections for group in s.groups for f in group.figures}
-    return template("page.html").render(
-        title=title, subtitle=subtitle, sections=sections, footer=footer, files=files,
+    return render(
+        file("page.html"), title=title, subtitle=subtitle, sections=sections, footer=footer, files=files,
         css=file("page.css"), js=file("page.js"), data=embedded(figures), plotly=plotly_code(),
     )  # fmt: skip
 
 
-def template(name: str) -> jinja2.Template:
-    """A template of this package; what it is given is escaped."""
+def render(template: str, **values: Any) -> str:
+    """A template with these values, which are escaped where it does not say that they are safe."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(file(name))
+    return environment.from_string(template).render(**values)
 
 
 def file(name: str) -> str:

@@ -44,6 +44,8 @@ def draw_on(axes: Axes, figure: Figure) -> None:
             _line(axes, line)
     if figure.dots:
         _dots(axes, figure.dots)
+    if figure.log_x:
+        axes.set_xscale("log")
     if figure.log_y:
         axes.set_yscale("log")
     if figure.x == STEPS:

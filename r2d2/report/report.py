@@ -23,11 +23,7 @@ def write(paths: Sequence[Path], out: Path) -> Path:
 
     Raises UserError if there is no run, or if matplotlib or plotly are missing.
     """
-    try:
-        import matplotlib  # noqa: F401
-        import plotly  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UserError(f"a report needs {error.name}: {how_to_install('report')}") from None
+    check_installed()
     from r2d2.report.png import draw
 
     runs = read_runs(paths)
@@ -47,6 +43,15 @@ def write(paths: Sequence[Path], out: Path) -> Path:
     partial.write_text(_page(paths, runs, sections), encoding="utf-8")
     partial.replace(file)
     return file
+
+
+def check_installed() -> None:
+    """Raise UserError, with the remedy, if what draws figures is missing."""
+    try:
+        import matplotlib  # noqa: F401
+        import plotly  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UserError(f"figures need {error.name}: {how_to_install('report')}") from None
 
 
 def _page(paths: Sequence[Path], runs: Sequence[Run], sections: Sequence[Section]) -> str:

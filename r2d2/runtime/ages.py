@@ -1,4 +1,4 @@
-"""Ages: how old the items of a batch are, in updates."""
+"""Ages: how old items are, in updates, and how often each was drawn."""
 
 from __future__ import annotations
 
@@ -12,19 +12,26 @@ class Ages:
     """Remembers when each item of a replay of `capacity` places came, and with which weights it was made.
 
     An item's age is the number of updates since it was inserted; its parameter lag is the number of updates
-    between the weights that acted on its last row and now, so it is never less. 16 bytes an item.
+    between the weights that acted on its last row and now, so it is never less. 20 bytes an item.
     """
 
     def __init__(self, capacity: int) -> None:
         self._ids = np.full(capacity, -1, np.int64)
         self._inserted = np.zeros(capacity, np.int32)  # updates made before the item came
         self._acted = np.zeros(capacity, np.int32)  # updates in the actor's weights
+        self._drawn = np.zeros(capacity, np.int32)  # times
 
     def insert(self, ids: NDArray[np.int64], *, updates: int, actor_updates: int) -> None:
         """New items [K], made with weights of `actor_updates`, when `updates` have been made."""
         places = ids % len(self._ids)  # an id is generation * capacity + place
         self._ids[places] = ids
         self._inserted[places], self._acted[places] = updates, actor_updates
+        self._drawn[places] = 0
+
+    def count(self, ids: NDArray[np.int64]) -> None:
+        """These items [K] were drawn, one perhaps several times."""
+        places = ids % len(self._ids)
+        np.add.at(self._drawn, places[self._ids[places] == ids], 1)
 
     def of(self, ids: NDArray[np.int64], updates: int) -> dict[str, float]:
         """Mean age and parameter lag of a batch after `updates`, in updates; an item whose place was taken
@@ -39,8 +46,15 @@ class Ages:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        return {"ids": self._ids.copy(), "inserted": self._inserted.copy(), "acted": self._acted.copy()}
+        return {name: getattr(self, f"_{name}").copy() for name in ("ids", "inserted", "acted", "drawn")}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._ids[:], self._inserted[:] = state["ids"], state["inserted"]
-        self._acted[:] = state["acted"]
+        for name, value in modernize(state).items():
+            getattr(self, f"_{name}")[:] = value
+
+
+def modernize(state: Any) -> Any:
+    """The state of `Ages` as it is today; until version 0.1 draws were not counted."""
+    if isinstance(state, dict) and "drawn" not in state and "ids" in state:
+        return state | {"drawn": np.zeros(len(state["ids"]), np.int32)}
+    return state

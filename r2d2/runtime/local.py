@@ -174,6 +174,7 @@ class LocalRun:
         with self.turns:
             self._drawn = self._draw()
             ages = self.ages.of(batch.ids, self.learner.updates)
+            self.ages.count(batch.ids)
         self._unread.append((batch.ids.copy(), self.learner.update(batch), ages))
         with self.turns:
             self.limiter.sample(batch.steps)

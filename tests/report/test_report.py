@@ -98,7 +98,9 @@ def test_the_page_in_a_browser(study: Path, tmp_path: Path, capsys: Capture, pho
         assert width <= 0, "the page is wider than the screen"
 
         head = opened.find_element(By.XPATH, "//table[@id='runs-table-1']//button[.='final']")
-        opened.execute_script("arguments[0].scrollIntoView({inline: 'center', block: 'center'})", head)
+        opened.execute_script(
+            "arguments[0].scrollIntoView({behavior: 'instant', inline: 'center', block: 'center'})", head
+        )
         for order in (1, -1):
             head.click()
             cells = opened.execute_script(
@@ -108,10 +110,8 @@ def test_the_page_in_a_browser(study: Path, tmp_path: Path, capsys: Capture, pho
             assert cells == sorted(cells, reverse=order == 1)
             assert len(set(cells)) > 2
 
-        opened.execute_script(
-            "document.getElementById('ale-pong-v5-return-steps').scrollIntoView({block: 'center'})"
-        )
         plot = "document.querySelector('#ale-pong-v5-return-steps')"
+        opened.execute_script(f"{plot}.scrollIntoView({{behavior: 'instant', block: 'center'}})")
         wait_for(opened, f"return {plot}.querySelectorAll('.scatterlayer .trace').length > 3")
         area = opened.find_element(By.CSS_SELECTOR, "#ale-pong-v5-return-steps .nsewdrag")
         ActionChains(opened).move_to_element_with_offset(area, 3, 3).move_to_element(area).perform()
@@ -124,5 +124,7 @@ def test_the_page_in_a_browser(study: Path, tmp_path: Path, capsys: Capture, pho
         wait_for(opened, f"{hidden} > {before.count('legendonly')}")
 
         for figure in opened.find_elements(By.CSS_SELECTOR, ".plot"):
-            opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", figure)
+            opened.execute_script(
+                "arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", figure
+            )
             wait_for(opened, "return arguments[0].querySelector('.main-svg') !== null", figure)

@@ -270,6 +270,10 @@ class Mixture:
         for replay in self.replays:
             replay.clear()
 
+    def first_place(self, j: int) -> int:
+        """The place under which this mixture knows the first one of replay j."""
+        return int(self._first[j])
+
     def _outer(self, j: int, ids: Ints) -> Ints:
         """An id is generation * capacity + place here too, the replays' places one after the other."""
         generation, place = np.divmod(ids, self.replays[j].capacity)

@@ -18,7 +18,7 @@ from r2d2.config import Config
 from r2d2.replay import Replay
 from r2d2.replay.selectors.mixture import Mixture
 from r2d2.runs.seeds import SAMPLING, generator
-from r2d2.runtime.ages import Ages
+from r2d2.runtime.ages import Ages, modernize
 from r2d2.runtime.cluster.roles.gather import Gather
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.limiter import ShardLimiter
@@ -140,6 +140,7 @@ class ShardRole:
             build_replay.set_alpha(self.config, self.replay, self.inserted + self.elsewhere)
             drawn = self.replay.draw(request.count, self.rng, beta=request.beta).result()
             ages = self.ages.of(drawn.ids, request.updates)
+            self.ages.count(drawn.ids)
             batch = _contiguous(drawn)
         return Reply(self.incarnation, self.inserted, self.began_with, len(self.replay), batch, ages)
 
@@ -184,6 +185,7 @@ class ShardRole:
         self._checkpoint = path
         with restoring(path):
             rng = self.rng.bit_generator.state
+            state["ages"] = modernize(state.get("ages"))
             check_alike(state, {"ages": self.ages.state_dict(), "rng": rng, "inserted": 0, "tails": {}}, "")
             self._replay.load_state_dict(state["replay"])
             self.ages.load_state_dict(state["ages"])

@@ -1,0 +1,84 @@
+"""Watch: a policy plays, filmed with what it thinks beside the game. No window is opened."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from r2d2.agent.acting_state import ActingState
+from r2d2.runs.policy import Policy
+from r2d2.runtime.film import film_set
+from r2d2.runtime.greedy import LONGEST
+from r2d2.types import observation_columns
+from r2d2.viewer.panel import HISTORY, draw
+
+
+@dataclass
+class Moment:
+    """What is drawn beside one frame: the state of the policy as it chooses its action."""
+
+    step: int
+    q: NDArray[np.float32]  # [A]
+    action: int  # that it takes; -1 once the episode is over
+    reward: float  # of the step before
+    total: float  # return so far
+    best_q: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    norm: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))  # of the recurrent state
+
+
+def film(policy: Policy, path: Path, *, names: list[str], seed: int, fps: int, most: int = LONGEST) -> Moment:
+    """Film one greedy episode, of at most so many steps, as mp4 or gif, by the name of the file; returns its end.
+
+    The file gets its name only when it is complete. Raises ValueError, with the remedy, for an environment that has
+    no picture or if a package is missing.
+    """
+    single = film_set(policy.config)
+    import imageio.v2 as imageio  # heavy, and only needed here
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{path.name}")
+    settings = (
+        {"duration": 1000 / fps, "loop": 0} if path.suffix == ".gif" else {"fps": fps, "macro_block_size": 2}
+    )
+    moment = None
+    try:
+        with closing(single), imageio.get_writer(partial, **settings) as video:
+            for frame, moment in play(policy, single, seed, most):
+                video.append_data(draw(frame, moment, names))  # type: ignore[attr-defined]
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    assert moment is not None
+    return moment
+
+
+@torch.no_grad()
+def play(policy: Policy, single: object, seed: int, most: int) -> Iterator[tuple[NDArray[np.uint8], Moment]]:
+    """The frames [H, W, 3] of one greedy episode, each with what the policy thinks of it; the last one is the final
+    frame."""
+    network = policy.network
+    state = ActingState(network, observation_columns(single.reset(seed)), policy.device)  # type: ignore[attr-defined]
+    moment = Moment(0, np.zeros(network.actions, np.float32), -1, 0.0, 0.0)
+    over = False
+    while True:
+        q, core = state.forward()
+        action = q.argmax(1)
+        moment.q, moment.action = q[0], -1 if over else int(action[0])
+        moment.best_q.append(float(q[0].max()))
+        moment.norm.append(float(core.norm()))
+        yield single.rgb_frame(), moment  # type: ignore[attr-defined]
+        if over or moment.step == most:
+            return
+        result = single.step(action)  # type: ignore[attr-defined]
+        moment.step += 1
+        moment.reward = float(result.reward[0])
+        moment.total += moment.reward
+        over = bool(result.terminated[0] | result.truncated[0])
+        state.advance(observation_columns(result.observation), action, result.reward.astype(np.float32), core)
