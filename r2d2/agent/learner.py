@@ -109,10 +109,21 @@ class Learner:
         self.updates += 1
         update = Update(self.updates, values, refreshed, undo=self._undo)
         if self.updates % self.config.target_period == 0:
+            self._move_target(update)
+        return update
+
+    def _move_target(self, update: Update) -> None:
+        """Copy the network into the target, or go a share of the way."""
+        share = self.config.target_averaging
+        if share == 1.0:
             update.wait()  # raises if this update must not count
             with record_function("target copy"):
                 self.target.load_state_dict(self.network.state_dict())
-        return update
+            return
+        with torch.no_grad(), record_function("target copy"):
+            weight = torch.where(update.finite, share, 0.0)  # nobody waits for the device
+            for own, online in zip(self.target.parameters(), self.network.parameters(), strict=True):
+                own.lerp_(online, weight)
 
     def _undo(self) -> None:
         self.updates -= 1

@@ -30,6 +30,7 @@ class Update:
         """`values` [B + 4] are the priorities, then `METRICS`, float32 on the device."""
         self.number = number  # of updates so far, this one included
         self._undo: Callable[[], None] | None = undo
+        self.finite = torch.isfinite(values[METRICS.index("gradient_norm") - len(METRICS)])  # on the device
         self._event = torch.cuda.Event() if values.is_cuda else None
         self._values = _to_host(values)
         self._refreshed = None if refreshed is None else _to_host(refreshed)

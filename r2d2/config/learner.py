@@ -28,6 +28,9 @@ class LearnerConfig:
     """Largest gradient norm (Ape-X; the paper gives none); 0 is no limit."""
     target_period: Annotated[int, COUNT] = 2500
     """Updates between copies into the target network."""
+    target_averaging: Annotated[float, Bounds(1e-6, 1)] = 1.0
+    """Share of the way to the online network that the target goes every `target_period` updates; 1 is a copy. DDPG
+    has 0.001 after every update (Lillicrap et al. 2016)."""
     double: bool = True
     """Double Q-learning."""
     rescaling: bool = True

@@ -168,14 +168,15 @@ def test_an_asynchronous_gradient_that_is_not_finite_changes_nothing(optimizer: 
     assert same(learner.state_dict(), twin.state_dict())
 
 
-def test_the_target_is_not_copied_after_a_gradient_that_is_not_finite() -> None:
+@pytest.mark.parametrize("share", [1.0, 0.1])
+def test_the_target_does_not_move_after_a_gradient_that_is_not_finite(share: float) -> None:
     setup = Setup()
-    learner, batch = case(setup, asynchronous=True, target_period=1)
+    learner, batch = case(setup, asynchronous=True, target_period=1, target_averaging=share)
     learner.update(batch)
     before = copy.deepcopy(learner.state_dict())
     reward = np.full_like(batch.columns["reward"], np.inf)
     with pytest.raises(FloatingPointError):
-        learner.update(dataclasses.replace(batch, columns=dict(batch.columns) | {"reward": reward}))
+        learner.update(dataclasses.replace(batch, columns=dict(batch.columns) | {"reward": reward})).wait()
     assert same(learner.state_dict(), before)
 
 

@@ -229,6 +229,19 @@ def test_the_target_network_is_copied_every_so_many_updates() -> None:
         assert torch.equal(now, old) == (update < 3)
 
 
+def test_the_target_network_can_follow_slowly() -> None:
+    """After every second update it goes 30 % of the way to the online network, as it is then."""
+    learner, batch = case(Setup(), target_period=2, target_averaging=0.3)
+    expected = nn.utils.parameters_to_vector(learner.target.parameters()).clone()
+    for update in range(1, 7):
+        learner.update(batch)
+        if update % 2 == 0:
+            expected += 0.3 * (nn.utils.parameters_to_vector(learner.network.parameters()) - expected)
+        now = nn.utils.parameters_to_vector(learner.target.parameters())
+        torch.testing.assert_close(now, expected, rtol=1e-6, atol=1e-7)
+        assert not any(parameter.requires_grad for parameter in learner.target.parameters())
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_gradient_that_is_not_finite_changes_nothing(bad: float, optimizer: str) -> None:

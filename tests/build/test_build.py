@@ -106,7 +106,7 @@ def test_every_number_of_the_learner_reaches_it() -> None:
     config = tiny(
         learner__discount=0.9, learner__learning_rate=0.01, learner__adam_epsilon=0.02,
         learner__max_grad_norm=3.0, learner__target_period=11, learner__double=False, learner__rescaling=False,
-        learner__reward_clip=2.0, learner__precision="bfloat16", replay__eta=0.3,
+        learner__reward_clip=2.0, learner__precision="bfloat16", learner__target_averaging=0.2, replay__eta=0.3,
         replay__initial_state="zero", replay__burn_in=3, replay__unroll=9, replay__n_step=4,
     )  # fmt: skip
     net = build.network(config, VECTOR)
