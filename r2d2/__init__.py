@@ -34,7 +34,7 @@ def train(config: Config, run_dir: str | Path | None = None) -> Path:
     The first Ctrl-C saves and returns; `r2d2 resume` resumes the run. Raises ValueError for a config that no run
     can have, before anything is opened.
     """
-    from r2d2.config.checks import check_config
+    from r2d2.config import check_config
     from r2d2.config.presets import name_of
     from r2d2.runs.naming import new_folder
     from r2d2.runtime import training

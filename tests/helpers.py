@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from r2d2.agent.actor import Actor
 from r2d2.agent.inputs import Inputs
 from r2d2.agent.learner import Learner
+from r2d2.agent.losses import Priority
 from r2d2.agent.networks import QNetwork
-from r2d2.agent.priorities import Priority
 from r2d2.checkpoint.blobs import Blobs
 from r2d2.config.learner import LearnerConfig
 from r2d2.config.network import NetworkConfig

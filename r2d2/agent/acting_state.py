@@ -1,4 +1,5 @@
-"""ActingState: what a network must know of N episodes that run side by side."""
+"""What a network must know of episodes that run side by side: of those that it plays (`ActingState`), and of those
+that somebody else has played (`CoreStates`)."""
 
 from __future__ import annotations
 
@@ -64,6 +65,33 @@ class ActingState:
         self.core[begun] = 0.0
         self.previous_action[episodes] = 0
         self.previous_reward[episodes] = 0.0
+
+
+class CoreStates:
+    """Follows up to N streams of rows, one row of some of them at a time, with the states `Actor` would have.
+
+    Call it with columns [K, ...], which rows begin an episode [K] (there the state is zero) and their streams
+    [K], all different; it returns the states [K, C] before these rows.
+    """
+
+    def __init__(self, network: QNetwork, streams: int) -> None:
+        self.network = network
+        self.device = next(network.parameters()).device
+        self._frames = FrameStack(network.inputs, streams, self.device)
+        self._core = torch.zeros(streams, network.core_size, device=self.device)
+
+    @torch.no_grad()
+    def __call__(
+        self, values: Mapping[str, NDArray], first: NDArray[np.bool_], streams: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        at, begun = (torch.from_numpy(chosen).to(self.device) for chosen in (streams, streams[first]))
+        self._frames.push(values, at)
+        self._frames.begin(begun)
+        self._core[begun] = 0.0
+        before = self._core[at]
+        inputs = self._frames.read(values["previous_action"], values["previous_reward"], at)
+        self._core[at] = self.network.unroll(self.network.encode(inputs), before)[1]
+        return before.cpu().numpy()
 
 
 def _copies(observation: Columns) -> dict[str, NDArray]:

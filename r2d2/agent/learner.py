@@ -33,13 +33,11 @@ from torch.autograd.profiler import record_function
 
 from r2d2.agent.cuda_graph import CudaGraph
 from r2d2.agent.device_batch import DeviceBatch, Transfer
-from r2d2.agent.losses import LOSSES, length_mask, td_targets
+from r2d2.agent.losses import LOSSES, Priority, length_mask, td_targets
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.optimizers import make_optimizer
 from r2d2.agent.precision import autocast, dtype_of
-from r2d2.agent.priorities import Priority
 from r2d2.agent.update import Update, not_finite
-from r2d2.agent.warm_up import warm_up
 from r2d2.config.learner import LearnerConfig
 from r2d2.types import Batch, SequenceLayout
 
@@ -83,7 +81,7 @@ class Learner:
         self.device = torch.device(device)
         on_cpu = self.device.type == "cpu"
         self.asynchronous = not on_cpu if asynchronous is None else asynchronous
-        self.padded = not on_cpu  # see `warm_up`
+        self.padded = not on_cpu  # see `Learner.warm_up`
         self.precision = dtype_of(config.precision, self.device)
         self.network = network.to(self.device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
@@ -225,11 +223,39 @@ class Learner:
         """The states [B, C] with which the items begin."""
         return data.core if self.initial_state in ("stored", "refreshed") else torch.zeros_like(data.core)
 
+    @torch.no_grad()
     def warm_up(
         self, network: QNetwork, inputs: Tensor, state: Tensor, data: DeviceBatch, *, left: int = 0
     ) -> Tensor:
-        """The states after some of the burn-in rows, see `warm_up`."""
-        return warm_up(network, inputs, state, data, left=left, padded=self.padded)
+        """The states [B, C] after some of the burn-in rows, core inputs [R, B, F], with `left` rows still to come.
+
+        Item b has the last `burn_in[b]` rows of the burn-in. `state` is that before these inputs, or the item's own
+        where it begins among them or later; rows further left are padding that no network may see::
+
+            rows    0            4            8 = warm
+            item 0  | . . . . . . . . |          burn_in[0] = 8, its state is that before row 0
+            item 1  |         . . . . |          burn_in[1] = 4, its state is that before row 4
+            item 2  |                 |          burn_in[2] = 0, its state is that before the first trained row
+
+        There is one recurrent call for each number of rows that an item has here: one or two, rarely more. On a
+        GPU, if each item has all of the rows or none, those without run over padding and the result is dropped: so
+        every such batch makes the same calls, and nothing is lost by it.
+        """
+        if network.core_size == 0 or len(inputs) == 0:
+            return state
+        rows = (data.burn_in_host - left).clip(0, len(inputs))
+        counts = np.unique(rows).tolist()
+        if counts == [len(inputs)]:
+            return network.unroll(inputs, state)[1]
+        if self.padded and set(counts) <= {0, len(inputs)}:
+            begun = (data.burn_in > left).unsqueeze(1)
+            return torch.where(begun, network.unroll(inputs, state)[1], state)
+        after = state.clone()
+        for count in counts:
+            if count:
+                items = torch.from_numpy(np.flatnonzero(rows == count)).to(state.device, non_blocking=True)
+                after[items] = network.unroll(inputs[len(inputs) - count :, items], state[items])[1]
+        return after
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides the next update."""

@@ -1,10 +1,11 @@
-"""Precision: whether torsos and heads compute in bfloat16."""
+"""Precision: what computes in bfloat16, and what stays float32 all the same."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import torch
+from torch import Tensor, nn
 
 Precision = Literal["float32", "bfloat16", "auto"]
 
@@ -25,3 +26,11 @@ def has_bfloat16(device: torch.device) -> bool:
 def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
     """torch's autocast to that dtype; nothing for float32."""
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+class Output(nn.Linear):
+    """A linear layer that stays float32 under autocast: bfloat16 would round Q values to three digits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.to(self.weight.dtype))

@@ -10,15 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from r2d2.agent.actor import Actor, Environments
-from r2d2.agent.exploration import epsilon_ladder
+from r2d2.agent.actor import Actor, Environments, epsilon_ladder
 from r2d2.agent.learner import Learner
+from r2d2.agent.losses import Priority
 from r2d2.agent.networks import QNetwork
-from r2d2.agent.priorities import Priority
 from r2d2.agent.torsos import torso_name
 from r2d2.build import sizes
 from r2d2.config import Config
-from r2d2.config.schedules import linear
 from r2d2.envs.observations import Part
 from r2d2.envs.vector import EnvSpec
 from r2d2.replay import RateLimiter
@@ -160,3 +158,16 @@ def epsilon(config: Config, environments: int, steps: int) -> NDArray[np.float64
 def threads(config: Config) -> int:
     """CPU threads for the networks."""
     return config.run.threads or os.cpu_count() or 1
+
+
+def linear(step: int, *, start: float, end: float, steps: int) -> float:
+    """A number that goes from `start` to `end` over `steps`, and stays there.
+
+    Epsilon of DQN (Mnih et al. 2015), beta of prioritized replay (Schaul et al. 2016). With 0 steps it is
+    `end` from the beginning.
+
+    >>> linear(50, start=1.0, end=0.1, steps=100)
+    0.55
+    """
+    share = min(1.0, step / steps) if steps else 1.0
+    return start + (end - start) * share

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.agent import priorities
+from r2d2.agent import losses
 from r2d2.agent.cores import state_size
 from r2d2.build import sizes as memory
-from r2d2.build.agents import layout, observations, priority
+from r2d2.build.agents import layout, linear, observations, priority
 from r2d2.config import Config
-from r2d2.config.schedules import linear
 from r2d2.envs.vector import EnvSpec
 from r2d2.replay import Combined, Hindsight, Mixture, Remover, Replay, Selector, Sequencer
 from r2d2.replay.removers import make_remover
@@ -174,8 +173,8 @@ def initial_priorities(
     config: Config, replay: Replay | Mixture, ids: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Priorities [K] of new items from the Q values recorded with their steps."""
-    items = replay.get(ids, list(priorities.COLUMNS))
-    return priorities.initial_priorities(items, config.learner, layout(config), priority(config))
+    items = replay.get(ids, list(losses.PRIORITY_COLUMNS))
+    return losses.initial_priorities(items, config.learner, layout(config), priority(config))
 
 
 def set_initial_priorities(

@@ -17,8 +17,8 @@ from r2d2.cli import options
 from r2d2.config import Config
 from r2d2.config.bounds import bounds_of
 from r2d2.config.changes import CHANGES
+from r2d2.config.config import RENAMED, REPLACED
 from r2d2.config.presets import PRESETS, preset
-from r2d2.config.renamed import modern_words
 from r2d2.errors import UserError
 
 T = TypeVar("T")
@@ -79,6 +79,26 @@ def expand(args: list[str]) -> list[str]:
         name, equals, value = words[0].partition("=")
         long += [SHORT.get(name, name) + equals + value, *words[1:]]
     return long
+
+
+def modern_words(word: str) -> list[str]:
+    """A word of a command line, or the words that stand for it today.
+
+    >>> modern_words("--replay.ratio=2")
+    ['--replay.replay-ratio=2']
+    >>> modern_words("--network.no-dueling")
+    ['--network.head', 'plain']
+    """
+    flag, equals, value = word.partition("=")
+    path = flag.removeprefix("--").replace("-", "_") if flag.startswith("--") else ""
+    for old, (new, values) in REPLACED.items():  # these were switches, as --network.no-dueling
+        if path in (old, old.replace(".", ".no_")):
+            return [_flag(new), str(values[path == old])]
+    return [_flag(RENAMED[path]) + equals + value] if path in RENAMED else [word]
+
+
+def _flag(path: str) -> str:
+    return "--" + path.replace("_", "-")
 
 
 def check_bounds(parsed: Any) -> None:

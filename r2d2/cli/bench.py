@@ -19,9 +19,8 @@ from r2d2.cli.arguments import (
     parse_with_preset,
 )
 from r2d2.cli.command import Command
-from r2d2.config import Config
+from r2d2.config import Config, check_config
 from r2d2.config.bounds import Bounds
-from r2d2.config.checks import check_config
 
 USAGE = """usage: r2d2 bench learner | actor | train [PRESET] [--repeats N] [--any.config.field VALUE]
 

@@ -11,9 +11,8 @@ import tyro
 
 from r2d2.cli.arguments import Preset, asks_for_help, named_preset, options_help, parse_with_preset
 from r2d2.cli.command import Command
-from r2d2.config import Config
+from r2d2.config import Config, check_config
 from r2d2.config.changes import CHANGES
-from r2d2.config.checks import check_config
 from r2d2.config.presets import PRESETS
 from r2d2.runs.naming import new_folder
 

@@ -2,7 +2,7 @@
 
 from r2d2.config.actor import ActorConfig
 from r2d2.config.cluster import ClusterConfig
-from r2d2.config.config import Config, from_dict, to_dict
+from r2d2.config.config import Config, check_config, from_dict, to_dict
 from r2d2.config.env import EnvConfig
 from r2d2.config.learner import LearnerConfig
 from r2d2.config.network import NetworkConfig
@@ -18,6 +18,7 @@ __all__ = [
     "NetworkConfig",
     "ReplayConfig",
     "RunConfig",
+    "check_config",
     "from_dict",
     "to_dict",
 ]

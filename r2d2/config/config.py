@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import types
 import typing
 from collections.abc import Mapping
@@ -16,13 +17,27 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from r2d2.config.actor import ActorConfig
+from r2d2.config.bounds import bounds_of
 from r2d2.config.cluster import ClusterConfig
 from r2d2.config.env import EnvConfig
 from r2d2.config.learner import LearnerConfig
 from r2d2.config.network import NetworkConfig
-from r2d2.config.renamed import modernize
 from r2d2.config.replay import ReplayConfig
 from r2d2.config.run import RunConfig
+
+# Config fields that had another name until version 0.1: old files load, old flags work with a hint.
+RENAMED: dict[str, str] = {
+    "env.count": "env.num_envs",
+    "replay.ratio": "replay.replay_ratio",
+    "replay.normalise": "replay.normalize",
+    "learner.accumulate": "learner.gradient_accumulation_steps",
+    "learner.clip_norm": "learner.max_grad_norm",
+    "actor.weights_period": "actor.actor_update_period",
+}
+# Fields that have other values too under their new name.
+REPLACED: dict[str, tuple[str, dict[Any, Any]]] = {
+    "network.dueling": ("network.head", {True: "dueling", False: "plain"}),
+}
 
 
 @dataclass(frozen=True)
@@ -81,3 +96,91 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
     if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in allowed):
         names = " | ".join("None" if one is type(None) else one.__name__ for one in allowed)
         raise ValueError(f"{name} must be {names}, got {value!r}")
+
+
+def modernize(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested dict of a saved config under the names of today.
+
+    >>> modernize({"env": {"count": 8}})
+    {'env': {'num_envs': 8}}
+    >>> modernize({"network": {"dueling": False}})
+    {'network': {'head': 'plain'}}
+    """
+    return {
+        section: dict(_today(section, *field) for field in fields.items())
+        if isinstance(fields, Mapping)
+        else fields
+        for section, fields in values.items()
+    }
+
+
+def _today(section: str, name: str, value: Any) -> tuple[str, Any]:
+    path = f"{section}.{name}"
+    if path in REPLACED:
+        path, values = REPLACED[path]
+        value = values.get(value, value)
+    return RENAMED.get(path, path).partition(".")[2], value
+
+
+def check_config(config: Config) -> None:
+    """Raise ValueError for the first value that no run can have, naming the field, what is allowed and the remedy.
+
+    Reads the config alone, so nothing is opened before: what also depends on the environment is refused when the
+    parts are built.
+    """
+    from_dict(to_dict(config))  # refuses values of the wrong type
+    check_numbers(config)
+    _check_options(config)
+    _check_items(config)
+    _check_methods(config)
+
+
+def check_numbers(config: Config) -> None:
+    """Raise ValueError for the first number outside of the bounds that stand beside its field."""
+    for section in dataclasses.fields(config):
+        part = getattr(config, section.name)
+        for name, bounds in bounds_of(type(part)).items():
+            value = getattr(part, name)
+            if value is not None and not bounds.holds(value):
+                raise ValueError(f"{section.name}.{name} must be {bounds}, got {value}")
+
+
+def _check_options(config: Config) -> None:
+    """What config.json could not give back, such as a tuple or a class, would be another run's."""
+    options = config.env.options
+    try:
+        same = json.loads(json.dumps(options, allow_nan=False)) == options
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise ValueError(
+            "env.options must be names with JSON values (numbers, strings, booleans, None, lists, dicts), "
+            f"got {options}"
+        )
+
+
+def _check_items(config: Config) -> None:
+    r = config.replay
+    if r.period > r.unroll:
+        raise ValueError(
+            f"replay.period must be in [1, unroll={r.unroll}] so that no action is skipped, got {r.period}"
+        )
+    rows = config.network.stack - 1 + r.burn_in + r.unroll + r.n_step
+    if r.steps < rows:
+        raise ValueError(
+            f"replay.steps must be at least the {rows} rows of one item (network.stack - 1 + burn_in + unroll + "
+            f"n_step), got {r.steps}"
+        )
+
+
+def _check_methods(config: Config) -> None:
+    r, c = config.replay, config.learner
+    if r.alpha_steps and r.selector not in ("proportional", "rank"):
+        raise ValueError(
+            f"replay.alpha_steps={r.alpha_steps} needs replay.selector proportional or rank, whose alpha it "
+            f"changes, got {r.selector}: leave it 0"
+        )
+    if r.long_term == 1.0:
+        raise ValueError("replay.long_term must be below 1: for nothing else use --replay.remover reservoir")
+    if c.target_clip and c.discount == 1.0:
+        raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")

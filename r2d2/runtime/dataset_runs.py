@@ -9,13 +9,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.agent.core_states import CoreStates
+from r2d2.agent.acting_state import CoreStates
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.build.sizes import check_fits
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, to_dict
-from r2d2.config.checks import check_same_parts
+from r2d2.config.resumed import check_same_parts
 from r2d2.dataset.dataset import OPTIONAL, Dataset, Spec, export, fill
 from r2d2.replay import Mixture, Replay
 from r2d2.replay.episodes import stored_episodes

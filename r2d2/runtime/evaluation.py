@@ -11,7 +11,7 @@ from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config
-from r2d2.config.checks import check_same_parts
+from r2d2.config.resumed import check_same_parts
 from r2d2.envs.vector import VectorEnv
 from r2d2.runs import folder
 from r2d2.runs.folder import EVALUATIONS, VIDEOS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from r2d2.checkpoint import checkpoint
 from r2d2.checkpoint.alike import check_alike, restoring
 from r2d2.config import to_dict
-from r2d2.config.checks import check_same_parts
+from r2d2.config.resumed import check_same_parts
 from r2d2.runs.parameter_hash import parameter_hash
 from r2d2.runtime.ages import modernize
 from r2d2.runtime.restored import check_hash, check_learner, check_records

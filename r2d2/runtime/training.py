@@ -15,8 +15,8 @@ from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.checkpoint import checkpoint
 from r2d2.checkpoint.alike import restoring
-from r2d2.config import Config, from_dict, to_dict
-from r2d2.config.checks import check_config, edits
+from r2d2.config import Config, check_config, from_dict, to_dict
+from r2d2.config.resumed import edits
 from r2d2.runs import folder
 from r2d2.runs.folder import RunError
 from r2d2.runs.lock import owned

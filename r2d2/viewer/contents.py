@@ -22,7 +22,7 @@ from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config
-from r2d2.config.checks import check_same_parts
+from r2d2.config.resumed import check_same_parts
 from r2d2.envs.vector import EnvSpec
 from r2d2.replay.replay import Replay
 from r2d2.replay.saved_replay import SavedReplay

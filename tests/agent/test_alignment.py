@@ -17,8 +17,8 @@ import pytest
 import torch
 from helpers import Ending, Setup, items_of, play, recompute, select
 
+from r2d2.agent.losses import initial_priorities
 from r2d2.agent.networks import QNetwork
-from r2d2.agent.priorities import initial_priorities
 from r2d2.replay import Replay
 from r2d2.types import Batch, Rows
 

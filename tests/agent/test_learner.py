@@ -16,9 +16,8 @@ from test_losses import slow_target as reference_target
 from torch import Tensor, nn
 
 from r2d2.agent.learner import Learner
-from r2d2.agent.losses import length_mask
+from r2d2.agent.losses import Priority, length_mask
 from r2d2.agent.networks import QNetwork
-from r2d2.agent.priorities import Priority
 from r2d2.types import Batch
 
 SETUPS = {

@@ -12,7 +12,7 @@ from gymnasium.spaces import Box
 from run_cases import differences, new_run, tiny
 
 from r2d2.agent.actor import Actor
-from r2d2.agent.priorities import Priority
+from r2d2.agent.losses import Priority
 from r2d2.build import agents as build
 from r2d2.build import replays as build_replay
 from r2d2.config import Config, from_dict, to_dict

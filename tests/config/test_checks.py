@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from run_cases import tiny
 
-from r2d2.config import Config
+from r2d2.config import Config, check_config
 from r2d2.config.bounds import Bounds, bounds_of
-from r2d2.config.checks import check_config
 from r2d2.config.presets import PRESETS
 
 SECTIONS = {section.name: type(getattr(Config(), section.name)) for section in dataclasses.fields(Config)}

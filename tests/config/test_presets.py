@@ -11,9 +11,8 @@ from run_cases import call, differences, new_run, tiny
 
 from r2d2.build import agents as build
 from r2d2.build import replays
-from r2d2.config import to_dict
+from r2d2.config import check_config, to_dict
 from r2d2.config.changes import CHANGES
-from r2d2.config.checks import check_config
 from r2d2.config.presets import PRESETS, preset
 from r2d2.envs.observations import parts_of
 from r2d2.envs.vector import EnvSpec

@@ -17,8 +17,8 @@ from checkpoint_cases import flip
 from helpers import ACTIONS, Ending, Setup, play
 from numpy.typing import NDArray
 
+from r2d2.agent.acting_state import CoreStates
 from r2d2.agent.actor import Actor
-from r2d2.agent.core_states import CoreStates
 from r2d2.dataset import dataset
 from r2d2.dataset import files as dataset_files
 from r2d2.dataset.dataset import Dataset, DatasetError, Spec, export, fill, open_dataset, read, write_dataset

@@ -14,7 +14,7 @@ from experiments.memory.page import section
 from experiments.memory.tasks import TASKS, TIERS
 from r2d2.build import agents as build
 from r2d2.build import environments
-from r2d2.config.checks import check_config
+from r2d2.config import check_config
 
 
 def test_every_task_and_agent_of_our_own_environments_can_run() -> None:

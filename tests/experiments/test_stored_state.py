@@ -17,8 +17,7 @@ from experiments.stored_state.page import findings, page, table
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.cli import main as cli
-from r2d2.config import Config
-from r2d2.config.checks import check_config
+from r2d2.config import Config, check_config
 
 SWEEPS = Path(__file__).resolve().parents[2] / "experiments" / "sweeps"
 

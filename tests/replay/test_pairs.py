@@ -14,8 +14,7 @@ from helpers import snapshot
 from numpy.typing import NDArray
 from stream_twin import Cut, Sizes, StreamTwin
 
-from r2d2.config import Config, ReplayConfig
-from r2d2.config.checks import check_config
+from r2d2.config import Config, ReplayConfig, check_config
 from r2d2.parts import load
 from r2d2.replay import Batch, Column, Combined, Remover, Replay, Selector
 from r2d2.replay.codecs import CODECS

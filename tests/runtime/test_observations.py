@@ -12,8 +12,8 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from run_cases import arguments, call, differences, new_run, state, tiny
 
+from r2d2.agent.acting_state import CoreStates
 from r2d2.agent.actor import Actor
-from r2d2.agent.core_states import CoreStates
 from r2d2.checkpoint import checkpoint
 
 Capture = pytest.CaptureFixture[str]

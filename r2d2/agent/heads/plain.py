@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from r2d2.agent.heads.output import Output
+from r2d2.agent.precision import Output
 from r2d2.config.network import NetworkConfig
 
 

@@ -18,8 +18,7 @@ from r2d2.cli.arguments import (
     pick_preset,
 )
 from r2d2.cli.command import Command
-from r2d2.config import Config, from_dict
-from r2d2.config.checks import check_config
+from r2d2.config import Config, check_config, from_dict
 from r2d2.dataset.files import Dataset, open_dataset
 
 

@@ -14,7 +14,7 @@ from r2d2.build import environments
 from r2d2.checkpoint import checkpoint
 from r2d2.checkpoint.alike import check_alike, restoring
 from r2d2.config import Config, from_dict, to_dict
-from r2d2.config.checks import check_same_parts
+from r2d2.config.resumed import check_same_parts
 from r2d2.envs.vector import EnvSpec
 from r2d2.runtime.cluster.roles.acting import Acted
 from r2d2.runtime.cluster.roles.fleet import Fleet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from r2d2.config.schedules import linear
+from r2d2.build.agents import linear
 
 
 @pytest.mark.parametrize(("step", "expected"), [(0, 1.0), (25, 0.775), (100, 0.1), (10**9, 0.1)])
