@@ -2,7 +2,7 @@
 #
 #   make train ENV=ALE/Breakout-v5 PRESET=r2d2 SEED=3 ARGS="--run.steps 1000000"
 #   make test | test-slow | soak | check | format | ablation | memory-benchmark | replay-studies | clean
-#   make bench | bench-learner | bench-train | bench-gpu
+#   make docs | bench | bench-learner | bench-train | bench-gpu
 #
 # PIP_ARGS is handed to pip, for example to choose a CPU build of torch from an index of your own.
 
@@ -16,7 +16,7 @@ SEED ?= 0
 ARGS ?=
 PIP_ARGS ?=
 
-.PHONY: help install train test test-slow soak check format ablation memory-benchmark bench bench-learner bench-train bench-gpu replay-studies clean
+.PHONY: help install train test test-slow soak check docs format ablation memory-benchmark bench bench-learner bench-train bench-gpu replay-studies clean
 
 help:
 	@sed -n '1,7s/^# \{0,1\}//p' Makefile
@@ -48,6 +48,11 @@ check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The pages of docs/ as a site in build/docs; a warning or a dead link between them fails.
+docs: $(VENV)/installed
+	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
+	@echo build/docs/index.html
 
 # The rivals conflict with constraints.txt, and Reverb with the other rivals: environments of their own.
 BENCH := .venv-bench

@@ -28,6 +28,7 @@ VIDEO = ["imageio[ffmpeg]>=2.34"]
 ATARI = ["ale-py>=0.11"]
 RAY = ["ray>=2.52"]  # the first with tokens
 REPORT = ["jinja2>=3.1", "matplotlib>=3.8", "plotly>=6.0"]
+DOCS = ["furo>=2025.7", "myst-parser>=5.0", "sphinx>=8.2"]
 SB3 = ["stable-baselines3>=2.7"]  # the first with n-step returns
 
 setup(
@@ -54,6 +55,7 @@ setup(
         "video": [*TRAIN, *VIDEO],
         "report": [*TRAIN, *REPORT],
         "sb3": SB3,
+        "docs": DOCS,
         "peer": ["sb3-contrib>=2.7"],  # RecurrentPPO, for the memory benchmark
         "dev": [
             *TRAIN,
@@ -62,6 +64,7 @@ setup(
             *REPORT,
             *VIDEO,
             *SB3,
+            *DOCS,
             "hypothesis>=6.100",
             "import-linter>=2.0",
             "mypy>=1.11",

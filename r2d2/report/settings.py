@@ -18,7 +18,7 @@ FREE = frozenset(
         "seed", "steps", "threads", "prefetch", "log_period", "checkpoint_period", "evaluate_period",
         "evaluate_episodes", "video_period", "stop_return", "track", "group", "tags",
     )
-) | {"env.threads"}  # fmt: skip
+) | {"env.threads", "env.folder"}  # fmt: skip
 
 
 @dataclass(frozen=True)

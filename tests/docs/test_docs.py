@@ -42,6 +42,17 @@ def test_the_code_about_datasets_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     assert names["actions"].shape == (5,)  # type: ignore[attr-defined]
 
 
+def test_the_example_of_the_library_runs() -> None:
+    """The replay without our agent, as a user would paste it."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text(), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code, names)
+    replay, batch = names["replay"], names["batch"]
+    assert batch.columns["observation"].shape == (32, 17, 4)  # type: ignore[attr-defined]
+    assert replay.steps_written > 2500  # type: ignore[attr-defined]
+    assert len(set(replay.priorities())) > 32, "priorities were sent back"  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("doc", DOCS, ids=lambda doc: doc.stem)
 def test_every_file_that_is_named_exists(doc: Path) -> None:
     for name in re.findall(r"`((?:r2d2|envs|experiments|tests|docs)/[\w/.]*)`", doc.read_text()):
