@@ -16,7 +16,6 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from r2d2.envs.atari import FRAME_SIZES
 from r2d2.envs.memory.task import check_flag
 from r2d2.envs.vector import EnvError
 from r2d2.errors import how_to_install
@@ -163,6 +162,8 @@ class DoomFrames(gym.Wrapper[Any, Any, Any, Any]):
 
 def vizdoom(env_id: str, options: dict[str, Any], frame_size: int) -> AnyEnv:
     """A game in color, or in gray with the option rgb 0; `frame_skip` and the package's options besides."""
+    from r2d2.envs.atari import FRAME_SIZES
+
     low, high = FRAME_SIZES
     if not low <= frame_size <= high:
         raise EnvError(f"frame_size must be in [{low}, {high}] pixels, got {frame_size}; the paper has 84")
@@ -182,14 +183,16 @@ def _doom_limit(env: AnyEnv) -> int | None:
     return None if tics == 0 else -(-tics // int(game.frame_skip))
 
 
+def _grid_limit(env: AnyEnv) -> int | None:
+    return int(env.unwrapped.max_steps)  # type: ignore[attr-defined]
+
+
+def _gym_limit(env: AnyEnv) -> int | None:
+    return getattr(env.unwrapped, "max_episode_length", None)
+
+
 EXTRAS = (
-    Extra(
-        "minigrid", ("MiniGrid-", "BabyAI-"), "minigrid", minigrid,
-        lambda env: int(env.unwrapped.max_steps),  # type: ignore[attr-defined]
-    ),
-    Extra(
-        "popgym", ("popgym-",), "popgym", popgym,
-        lambda env: getattr(env.unwrapped, "max_episode_length", None),
-    ),
+    Extra("minigrid", ("MiniGrid-", "BabyAI-"), "minigrid", minigrid, _grid_limit),
+    Extra("popgym", ("popgym-",), "popgym", popgym, _gym_limit),
     Extra("vizdoom", ("Vizdoom",), "vizdoom.gymnasium_wrapper", vizdoom, _doom_limit),
-)  # fmt: skip
+)

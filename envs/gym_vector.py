@@ -23,13 +23,16 @@ class GymVector:
     """
 
     def __init__(
-        self, env: gym.vector.VectorEnv[Any, Any, Any], env_id: str, max_steps: int | None,
+        self,
+        env: gym.vector.VectorEnv[Any, Any, Any],
+        env_id: str,
+        max_steps: int | None,
         channels: Chosen = "auto",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._actions = actions_of(env.single_action_space, env_id)
         space, goals = env.single_observation_space, None
         computing = env if hasattr(env, "compute_reward") else getattr(env, "envs", [env])[0].unwrapped
-        if is_goal_space(space) and hasattr(computing, "compute_reward"):
+        if hasattr(computing, "compute_reward") and is_goal_space(space):
             goals = goals_of(computing, gym.spaces.flatdim(space["desired_goal"]))
             parts: tuple[Part, ...] = (_goal_part(space),)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -9,16 +10,14 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
-from r2d2.envs.atari import AtariSingle, AtariVector, atari_protocol
-from r2d2.envs.extras import extra_of
-from r2d2.envs.flicker import flickering
 from r2d2.envs.gym_vector import GymVector
 from r2d2.envs.halves import Halves
 from r2d2.envs.observations import Chosen
 from r2d2.envs.slot import Slot
-from r2d2.envs.sources import Source, is_ours, registered, source_of
+from r2d2.envs.sources import Source, source_of
 from r2d2.envs.vector import Checked, EnvError, Observation, RecordableEnv, StepResult, VectorEnv
 
+ATARI = "ALE/"  # how ids of Atari games begin
 FILM = "rgb_array"  # the render mode that gives pictures
 # How gymnasium calls a task that brings its own vector environment.
 VECTOR: Any = {"vectorization_mode": "vector_entry_point"}
@@ -50,26 +49,34 @@ def make(
     _at_least("num_envs", num_envs, 1)
     _at_least("threads", threads, 0)
     if halves and num_envs > 1:
-        sizes = num_envs - num_envs // 2, num_envs // 2
-        return Halves(
-            [
-                make(env_id, n, protocol=protocol, frame_size=frame_size, threads=threads, options=options,
-                     channels=channels, folder=folder)
-                for n in sizes
-            ]
-        )  # fmt: skip
-    chosen, flicker = _without_flicker(options)
+        half = partial(
+            make,
+            env_id,
+            protocol=protocol,
+            frame_size=frame_size,
+            threads=threads,
+            options=options,
+            channels=channels,
+            folder=folder,
+        )
+        return Halves([half(num_envs - num_envs // 2), half(num_envs // 2)])
+    chosen = dict(options or {})
+    flicker = chosen.pop("flicker", None)
     env: VectorEnv
-    if env_id.startswith("ALE/"):
+    if env_id.startswith(ATARI):
+        from r2d2.envs.atari import AtariVector, atari_protocol
+
         rules = atari_protocol(protocol, chosen)
         env = AtariVector(env_id, num_envs, protocol=rules, frame_size=frame_size, threads=threads, rgb=False)
-    elif _is_ours(env_id):
-        source_of(env_id, folder, frame_size).check_options(chosen)
+        return _checked(env, flicker)
+    source = source_of(env_id, folder, frame_size)
+    if source.steps_all_slots:
+        source.check_options(chosen)
         ours: Any = gym.make_vec(env_id, num_envs, **VECTOR, **chosen)
         env = GymVector(ours, env_id, ours.max_episode_steps)
     else:
-        env = _sync(source_of(env_id, folder, frame_size), num_envs, chosen, channels)
-    return Checked(flickering(env, flicker))
+        env = _sync(source, num_envs, chosen, channels)
+    return _checked(env, flicker)
 
 
 def make_single(
@@ -86,9 +93,12 @@ def make_single(
     With the same seed and actions its observations equal the vector's, bit for bit. On Atari it runs two
     emulators, so it is half as fast. A film does not flicker.
     """
-    chosen, flicker = _without_flicker(options)
-    env: AtariSingle | GymVector
-    if env_id.startswith("ALE/"):
+    chosen = dict(options or {})
+    flicker = chosen.pop("flicker", None)
+    env: RecordableEnv
+    if env_id.startswith(ATARI):
+        from r2d2.envs.atari import AtariSingle, atari_protocol
+
         env = AtariSingle(env_id, protocol=atari_protocol(protocol, chosen), frame_size=frame_size)
     else:
         env = _sync(source_of(env_id, folder, frame_size), 1, chosen, channels, filmed=True)
@@ -100,8 +110,8 @@ class Recordable:
 
     num_envs = 1
 
-    def __init__(self, env: RecordableEnv, flicker: float) -> None:
-        self._checked = Checked(flickering(env, flicker))
+    def __init__(self, env: RecordableEnv, flicker: float | None) -> None:
+        self._checked = _checked(env, flicker)
         self._camera = env
         self.spec = env.spec
 
@@ -127,17 +137,13 @@ def _at_least(name: str, value: int, low: int) -> None:
         raise EnvError(f"{name} must be an integer of at least {low}, got {value!r}")
 
 
-def _is_ours(env_id: str) -> bool:
-    """Whether it is a task of this package, which steps all its slots at once."""
-    if ":" in env_id or extra_of(env_id) is not None:
-        return False
-    return is_ours(registered(env_id))
+def _checked(env: VectorEnv, flicker: float | None) -> Checked:
+    """The environment behind its checks, with observations that are blanked with probability `flicker`."""
+    if flicker is None:
+        return Checked(env)
+    from r2d2.envs.flicker import flickering
 
-
-def _without_flicker(options: dict[str, Any] | None) -> tuple[dict[str, Any], float]:
-    """Splits the option that concerns every environment from those of one."""
-    chosen = {} if options is None else dict(options)
-    return chosen, chosen.pop("flicker", 0.0)
+    return Checked(flickering(env, flicker))
 
 
 def _sync(

@@ -17,7 +17,6 @@ from typing import Any
 
 import gymnasium as gym
 
-from r2d2.envs.atari import ATARI_57
 from r2d2.envs.extras import extra_of
 from r2d2.envs.modules import import_named
 from r2d2.envs.vector import EnvError
@@ -44,6 +43,7 @@ class Source:
     make: Callable[..., AnyEnv]
     limit: Callable[[AnyEnv], int | None] = lambda _: None
     also: tuple[str, ...] = ("max_episode_steps",)
+    steps_all_slots: bool = False  # a task of this package, which brings a vector environment of its own
 
     def takes(self, option: str) -> bool:
         """Whether the constructor may take an option."""
@@ -112,6 +112,8 @@ def _spec(env_id: str) -> gym.envs.registration.EnvSpec | None:
 
 def close_ids(env_id: str) -> list[str]:
     """Up to three known ids whose name, without namespace and version, resembles the given one."""
+    from r2d2.envs.atari import ATARI_57
+
     ids = [f"ALE/{game}-v5" for game in ATARI_57] + [
         key for key in gym.registry if not key.startswith("ALE/")
     ]
@@ -136,19 +138,14 @@ def _registered_source(env_id: str, spec: gym.envs.registration.EnvSpec) -> Sour
     def build(**options: Any) -> AnyEnv:
         return gym.make(spec.id, disable_env_checker=True, **options)
 
-    if not is_ours(spec):
+    if not str(spec.vector_entry_point).startswith("r2d2.envs."):
         return Source(env_id, creator, build)
     task = partial(spec.kwargs["task"], 1)  # whose options are its own, but for the number of slots
 
     def longest(env: AnyEnv) -> int:
         return int(env.unwrapped.max_episode_steps)  # type: ignore[attr-defined]
 
-    return Source(env_id, task, build, longest, also=("render_mode",))
-
-
-def is_ours(spec: gym.envs.registration.EnvSpec) -> bool:
-    """Whether it is a task of this package, which steps all its slots at once."""
-    return str(spec.vector_entry_point).startswith("r2d2.envs.")
+    return Source(env_id, task, build, longest, ("render_mode",), steps_all_slots=":" not in env_id)
 
 
 def _function_source(env_id: str, module: ModuleType, name: str) -> Source:
@@ -174,8 +171,8 @@ def _function_source(env_id: str, module: ModuleType, name: str) -> Source:
 def _offers(module: ModuleType) -> str:
     package = module.__name__.partition(".")[0]
     ids = [key for key, spec in gym.registry.items() if _home(spec.entry_point).partition(".")[0] == package]
-    own = [name for name, value in vars(module).items()
-           if callable(value) and not name.startswith("_") and _home(value) == module.__name__]  # fmt: skip
+    public = ((name, value) for name, value in vars(module).items() if not name.startswith("_"))
+    own = [name for name, value in public if callable(value) and _home(value) == module.__name__]
     return ", ".join(ids + own) or "none"
 
 

@@ -36,7 +36,7 @@ def train(config: Config, run_dir: str | Path | None = None) -> Path:
     """
     from r2d2.config import check_config
     from r2d2.config.presets import name_of
-    from r2d2.runs.naming import new_folder
+    from r2d2.runs.folder import new_folder
     from r2d2.runtime import training
 
     check_config(config)
@@ -52,7 +52,7 @@ def load(path: str | Path, which: Literal["best", "last"] = "best", *, device: s
     Of a run, `which` takes the weights with the best greedy evaluation, or the last ones; a run that has not been
     evaluated has only these.
     """
-    from r2d2.runs.loading import load as load_from
+    from r2d2.runs.policy_files import load as load_from
 
     return load_from(path, which, device=device)
 

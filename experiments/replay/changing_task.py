@@ -26,7 +26,7 @@ from experiments.replay.steps import step_replay, write_bandit
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, select
 from r2d2.replay import Recency, Replay, Uniform
 from r2d2.report.intervals import interval
-from r2d2.runtime.ages import Ages
+from r2d2.runtime.meter import Ages
 
 # All numbers are ours.
 CONTEXTS, ANSWERS = 20, 4

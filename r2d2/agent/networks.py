@@ -7,6 +7,7 @@ encoded once, whatever the burn-in lengths of a batch are.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 import torch
@@ -90,3 +91,12 @@ class QNetwork(nn.Module):
         for module in self.core.modules():
             if isinstance(module, nn.RNNBase):
                 module.flatten_parameters()
+
+
+def parameter_hash(network: nn.Module) -> str:
+    """A short hash of all parameters: equal runs have equal hashes, bit for bit."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,9 +1,8 @@
-"""Config -> objects; with `build/replays.py` the only module that knows both."""
+"""Config -> agents: device, network, learner, actor and their random numbers."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,12 +14,26 @@ from r2d2.agent.learner import Learner
 from r2d2.agent.losses import Priority
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.torsos import torso_name
-from r2d2.build import sizes
 from r2d2.config import Config
 from r2d2.envs.observations import Part
 from r2d2.envs.vector import EnvSpec
 from r2d2.replay import RateLimiter
 from r2d2.types import ObservationSpec, SequenceLayout
+
+# Purposes of random numbers, each with children of the run's seed of its own, so that no two share a number. A
+# relabeler adds the number of its replay to its purpose.
+ACTING, SAMPLING, ENVIRONMENTS, EVALUATION = range(4)
+REMOVING, RELABELING = 100, 101
+
+
+def child_seed(seed: int, *key: int) -> int:
+    """A seed below 2^30 for one purpose, from the run's seed."""
+    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0] >> 2)
+
+
+def generator(seed: int, *key: int) -> np.random.Generator:
+    """A generator for one purpose, from the run's seed."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
 def device(config: Config) -> torch.device:
@@ -68,22 +81,6 @@ def network(config: Config, spec: EnvSpec) -> QNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.run.seed)
         return QNetwork(observations(config, spec), spec.num_actions, config.network)
-
-
-def network_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
-    """Bytes of the learner's and the actor's networks, by part; none is allocated for it."""
-    with torch.device("meta"):
-        made = network(config, spec)
-    return sizes.network_bytes(sum(parameter.numel() for parameter in made.parameters()))
-
-
-def check_memory(config: Config, spec: EnvSpec, replay: Mapping[str, int]) -> None:
-    """Raise MemoryError if a replay of these bytes by column, or the network, cannot fit into this machine."""
-    needed, where = network_bytes(config, spec), device(config)
-    if where.type == "cuda":
-        sizes.check_network_fits(needed, torch.cuda.mem_get_info(where)[0])
-        needed = {}
-    sizes.check_fits(replay, needed)
 
 
 def whole_episodes(config: Config, spec: EnvSpec) -> Config:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from r2d2.agent import losses
 from r2d2.agent.cores import state_size
-from r2d2.build import sizes as memory
-from r2d2.build.agents import layout, linear, observations, priority
+from r2d2.build.agents import RELABELING, REMOVING, generator, layout, linear, observations, priority
 from r2d2.config import Config
 from r2d2.envs.vector import EnvSpec
 from r2d2.replay import Combined, Hindsight, Mixture, Remover, Replay, Selector, Sequencer
@@ -24,7 +23,6 @@ from r2d2.types import step_columns
 # Mean length, steps, of the shortest whole episodes for which there are items enough to keep `steps`; ours.
 SHORT_EPISODE = 10
 _STAGES = 100  # of alpha on its way; ours: it is never more than a hundredth of it behind
-_REMOVING, _RELABELLING = 100, 101  # children of the run's seed; those of `runtime/local.py` count from 0
 
 
 def replay(config: Config, spec: EnvSpec) -> Replay | Mixture:
@@ -63,13 +61,12 @@ def relabeler(config: Config, sequencer: Sequencer, spec: EnvSpec, number: int =
             f"replay.hindsight={r.hindsight} needs an environment with goals and a longest episode, which "
             f"{config.env.id} is not: try --env BitFlipping-v0, or --replay.hindsight none"
         )
-    seed = np.random.SeedSequence(config.run.seed, spawn_key=(_RELABELLING + number,))
     return Hindsight(
         sequencer,
         goal_size=goals.size,
         longest=longest,
         outcome=goals.outcome,
-        rng=np.random.default_rng(seed),
+        rng=generator(config.run.seed, RELABELING + number),
         strategy=r.hindsight,
         copies=r.copies,
     )
@@ -131,12 +128,11 @@ def selector(config: Config, capacity: int, streams: int) -> Selector:
 def remover(config: Config, capacity: int, selector: Selector) -> Remover:
     """Which items leave when there is no room."""
     r = config.replay
-    seed = np.random.SeedSequence(config.run.seed, spawn_key=(_REMOVING,))
     return make_remover(
         r.remover,
         capacity=capacity,
         selector=selector,
-        rng=np.random.default_rng(seed),
+        rng=generator(config.run.seed, REMOVING),
         soft=min(capacity, versions(config) * (r.items or -(-r.steps // r.period))),
     )
 
@@ -192,12 +188,3 @@ def set_initial_priorities(
     if len(held):
         replay.update_priorities(held, initial_priorities(config, replay, held), initial=True)
     return own
-
-
-def replay_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
-    """Estimated bytes of the replay at capacity, by column; nothing is allocated for it."""
-    r = config.replay
-    columns = step_columns(observations(config, spec), codec=r.codec, stack=1)
-    steps = kept_steps(config) * (2 if r.long_term else 1)
-    items = versions(config) * (r.items * (2 if r.long_term else 1) or -(-steps // r.period))
-    return memory.replay_bytes(columns, steps=steps, items=items, core_size=state_size(config.network))

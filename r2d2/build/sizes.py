@@ -1,4 +1,4 @@
-"""How much memory a replay and a network will take, and whether they fit, before anything is trained."""
+"""How much memory a replay and a network will take, and whether they fit, before anything is allocated."""
 
 from __future__ import annotations
 
@@ -7,25 +7,68 @@ from pathlib import Path
 from types import MappingProxyType
 
 import psutil
+import torch
 
-from r2d2.types import Column
+from r2d2.agent.cores import state_size
+from r2d2.build import agents, environments
+from r2d2.build.replays import kept_steps, versions
+from r2d2.config import Config
+from r2d2.envs.vector import EnvSpec
+from r2d2.types import Column, step_columns
 
 # Compression of blocks of 40 Atari frames by game: 25 to 190 with zstd, 14 to 60 with lz4. An estimate for
 # an unknown game takes a low one; raw is exact.
 ASSUMED_RATIO = {"raw": 1.0, "lz4": 15.0, "zstd": 25.0}
-
-
 SHARE = 0.9  # of the available memory, for replay and network; environments and batches want some too
 
 
-def replay_bytes(columns: Mapping[str, Column], *, steps: int, items: int, core_size: int) -> dict[str, int]:
+def report(config: Config) -> int:
+    """Print what the replay will take at capacity; returns the exit code. MemoryError if a part cannot fit."""
+    spec = environments.spec(config)
+    sizes = replay_bytes(config, spec)
+    print(size_table(sizes, network_bytes(config, spec), steps=config.replay.steps))
+    _check(config, spec, sizes)
+    return 0
+
+
+def check(config: Config, spec: EnvSpec) -> None:
+    """Print what the replay will take at capacity, in one line; MemoryError if that or the network cannot fit."""
+    sizes = replay_bytes(config, spec)
+    if not config.cluster.address:  # else the shards may be anywhere
+        _check(config, spec, sizes)
+    print(f"replay of {config.replay.steps:,} steps: about {gigabytes(sum(sizes.values()))} at capacity")
+
+
+def _check(config: Config, spec: EnvSpec, replay: Mapping[str, int]) -> None:
+    if config.replay.folder:  # whose disk is asked when the replay is made
+        replay = {"index": replay["index"]}
+    needed, where = network_bytes(config, spec), agents.device(config)
+    if where.type == "cuda":
+        check_network_fits(needed, torch.cuda.mem_get_info(where)[0])
+        needed = {}
+    check_fits(replay, needed)
+
+
+def replay_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
+    """Estimated bytes of the replay at capacity, by column; nothing is allocated for it."""
+    r = config.replay
+    columns = step_columns(agents.observations(config, spec), codec=r.codec, stack=1)
+    steps = kept_steps(config) * (2 if r.long_term else 1)
+    items = versions(config) * (r.items * (2 if r.long_term else 1) or -(-steps // r.period))
+    return column_bytes(columns, steps=steps, items=items, core_size=state_size(config.network))
+
+
+def column_bytes(columns: Mapping[str, Column], *, steps: int, items: int, core_size: int) -> dict[str, int]:
     """Bytes at capacity by column, with the items' core states and index."""
     sizes = {name: int(steps * c.row_bytes / ASSUMED_RATIO[c.codec]) for name, c in columns.items()}
     return sizes | {"core state": items * core_size * 4, "index": items * 64}
 
 
-def network_bytes(parameters: int) -> dict[str, int]:
-    """Bytes of all that is kept for each float32 parameter of a network that is trained with Adam."""
+def network_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
+    """Bytes of the learner's and the actor's float32 networks and of Adam, by part; none is allocated for it."""
+    with torch.device("meta"):
+        made = agents.network(config, spec)
+    parameters = sum(parameter.numel() for parameter in made.parameters())
     copies = {"online": 1, "target": 1, "actor": 1, "gradients": 1, "Adam's moments": 2}
     return {name: 4 * parameters * count for name, count in copies.items()}
 

@@ -1,10 +1,12 @@
-"""What commands share in reading their words: presets, short options, and errors that say what was meant."""
+"""How commands read their words: presets, short and renamed options, the options of an environment, and errors that
+say what was meant."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
 import io
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -12,8 +14,8 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from r2d2.cli import options
 from r2d2.config import Config
 from r2d2.config.bounds import bounds_of
 from r2d2.config.changes import CHANGES
@@ -38,6 +40,12 @@ SHORT = {
     "--runtime": "--run.runtime",
 }
 
+# What Python calls these, beside JSON's own words.
+_PYTHON = {"None": None, "True": True, "False": False}
+
+registry = ConstructorRegistry()
+"""Within `with registry:`, tyro reads a field of type dict as the options of an environment."""
+
 
 class UsageError(UserError, ValueError):
     """Wrong use of the command line."""
@@ -46,7 +54,7 @@ class UsageError(UserError, ValueError):
 def parse(cls: type[T], args: list[str], *, prog: str, default: T | None = None) -> T:
     """The words as an instance of a dataclass, whose fields are the options; exits with code 2 and a hint for
     those that are none."""
-    with options.registry:
+    with registry:
         read: T = tyro.cli(cls, args=args, prog=prog, default=default)  # type: ignore[assignment]
     return read
 
@@ -149,7 +157,57 @@ def known(name: str, names: Iterable[str]) -> str:
 def options_help(cls: type[T], default: T, prog: str) -> str:
     """The list of a command's options, with the defaults of `default`, without a usage line."""
     text = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding)  # which decides how boxes are drawn
-    with options.registry, contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+    with registry, contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
         tyro.cli(cls, args=["--help"], prog=prog, default=default)
     text.seek(0)
     return text.read().split("\n\n", 2)[2]
+
+
+# -- the options of an environment: `--env.options NAME=VALUE ...` -----------------------------------------
+
+
+@registry.primitive_rule
+def _options(field: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[dict[str, Any]] | None:
+    if dict not in (field.type, field.type_origin):
+        return None
+    return PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="NAME=VALUE ...",
+        instance_from_str=parse_options,
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda options: [f"{name}={json.dumps(value)}" for name, value in options.items()],
+    )
+
+
+def parse_options(words: list[str]) -> dict[str, Any]:
+    """The options that NAME=VALUE or NAME VALUE name, each value as JSON, or as the word that it is.
+
+    >>> parse_options(["map_name=8x8", "is_slippery=false", "delay", "20", "sizes=[3, 4]"])
+    {'map_name': '8x8', 'is_slippery': False, 'delay': 20, 'sizes': [3, 4]}
+    """
+    options: dict[str, Any] = {}
+    left = iter(words)
+    for word in left:
+        name, equals, text = word.partition("=")
+        if not name.isidentifier():
+            raise ValueError(f"{word!r} is no NAME=VALUE, and {name!r} no name of an argument")
+        value = text if equals else next(left, None)
+        if value is None:
+            raise ValueError(f"{name} has no value: write {name}=VALUE")
+        if name in options:
+            raise ValueError(f"{name} is given twice")
+        options[name] = _json_or_word(value)
+    return options
+
+
+def _json_or_word(text: str) -> Any:
+    if text in _PYTHON:
+        return _PYTHON[text]
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except ValueError:
+        return text
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")

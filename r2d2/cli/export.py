@@ -25,7 +25,7 @@ class Export:
 def run(args: list[str]) -> int:
     """`r2d2 export`."""
     parsed = parse(Export, args, prog="r2d2 export")
-    from r2d2.runs.loading import export  # torch takes seconds to import: not for --help
+    from r2d2.runs.policy_files import export  # torch takes seconds to import: not for --help
 
     policy = export(parsed.run_dir, parsed.out, parsed.which)
     print(f"{parsed.out}: {policy}")

@@ -14,7 +14,7 @@ from r2d2.cli.command import Command
 from r2d2.config import Config, check_config
 from r2d2.config.changes import CHANGES
 from r2d2.config.presets import PRESETS
-from r2d2.runs.naming import new_folder
+from r2d2.runs.folder import new_folder
 
 HELP = """usage: r2d2 train [PRESET] [OPTIONS]
 
@@ -63,10 +63,11 @@ def run(args: list[str]) -> int:
     check_config(parsed.config)
     if why:
         print(f"preset {preset}, because {why}; `r2d2 train PRESET` names another")
-    from r2d2.runtime import memory, training  # torch takes seconds to import: not for a mistyped option
+    from r2d2.build import sizes  # torch takes seconds to import: not for a mistyped option
+    from r2d2.runtime import training
 
     if parsed.dry_run:
-        return memory.size_report(parsed.config)
+        return sizes.report(parsed.config)
     with new_folder(parsed.config, preset, parsed.run_dir) as run_dir:
         return training.start(parsed.config, run_dir, preset=preset)
 

@@ -38,7 +38,7 @@ def run(args: list[str]) -> int:
     out = parsed.out or parsed.run_dir / "videos" / f"watch-seed{parsed.seed}.mp4"
     if out.suffix not in FORMATS:
         raise UserError(f"--out must end in one of {', '.join(FORMATS)}, got {out.name}")
-    from r2d2.runs.loading import load  # torch takes seconds to import: not for --help
+    from r2d2.runs.policy_files import load  # torch takes seconds to import: not for --help
     from r2d2.viewer.names import action_names
     from r2d2.viewer.watch import film
 

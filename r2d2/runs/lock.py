@@ -17,9 +17,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from r2d2.runs.folder import RunError
+from r2d2.runs.folder import LOCK, RunError
 
-LOCK = "lock"
 _held: set[int] = set()  # file descriptors
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from r2d2.agent.acting_state import CoreStates
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
-from r2d2.build.sizes import check_fits
+from r2d2.build.sizes import check_fits, replay_bytes
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, to_dict
 from r2d2.config.resumed import check_same_parts
@@ -40,7 +40,7 @@ def export_run(
     path = folder.checkpoint_of(run_dir, path)
     spec = environments.spec(config)
     if not config.replay.folder:  # there the disk is asked when the replay is made
-        check_fits(build_replay.replay_bytes(config, spec))
+        check_fits(replay_bytes(config, spec))
     state = checkpoint.load_part(
         path, ["config", "replay", "parameter_hash", "actor/steps", "learner/updates"]
     )

@@ -15,8 +15,7 @@ from r2d2.config.resumed import check_same_parts
 from r2d2.envs.vector import VectorEnv
 from r2d2.runs import folder
 from r2d2.runs.folder import EVALUATIONS, VIDEOS
-from r2d2.runtime.film import film_set, record
-from r2d2.runtime.greedy import make_greedy, play, summary
+from r2d2.runtime.greedy import film_set, make_greedy, play, record, summary
 from r2d2.runtime.short_memory import memory_line, play_with_memory
 
 

@@ -10,13 +10,12 @@ from typing import Any, Protocol, SupportsFloat
 from r2d2.agent.actor import Episode
 from r2d2.agent.networks import QNetwork
 from r2d2.build import environments
+from r2d2.build.agents import EVALUATION, child_seed
 from r2d2.config import Config
 from r2d2.envs.vector import EnvSpec
 from r2d2.runs.folder import VIDEOS
 from r2d2.runs.policy_files import Policies
-from r2d2.runs.seeds import EVALUATION, child_seed
-from r2d2.runtime.film import film_set, record
-from r2d2.runtime.greedy import Interrupted, make_greedy, never, play, summary
+from r2d2.runtime.greedy import Interrupted, film_set, make_greedy, never, play, record, summary
 
 
 class Log(Protocol):

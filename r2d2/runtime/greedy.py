@@ -1,26 +1,33 @@
-"""Greedy episodes: how an agent is evaluated."""
+"""Greedy episodes: how an agent is evaluated, and filmed."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from r2d2.agent.actor import Actor, Environments, Episode
 from r2d2.agent.networks import QNetwork
+from r2d2.build import environments
+from r2d2.config import Config
+from r2d2.envs.vector import RecordableEnv
+from r2d2.errors import how_to_install
 
 LONGEST = 200_000  # steps after which an evaluation episode is taken as it stands; ours, 7 times Atari's cap
+VIDEO_FPS = 15  # agent steps/s: an Atari game runs at 60 frames/s and a step is 4 frames
 
 
 class Interrupted(Exception):
     """The run was asked to stop within an evaluation, which is given up."""
 
 
-def make_greedy(environments: Environments, network: QNetwork) -> Actor:
+def make_greedy(vector: Environments, network: QNetwork) -> Actor:
     """An actor that never explores. R2D2 evaluates greedily from up to 30 no-ops."""
     device = next(network.parameters()).device
     rng = np.random.default_rng(0)  # never decides anything: epsilon is 0
-    return Actor(environments, network, rng=rng, device=device)
+    return Actor(vector, network, rng=rng, device=device)
 
 
 def never() -> bool:
@@ -59,3 +66,36 @@ def summary(episodes: list[Episode]) -> dict[str, float]:
         "evaluate/max_return": float(returns.max()),
         "evaluate/mean_length": float(np.mean([episode.length for episode in episodes])),
     }
+
+
+def film_set(config: Config) -> RecordableEnv:
+    """One environment that can be filmed; ValueError, with the remedy, if a package is missing."""
+    if importlib.util.find_spec("imageio") is None or importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise ValueError(f"a video needs imageio and its ffmpeg: {how_to_install('video')}")
+    return environments.single(config)
+
+
+def record(
+    actor: Actor, environment: RecordableEnv, seed: int, path: Path, *, stopped: Callable[[], bool] = never
+) -> Episode:
+    """Play one episode of a one-slot environment with `rgb_frame()` and write it as a video file.
+
+    The file gets its name only when it is complete. Raises Interrupted as soon as `stopped` says so.
+    """
+    import imageio.v2 as imageio  # heavy, and only needed here
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{path.name}")
+    actor.reset(seed)
+    try:
+        with imageio.get_writer(partial, fps=VIDEO_FPS, macro_block_size=2) as video:
+            video.append_data(environment.rgb_frame())  # type: ignore[attr-defined]
+            while not actor.episodes and actor.steps < LONGEST:
+                if stopped():
+                    raise Interrupted
+                actor.step()
+                video.append_data(environment.rgb_frame())  # type: ignore[attr-defined]
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return actor.episodes.popleft() if actor.episodes else actor.running()[0]

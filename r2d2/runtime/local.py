@@ -23,18 +23,16 @@ from r2d2.agent.learner import Update
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
+from r2d2.build.agents import ACTING, ENVIRONMENTS, SAMPLING, child_seed, generator
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config
 from r2d2.envs.vector import VectorEnv
 from r2d2.replay import PendingBatch, PendingMixture
 from r2d2.runs.folder import CHECKPOINTS
 from r2d2.runs.policy_files import Policies
-from r2d2.runs.seeds import ACTING, ENVIRONMENTS, SAMPLING, child_seed, generator
-from r2d2.runtime.ages import Ages
 from r2d2.runtime.evaluator import Evaluator
-from r2d2.runtime.item_limit import ItemLimit
 from r2d2.runtime.local_state import restore, state_of
-from r2d2.runtime.meter import Meter, RecentEpisodes
+from r2d2.runtime.meter import Ages, ItemLimit, Meter, RecentEpisodes
 from r2d2.runtime.probe import make_probe
 from r2d2.runtime.schedule import Schedule
 from r2d2.tracking.tracker import Tracker

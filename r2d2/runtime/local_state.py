@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from r2d2.agent.networks import parameter_hash
 from r2d2.checkpoint import checkpoint
 from r2d2.checkpoint.alike import check_alike, restoring
 from r2d2.config import to_dict
 from r2d2.config.resumed import check_same_parts
-from r2d2.runs.parameter_hash import parameter_hash
-from r2d2.runtime.ages import modernize
+from r2d2.runtime.meter import modern_ages
 from r2d2.runtime.restored import check_hash, check_learner, check_records
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def restore(run: LocalRun, path: Path) -> None:
         check_records(state)
     check_same_parts(state["config"], run.config)
     with restoring(path):
-        state["ages"] = modernize(state.get("ages"))
+        state["ages"] = modern_ages(state.get("ages"))
         check_alike(state, {name: getattr(run, name).state_dict() for name in FIXED} | _own(run), "")
         check_learner(state.get("learner"), run.learner)
         for name in PARTS:

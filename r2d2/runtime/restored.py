@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from r2d2.agent.learner import Learner
+from r2d2.agent.networks import parameter_hash
 from r2d2.checkpoint.alike import check_alike, check_numbers
 from r2d2.config import from_dict
-from r2d2.runs.parameter_hash import parameter_hash
 
 TRACKER = {"env_steps": 0, "updates": 0, "lines": 0, "wall_seconds": 0.0, "sinks": {}}
 METER: dict[str, Any] = {"sums": {}, "adds": 0, "counts": {}}

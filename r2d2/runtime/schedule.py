@@ -1,17 +1,27 @@
-"""Schedule: when a run logs, saves, evaluates and ends. It is the same in all runtimes."""
+"""When a run logs, saves, evaluates and ends (`Schedule`), and signals that ask it to stop."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from r2d2.config import RunConfig
 from r2d2.runtime.evaluator import Evaluator
+
+ASKING = [signal.SIGINT, signal.SIGTERM]  # to stop
+if hasattr(signal, "SIGHUP"):
+    ASKING.append(signal.SIGHUP)
 
 _COUNTERS = ("saves", "next_log", "next_save", "ended_at")
 
 
 class Schedule:
-    """Counts in environment steps. Set `stop` at any time to end the run early, with a checkpoint."""
+    """The same in all runtimes; it counts environment steps. Set `stop` at any time to end the run early, with a
+    checkpoint."""
 
     def __init__(self, config: RunConfig, evaluator: Evaluator) -> None:
         self._config, self._evaluator = config, evaluator
@@ -57,3 +67,25 @@ class Schedule:
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         for name in _COUNTERS:
             setattr(self, name, state[name])
+
+
+@contextmanager
+def stopping(schedule: Schedule) -> Iterator[None]:
+    """Within, Ctrl-C, SIGTERM, and SIGHUP (the terminal was closed) make the run save and end. A second Ctrl-C or
+    SIGTERM interrupts it at once. What is ignored already, as SIGHUP by nohup, stays so."""
+
+    def ask(number: int, _: Any) -> None:
+        if not schedule.stop:
+            schedule.stop = True
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                print("\nfinishing the step and saving; once more interrupts without saving", file=sys.stderr)
+        elif number in (signal.SIGINT, signal.SIGTERM):  # a terminal that is closed may say so twice
+            raise KeyboardInterrupt
+
+    taken = [n for n in ASKING if n == signal.SIGINT or signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in taken}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from r2d2.build import agents as build
-from r2d2.build import environments
+from r2d2.build import environments, sizes
 from r2d2.checkpoint import checkpoint
 from r2d2.checkpoint.alike import restoring
 from r2d2.config import Config, check_config, from_dict, to_dict
@@ -24,8 +24,7 @@ from r2d2.runtime import threads
 from r2d2.runtime.cluster import ray_environment
 from r2d2.runtime.cluster.roles.conductor import ClusterRun
 from r2d2.runtime.local import LocalRun
-from r2d2.runtime.memory import check_memory
-from r2d2.runtime.signals import stopping
+from r2d2.runtime.schedule import stopping
 from r2d2.tracking.scores import closing_lines
 from r2d2.tracking.tracker import Tracker, open_tracker
 
@@ -124,7 +123,7 @@ def make_run(
     vector = None if in_cluster else environments.vector(config, halves=config.actor.halves)
     spec = environments.spec(config) if vector is None else vector.spec
     print("\n".join(build.describe_observations(config, spec)))
-    check_memory(config, spec)
+    sizes.check(config, spec)
     if tracker is None:
         tracker = _tracker(config, run_dir, preset)
     if vector is not None:

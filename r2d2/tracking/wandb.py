@@ -16,6 +16,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from r2d2.tracking.metrics import Record
+from r2d2.tracking.wandb_login import sweep_run
 
 # Set to the run folder: by default wandb writes there into the home folder.
 FOLDERS = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ARTIFACT_DIR")
@@ -26,11 +27,6 @@ SUMMARIES = {  # what the table of runs shows beside the last value
     "time/updates_per_second": "mean",
 }
 FINISH_SECONDS = 120  # ours: an upload may take that long at the end, then the run ends without it
-
-
-def sweep_run(environ: Mapping[str, str] = os.environ) -> str | None:
-    """The id that an agent of a sweep has given to the run of this process; None outside of sweeps."""
-    return environ.get("WANDB_RUN_ID") if environ.get("WANDB_SWEEP_ID") else None
 
 
 class WandbRun:

@@ -1,4 +1,5 @@
-"""Where Weights & Biases would send a run, and whether somebody is logged in there.
+"""What Weights & Biases is told from outside: where it would send a run, whether somebody is logged in there, and
+whether a sweep began the run.
 
 Read from the same places as `wandb` itself, without importing it: environment variables, its settings files (`wandb
 login --host` and `wandb offline` write to them) and netrc.
@@ -22,6 +23,11 @@ Mode = Literal["online", "offline", "none"]
 # A login under either is one at both.
 PUBLIC = ("api.forge.coreweave.com", "api.wandb.ai")
 MODES: dict[str, Mode] = {"online": "online", "offline": "offline", "dryrun": "offline", "disabled": "none"}
+
+
+def sweep_run(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The id that an agent of a sweep has given to the run of this process; None outside of sweeps."""
+    return environ.get("WANDB_RUN_ID") if environ.get("WANDB_SWEEP_ID") else None
 
 
 def choose_mode(track: Track, environ: Mapping[str, str] = os.environ) -> tuple[Mode, str]:

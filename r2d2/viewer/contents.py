@@ -30,9 +30,9 @@ from r2d2.replay.selectors.mixture import Mixture
 from r2d2.replay.weights import importance_weights
 from r2d2.runs import folder
 from r2d2.runs.folder import RunError
-from r2d2.runtime.ages import modernize
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.shard import shard_root
+from r2d2.runtime.meter import modern_ages
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -104,7 +104,7 @@ class Contents:
             self._probe = checkpoint.load_part(source, ["probe"])["probe"]
         saved = checkpoint.load_part(source, ["replay", "ages"], lazy=True)
         self._counted = "drawn" in saved["ages"]
-        self._ages = modernize(saved["ages"])
+        self._ages = modern_ages(saved["ages"])
         made, state = build_replay.replay(config, self.spec), saved["replay"]
         if isinstance(made, Mixture):
             if not 0 <= part < len(made.replays):

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from r2d2.agent.acting_state import ActingState
 from r2d2.runs.policy import Policy
-from r2d2.runtime.film import film_set
-from r2d2.runtime.greedy import LONGEST
+from r2d2.runtime.greedy import LONGEST, film_set
 from r2d2.types import observation_columns
 from r2d2.viewer.panel import HISTORY, draw
 

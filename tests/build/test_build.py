@@ -15,6 +15,7 @@ from r2d2.agent.actor import Actor
 from r2d2.agent.losses import Priority
 from r2d2.build import agents as build
 from r2d2.build import replays as build_replay
+from r2d2.build import sizes
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.config.presets import PRESETS
 from r2d2.envs.observations import parts_of
@@ -314,7 +315,7 @@ def test_every_kind_of_replay_trains(changes: dict[str, Any], tmp_path: Path) ->
 def test_the_estimate_counts_the_surplus_and_both_replays_of_a_mixture() -> None:
     """Or a run that passes the check at its start would outgrow the memory later."""
     plain, soft, mixed = (
-        build_replay.replay_bytes(tiny(replay__steps=1000, **changes), VECTOR)["reward"]
+        sizes.replay_bytes(tiny(replay__steps=1000, **changes), VECTOR)["reward"]
         for changes in (
             {},
             {"replay__remover": "soft", "replay__soft_surplus": 0.5},

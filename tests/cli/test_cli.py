@@ -15,7 +15,7 @@ import pytest
 from checkpoint_cases import SOURCE, flip
 from run_cases import Output, arguments, call, run_command, state
 
-from r2d2.build import sizes as memory
+from r2d2.build import sizes
 from r2d2.cli import arguments as cli
 from r2d2.config.presets import PRESETS
 from r2d2.runtime import training
@@ -141,11 +141,11 @@ def test_a_replay_larger_than_the_memory_is_refused_before_it_is_allocated(
         raise AssertionError("something was allocated")
 
     monkeypatch.setattr(training, "LocalRun", build)
-    monkeypatch.setattr(memory, "available_bytes", lambda: 20_000_000_000)
+    monkeypatch.setattr(sizes, "available_bytes", lambda: 20_000_000_000)
     args = ["--env", "ALE/Pong-v5", "--replay.codec", "raw", "--track", "none"]
     output = call(capsys, "train", "r2d2", *args)
     refused(output, "28,744,000,000 bytes", "20,000,000,000 bytes", "observation", "--replay.steps")
-    monkeypatch.setattr(memory, "available_bytes", lambda: 40_000_000_000)
+    monkeypatch.setattr(sizes, "available_bytes", lambda: 40_000_000_000)
     with pytest.raises(AssertionError, match="allocated"):
         call(capsys, "train", "r2d2", *args)
 

@@ -13,14 +13,14 @@ from checkpoint_cases import SOURCE
 from run_cases import call
 
 import r2d2
-from r2d2.cli import errors
+from r2d2.build import sizes
 from r2d2.cli.command import Command, Group
 from r2d2.cli.commands import COMMANDS, EXIT_CODES
+from r2d2.cli.main import dropping_unread_output, is_message
 from r2d2.cli.replay.group import COMMANDS as REPLAY_COMMANDS
-from r2d2.cli.streams import dropping_unread_output
 from r2d2.cli.train import COMMAND as TRAIN
 from r2d2.config import Config
-from r2d2.runtime import memory, training
+from r2d2.runtime import training
 
 Capture = pytest.CaptureFixture[str]
 
@@ -55,7 +55,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, 
         return 0
 
     monkeypatch.setattr(training, "start", start)
-    monkeypatch.setattr(memory, "size_report", lambda config: calls.append(("dry", config)) or 0)
+    monkeypatch.setattr(sizes, "report", lambda config: calls.append(("dry", config)) or 0)
     monkeypatch.chdir(tmp_path)
     return calls
 
@@ -141,10 +141,10 @@ def test_only_errors_that_we_wrote_are_shown_short(tmp_path: Path) -> None:
     from r2d2.replay import Sequencer
     from r2d2.replay.weights import importance_weights
 
-    assert errors.is_message(caught(lambda: Sequencer(1, burn_in=0, unroll=4, n_step=1, period=9)))
-    assert not errors.is_message(caught(lambda: int("x")))  # a user's own code
-    assert not errors.is_message(caught(lambda: np.zeros((2, 2)) + np.zeros(3)))
-    assert not errors.is_message(caught(lambda: importance_weights("x")))  # type: ignore[arg-type, call-arg]
+    assert is_message(caught(lambda: Sequencer(1, burn_in=0, unroll=4, n_step=1, period=9)))
+    assert not is_message(caught(lambda: int("x")))  # a user's own code
+    assert not is_message(caught(lambda: np.zeros((2, 2)) + np.zeros(3)))
+    assert not is_message(caught(lambda: importance_weights("x")))  # type: ignore[arg-type, call-arg]
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

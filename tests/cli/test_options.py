@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from r2d2.cli.arguments import options_help, parse
-from r2d2.cli.options import parse_options
+from r2d2.cli.arguments import options_help, parse, parse_options
 from r2d2.config import EnvConfig
 
 

@@ -18,13 +18,13 @@ from checkpoint_cases import SOURCE, flip
 from run_cases import call, lines, new_run, state, tiny
 
 import r2d2
+from r2d2.agent.networks import parameter_hash
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.config import Config
 from r2d2.envs.actions import actions_of
 from r2d2.envs.observations import parts_of
 from r2d2.envs.vector import EnvSpec
-from r2d2.runs.parameter_hash import parameter_hash
 from r2d2.runs.policy import Origin, Policy
 from r2d2.runs.policy_files import (
     DESCRIPTION,

@@ -16,10 +16,9 @@ import pytest
 from run_cases import PONG, arguments, call, new_run, tiny
 
 from r2d2.agent.actor import Episode
+from r2d2.agent.networks import parameter_hash
 from r2d2.config import Config, to_dict
-from r2d2.runs.parameter_hash import parameter_hash
-from r2d2.runtime.film import film_set, record
-from r2d2.runtime.greedy import make_greedy, play, summary
+from r2d2.runtime.greedy import film_set, make_greedy, play, record, summary
 
 
 def saved_run(folder: Path, config: Config) -> Path:

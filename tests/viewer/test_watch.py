@@ -11,7 +11,7 @@ from run_cases import PONG, call, new_run, tiny
 from r2d2.build import environments
 from r2d2.report.style import COLORS
 from r2d2.runs import folder
-from r2d2.runs.loading import load
+from r2d2.runs.policy_files import load
 from r2d2.runtime.greedy import make_greedy
 from r2d2.runtime.greedy import play as play_greedily
 from r2d2.viewer.panel import HEIGHT, WIDTH, draw

@@ -12,10 +12,10 @@ from helpers import Ending, Setup, play
 from role_cases import InlineFleet, cluster
 
 from r2d2.replay import Replay
-from r2d2.runtime.ages import Ages
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.reshard import Source, carry, in_turn, reshard_checkpoint
 from r2d2.runtime.cluster.roles.shard import ShardRole, shard_root
+from r2d2.runtime.meter import Ages
 
 SHAPES = [
     {}, {"burn_in": 0}, {"burn_in": 7, "period": 3}, {"burn_in": 6, "period": 6}, {"stack": 1},

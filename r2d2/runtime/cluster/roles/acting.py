@@ -13,8 +13,8 @@ import torch
 from r2d2.agent.actor import Episode
 from r2d2.build import agents as build
 from r2d2.build import environments
+from r2d2.build.agents import ACTING, ENVIRONMENTS, child_seed, generator
 from r2d2.config import Config
-from r2d2.runs.seeds import ACTING, ENVIRONMENTS, child_seed, generator
 from r2d2.runtime.cluster.roles.inference import InferencePort, RemoteNetwork
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.messages import Lost, Published, Receipt

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from r2d2.agent.learner import Update
+from r2d2.agent.networks import parameter_hash
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
@@ -19,7 +20,6 @@ from r2d2.checkpoint import checkpoint
 from r2d2.checkpoint.alike import restoring
 from r2d2.config import Config
 from r2d2.replay.selectors.mixture import batch_shares
-from r2d2.runs.parameter_hash import parameter_hash
 from r2d2.runs.policy_files import Policies
 from r2d2.runtime.cluster.roles.join import Part, join, mean_ages
 from r2d2.runtime.cluster.roles.limiter import ClusterLimiter

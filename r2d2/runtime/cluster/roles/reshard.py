@@ -24,9 +24,9 @@ from r2d2.build import replays as build_replay
 from r2d2.config import Config
 from r2d2.replay import Combined, Proportional, RankBased, Replay, Selector, Sequencer
 from r2d2.replay.episodes import Episodes, read_episode, stored_episodes
-from r2d2.runtime.ages import Ages
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.shard import ShardRole, shard_root
+from r2d2.runtime.meter import Ages
 
 Ints = NDArray[np.int64]
 

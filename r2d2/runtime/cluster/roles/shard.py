@@ -12,19 +12,19 @@ import numpy as np
 
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
+from r2d2.build.agents import SAMPLING, generator
 from r2d2.checkpoint import checkpoint
 from r2d2.checkpoint.alike import check_alike, restoring
 from r2d2.config import Config
 from r2d2.replay import Replay
 from r2d2.replay.selectors.mixture import Mixture
-from r2d2.runs.seeds import SAMPLING, generator
-from r2d2.runtime.ages import Ages, modernize
 from r2d2.runtime.cluster.roles.gather import Gather
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.limiter import ShardLimiter
 from r2d2.runtime.cluster.roles.messages import Feedback, Published, Receipt, Reply, Request
 from r2d2.runtime.cluster.roles.packet import Packet, decode, wire_bytes
 from r2d2.runtime.cluster.roles.tail import Tail
+from r2d2.runtime.meter import Ages, modern_ages
 from r2d2.types import Batch
 
 
@@ -185,7 +185,7 @@ class ShardRole:
         self._checkpoint = path
         with restoring(path):
             rng = self.rng.bit_generator.state
-            state["ages"] = modernize(state.get("ages"))
+            state["ages"] = modern_ages(state.get("ages"))
             check_alike(state, {"ages": self.ages.state_dict(), "rng": rng, "inserted": 0, "tails": {}}, "")
             self._replay.load_state_dict(state["replay"])
             self.ages.load_state_dict(state["ages"])

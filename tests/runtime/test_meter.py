@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from r2d2.runtime.ages import Ages
+from r2d2.runtime.meter import Ages
 
 
 def test_age_and_lag_are_those_of_a_plain_dictionary() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from run_cases import tiny
 
-from r2d2.runs.naming import FolderError, new_folder
+from r2d2.runs.folder import RunError, new_folder
 
 
 @pytest.fixture(autouse=True)
@@ -55,15 +55,15 @@ def test_a_run_that_did_not_begin_leaves_nothing(asked: Path | None, tmp_path: P
 def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
-    with pytest.raises(FolderError, match=r"full is not empty .*thesis\.txt.*r2d2 resume full.*--run-dir"):
+    with pytest.raises(RunError, match=r"full is not empty .*thesis\.txt.*r2d2 resume full.*--run-dir"):
         new_folder(tiny(), "dqn", Path("full")).__enter__()
     (tmp_path / "file").touch()
-    with pytest.raises(FolderError, match=r"file cannot be written .*--run-dir names another one"):
+    with pytest.raises(RunError, match=r"file cannot be written .*--run-dir names another one"):
         new_folder(tiny(), "dqn", Path("file")).__enter__()
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
-    with pytest.raises(FolderError, match=r"the run folder here cannot be written"):
+    with pytest.raises(RunError, match=r"the run folder here cannot be written"):
         new_folder(tiny(), "dqn", Path("here")).__enter__()
