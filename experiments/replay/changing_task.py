@@ -91,7 +91,7 @@ def play(method: str, age: int, size: Size, seed: int) -> list[tuple[float, floa
     selector = Recency(capacity, decay=decay(age)) if method == "recency" else Uniform(capacity)
     columns = {"context": "int64", "answer": "int64", "reward": "float32"}
     replay = step_replay(columns, capacity, selector, streams=STREAMS)
-    ages, batch = Ages(replay.capacity), None
+    ages, batch = Ages(replay.places), None
     values, found = np.zeros((CONTEXTS, ANSWERS)), np.empty((updates, 2))
     for update in range(updates):
         if update == size.before:

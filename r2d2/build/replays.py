@@ -77,11 +77,15 @@ def _replay(config: Config, spec: EnvSpec, sequencer: Sequencer, relabeler: Hind
     columns = step_columns(observations(config, spec), codec=r.codec, stack=config.network.stack)
     streams = sequencer.streams
     steps = kept_steps(config)
-    # A fourth more items than long episodes make, so that `steps` is what binds unless they are short.
+    # A fourth more items than long episodes make; it grows where they are short.
     period = min(r.period, SHORT_EPISODE) if r.initial_state == "episode" else r.period
     items = r.items or -(-steps * 5 // (4 * period))
     capacity = versions(config) * max(items, streams * sequencer.items_at_once)
     capacity = max(capacity, 0 if relabeler is None else relabeler.at_once)
+    fixed = r.items > 0 or r.remover == "soft"  # which keeps a number of items
+    most = (
+        capacity if fixed else max(capacity, versions(config) * steps)
+    )  # each item has a first step of its own
     chosen = selector(config, capacity, streams)
     return Replay(
         columns,
@@ -91,6 +95,7 @@ def _replay(config: Config, spec: EnvSpec, sequencer: Sequencer, relabeler: Hind
         remover=remover(config, capacity, chosen),
         capacity=capacity,
         steps=steps,
+        max_capacity=most,
         block=r.block,
         core_size=sequencer.core_size,
         linked=r.initial_state == "refreshed",

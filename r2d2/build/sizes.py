@@ -54,7 +54,8 @@ def replay_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
     r = config.replay
     columns = step_columns(agents.observations(config, spec), codec=r.codec, stack=1)
     steps = kept_steps(config) * (2 if r.long_term else 1)
-    items = versions(config) * (r.items * (2 if r.long_term else 1) or -(-steps // r.period))
+    period = min(r.period, spec.max_episode_steps or r.period)  # an episode makes an item at least
+    items = versions(config) * (r.items * (2 if r.long_term else 1) or -(-steps // period))
     return column_bytes(columns, steps=steps, items=items, core_size=state_size(config.network))
 
 

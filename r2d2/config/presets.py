@@ -141,7 +141,7 @@ MEMORY = Config(
     env=EnvConfig(id="Recall-v0", num_envs=16),
     network=NetworkConfig(stack=1, features=32, core_width=32, hidden=32, forget_bias=1.0),
     replay=ReplayConfig(
-        steps=20_000, items=20_000, burn_in=10, unroll=20, n_step=3, period=10, replay_ratio=16.0, min_steps=1000,
+        steps=20_000, burn_in=10, unroll=20, n_step=3, period=10, replay_ratio=16.0, min_steps=1000,
         block=10,
     ),
     learner=LearnerConfig(

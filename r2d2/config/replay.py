@@ -16,8 +16,8 @@ class ReplayConfig:
     steps: Annotated[int, Bounds(1, 10**12)] = 4_000_000
     """Environment steps kept."""
     items: Annotated[int, COUNT_OR_NEVER] = 0
-    """Items kept; 0 is five for every four periods in `steps`. Episodes below 0.8 periods make more: raise it if
-    `replay/fill` stays below 1."""
+    """Items kept; 0 is as many as `steps` make: five for every four periods, and twice as many each time that short
+    episodes use them up before (not with `soft`)."""
     burn_in: Annotated[int, Bounds(0, 2**15 - 1)] = 40
     """Warm-up steps before the trained part, without gradient."""
     unroll: Annotated[int, ITEM_STEPS] = 80

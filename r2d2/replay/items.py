@@ -1,7 +1,7 @@
 """ItemTable: where each item's rows lie, its recurrent state, and ids that never come back.
 
-An item sits in a place (a small integer) and is known outside by an id, generation * capacity + place: when
-the place is used again the generation is higher, so a late priority update cannot reach the item that came after.
+An item sits in a place (a small integer) and is known outside by an id, generation * most + place: when the place
+is used again the generation is higher, so a late priority update cannot reach the item that came after.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from r2d2.checkpoint.blobs import Blobs, RowBlobs
 from r2d2.replay.kernels import index as kernels
-from r2d2.replay.rows import zeros
+from r2d2.replay.rows import extended, zeros
 from r2d2.replay.saved import Saved
 from r2d2.replay.sequencer import Sequencer
 from r2d2.replay.storage import Storage
@@ -25,7 +25,7 @@ _FIELDS = tuple(kernels.ITEM.names or ())
 
 
 class ItemTable:
-    """`capacity` places for items, each with `core_size` floats of recurrent state.
+    """`capacity` places for items, each with `core_size` floats of recurrent state; it can grow to `most`.
 
     With `linked`, an item knows the next one of its episode (8 bytes an item more). With `goal_size`, an item
     may have a goal of that many floats; NaN stands for the goal that its steps were played for.
@@ -37,11 +37,13 @@ class ItemTable:
         core_size: int,
         *,
         streams: int,
+        most: int | None = None,
         linked: bool = False,
         goal_size: int = 0,
         folder: Path | None = None,
     ) -> None:
-        self.capacity = capacity
+        self.capacity, self.most = capacity, capacity if most is None else most
+        self._folder = folder
         self.core = zeros((capacity, core_size), "float32", folder)
         self.goal = zeros((capacity, goal_size), "float32", folder)
         self.table = np.zeros(capacity, kernels.ITEM)
@@ -54,6 +56,21 @@ class ItemTable:
 
     def __len__(self) -> int:
         return self.capacity - self.free
+
+    def grow(self, capacity: int) -> None:
+        """Have `capacity` places, at most `most`; the items and their ids stay as they are."""
+        before = self.capacity
+        core = zeros((capacity, self.core.shape[1]), "float32", self._folder)
+        goal = zeros((capacity, self.goal.shape[1]), "float32", self._folder)
+        core[:before], goal[:before] = self.core, self.goal
+        table = np.zeros(capacity, kernels.ITEM)
+        table[:before], table["slot"][before:] = self.table, -1
+        added = np.arange(before, capacity, dtype=np.int32)[::-1]
+        self._free = np.concatenate([added, self._free])  # those of before are used first
+        self._next = extended(self._next, capacity, -1) if self.linked else self._next
+        self.core, self.goal, self.table = core, goal, table
+        self.free += len(added)
+        self.capacity = capacity
 
     @property
     def places(self) -> Ints:
@@ -70,7 +87,7 @@ class ItemTable:
         self.free -= len(new)
         places = self._free[self.free : self.free + len(new)].astype(np.int64)
         ids = np.empty(len(new), np.int64)
-        kernels.put(places, new, self.table, pending, self.core, ids)
+        kernels.put(places, new, self.table, self.most, pending, self.core, ids)
         if self.goal.size:
             self.goal[places] = np.nan if goals is None else goals
         if self.linked:
@@ -83,7 +100,7 @@ class ItemTable:
         for stream, number, id_ in zip(streams.tolist(), numbers.tolist(), ids.tolist(), strict=True):
             before = self._latest[stream : stream + 1]
             if number > 0 and before[0] >= 0 and self.locate(before)[1][0]:
-                self._next[before % self.capacity] = id_
+                self._next[before % self.most] = id_
             self._latest[stream] = id_
 
     def get(self, places: Ints) -> dict[str, Ints]:
@@ -95,7 +112,7 @@ class ItemTable:
 
     def ids(self, places: Ints) -> Ints:
         """The ids [K] of the items in these places."""
-        return self.table["generation"][places].astype(np.int64) * self.capacity + places
+        return self.table["generation"][places].astype(np.int64) * self.most + places
 
     def remove(self, places: Ints, storage: Storage) -> None:
         """Empty these places: their ids are never used again, and their steps are no longer referred to."""
@@ -110,13 +127,13 @@ class ItemTable:
         n = len(places)
         found = (np.empty((n, sequencer.rows), np.int64), *np.empty((4, n), np.int64))
         following, (sizes, _) = storage.blocks.following, sequencer.plain
-        kernels.windows(places, self.table, following, storage.block, sizes, found)
+        kernels.windows(places, self.table, self.most, following, storage.block, sizes, found)
         return kernels.Windows(*found)
 
     def locate(self, ids: Ints) -> tuple[Ints, NDArray[np.bool_]]:
         """Places [K] of ids, and which items are still held; ValueError for an id that never was."""
         places, held = np.empty(len(ids), np.int64), np.empty(len(ids), np.bool_)
-        unknown = int(kernels.locate(ids, self.table, places, held))
+        unknown = int(kernels.locate(ids, self.table, self.most, places, held))
         if unknown >= 0:
             raise ValueError(f"id {int(ids[unknown])} was never given out by this replay")
         return places, held
@@ -124,7 +141,7 @@ class ItemTable:
     def unknown(self, ids: Ints) -> int:
         """The index of the first id that never was; -1 if all were."""
         places, held = np.empty(len(ids), np.int64), np.empty(len(ids), np.bool_)
-        return int(kernels.locate(ids, self.table, places, held))
+        return int(kernels.locate(ids, self.table, self.most, places, held))
 
     def relabeled(self, ids: Ints) -> NDArray[np.bool_]:
         """Which of these items [K] have a goal of their own and are still held."""
@@ -169,6 +186,7 @@ class ItemTable:
         if self.linked:  # states may be refreshed, so an id does not name their content
             core = self.core[places[order]]
         return {
+            "most": self.most,
             "table": {name: self.table[name].copy() for name in _FIELDS},
             "free": self._free[: self.free].copy(),
             "next": self._next.copy(),
@@ -181,6 +199,10 @@ class ItemTable:
     def check_state(self, saved: Saved) -> None:
         """Raise ValueError if this is not the state of a table like this one."""
         table = saved.part("table")
+        if "most" in saved:
+            most = saved.count("most", least=self.capacity)
+            if most not in (self.capacity, self.most):
+                raise saved.refuse("most", f"must be {self.most}, got {most}")
         for name in _FIELDS:
             least = -1 if name == "slot" else 0
             table.array(name, kernels.ITEM[name], (self.capacity,), low=least)
@@ -209,6 +231,7 @@ class ItemTable:
         """Take in a state without recurrent states that lie in blobs."""
         for name in _FIELDS:
             self.table[name] = state["table"][name]
+        self.most = state.get("most", self.capacity)  # by which its ids are counted; absent: it did not grow
         self._next[:], self._latest[:] = state["next"], state["latest"]
         self.free = len(state["free"])
         self._free[: self.free] = state["free"]

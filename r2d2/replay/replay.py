@@ -57,10 +57,12 @@ class Replay:
     """Sequences of steps that can be written, sampled by priority and removed.
 
     `capacity` is the most items, `steps` the most steps that are kept; whichever is reached first makes the
-    remover choose items that leave. `block` is the number of steps stored (and compressed) together. `linked` lets
-    `successors` and `refresh` work. With `folder`, an empty one, steps and recurrent states are kept in files
-    there instead of in memory; these are scratch files, and a checkpoint still holds everything. With a
-    `relabeler` made for the sequencer, the items of an episode get hindsight copies when it ends.
+    remover choose items that leave. With `max_capacity` the capacity doubles, up to that, whenever items run out
+    before `steps` are held, as they do where episodes are short. `block` is the number of steps stored (and
+    compressed) together. `linked` lets `successors` and `refresh` work. With `folder`, an empty one, steps and
+    recurrent states are kept in files there instead of in memory; these are scratch files, and a checkpoint still
+    holds everything. With a `relabeler` made for the sequencer, the items of an episode get hindsight copies when
+    it ends.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Replay:
         remover: Remover,
         capacity: int,
         steps: int,
+        max_capacity: int | None = None,
         block: int = 40,
         core_size: int = 0,
         linked: bool = False,
@@ -90,6 +93,11 @@ class Replay:
         )
         check_normalize(normalize, selector)
         check_relabeler(relabeler, columns, sequencer, capacity)
+        most = (
+            capacity
+            if max_capacity is None
+            else checks.check_count("max_capacity", max_capacity, least=capacity)
+        )
         if folder is not None:
             folder = Path(folder)
             folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +108,6 @@ class Replay:
         self.columns = dict(columns)
         self.streams = streams
         self.sequencer, self.selector, self.remover, self.relabeler = sequencer, selector, remover, relabeler
-        self.capacity = capacity
         self.normalize = normalize
         self.storage = Storage(
             columns,
@@ -115,6 +122,7 @@ class Replay:
             capacity,
             core_size,
             streams=streams,
+            most=most,
             linked=linked,
             folder=folder,
             goal_size=0 if relabeler is None else relabeler.goal_size,
@@ -132,8 +140,17 @@ class Replay:
         """Rows that are held: steps, and the final observation of each episode."""
         return self.storage.rows
 
+    @property
+    def capacity(self) -> int:
+        """The most items, as long as it does not grow."""
+        return self.items.capacity
+
     def __len__(self) -> int:
         return len(self.items)
+
+    def places(self, ids: Ints) -> Ints:
+        """A number in [0, capacity) for each of these ids [K]; no two items that are held have the same."""
+        return ids % self.items.most
 
     def write(
         self,
@@ -211,6 +228,8 @@ class Replay:
     ) -> Ints:
         """Insert items (`kernels.NEW_ITEM`), which refer to their steps already, with their recurrent states in
         `pending`; copies have `goals` [K, G]."""
+        if len(new) > self.items.free and self.rows < self._most_rows:
+            self._grow(max(2 * self.capacity, self.capacity + len(new)))
         accepted, leaving = self.remover.offer(len(new), self.items.free)
         self._remove(leaving)
         taken = new
@@ -226,6 +245,13 @@ class Replay:
             chain[slice(None) if accepted is None else accepted] = ids
             self.items.link(new["stream"], new["number"], chain)
         return ids
+
+    def _grow(self, capacity: int) -> None:
+        """Have room for `capacity` items, or as many as there may be."""
+        capacity = min(capacity, self.items.most)
+        if capacity > self.capacity:
+            for part in (self.selector, self.remover, self.items):
+                part.grow(capacity)
 
     def _remove(self, places: Ints) -> None:
         if len(places):
@@ -392,13 +418,23 @@ class Replay:
         return {"steps_written": self.steps_written, "late_updates": self.late_updates, **parts}
 
     def check_state(self, saved: Saved) -> None:
-        """Raise ValueError, naming the field, if this is not the state of a replay that was built alike."""
+        """Raise ValueError, naming the field, if this is not the state of a replay that was built alike.
+
+        If that one has grown, this one grows.
+        """
+        self.fit(saved)
         saved.count("steps_written")
         saved.count("late_updates")
         for name in self._parts:
             if name != "remover":
                 getattr(self, name).check_state(saved.part(name))
         self.remover.check_state(saved.part("remover"), self.capacity)
+
+    def fit(self, saved: Saved) -> None:
+        """Grow as the replay of this state has grown."""
+        items = saved.part("items")
+        if "most" in items:
+            self._grow(len(items.part("table").array("slot", kernels.ITEM["slot"], (None,))))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume exactly where `state_dict` was taken; the replay must have been built alike.

@@ -41,6 +41,13 @@ def zeros(shape: tuple[int, ...], dtype: np.dtype | str, folder: Path | None) ->
         return np.memmap(file, dtype, "r+", shape=shape)
 
 
+def extended(array: NDArray, length: int, fill: float) -> NDArray:
+    """A copy of `array` [N, ...] with rows of `fill` after it, `length` rows in all."""
+    longer = np.full((length, *array.shape[1:]), fill, array.dtype)
+    longer[: len(array)] = array
+    return longer
+
+
 class RowArrays:
     """`rows` rows of every column."""
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from r2d2.checkpoint.blobs import Blobs
 from r2d2.checkpoint.segments import OnDemand
 from r2d2.replay.replay import Replay
+from r2d2.replay.saved import Saved
 from r2d2.types import Batch
 
 Ints = NDArray[np.int64]
@@ -30,6 +31,7 @@ class SavedReplay:
 
     def __init__(self, replay: Replay, state: Mapping[str, Any]) -> None:
         self.replay = replay
+        replay.fit(Saved(state, "replay"))
         replay.storage.load_index(state["storage"])
         replay.items.load_table(state["items"])
         replay.selector.load_state_dict(state["selector"])

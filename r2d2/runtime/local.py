@@ -32,7 +32,7 @@ from r2d2.runs.folder import CHECKPOINTS
 from r2d2.runs.policy_files import Policies
 from r2d2.runtime.evaluator import Evaluator
 from r2d2.runtime.local_state import restore, state_of
-from r2d2.runtime.meter import Ages, ItemLimit, Meter, RecentEpisodes
+from r2d2.runtime.meter import Ages, Meter, RecentEpisodes
 from r2d2.runtime.probe import make_probe
 from r2d2.runtime.schedule import Schedule
 from r2d2.tracking.tracker import Tracker
@@ -58,7 +58,7 @@ class LocalRun:
         network = build.network(config, spec)
         self.learner = build.learner(config, network, device=self.device)
         self.replay = build_replay.replay(config, spec)
-        self.ages = Ages(self.replay.capacity)
+        self.ages = Ages(self.replay.places)
         self.probe = make_probe(config, core_size=network.core_size, capacity=self.replay.capacity)
         self.limiter = build.limiter(config)
         seed = config.run.seed
@@ -79,7 +79,6 @@ class LocalRun:
         self._checkpoint: Path | None = None  # that this run last saved or loaded
         self._drawn: PendingBatch | PendingMixture | None = None  # the next batch; forgotten at a barrier
         self._unread: deque[tuple[Any, Update, dict[str, float]]] = deque()  # updates, their ids and ages
-        self.item_limit = ItemLimit(config.replay.steps)
         self._spare: Batch | None = None  # a batch whose arrays may be filled again
         self._reset()
 
@@ -224,7 +223,6 @@ class LocalRun:
         self.tracker.log(metrics, env_steps=self.actor.steps, updates=self.learner.updates)
 
     def _measures(self) -> dict[str, float]:
-        self.item_limit.look(self.replay)
         metrics = self.meter.take() | {
             "replay/fill": min(1.0, self.replay.rows / self.config.replay.steps),
             "replay/items": len(self.replay),

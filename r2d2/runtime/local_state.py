@@ -10,13 +10,13 @@ from r2d2.checkpoint import checkpoint
 from r2d2.checkpoint.alike import check_alike, restoring
 from r2d2.config import to_dict
 from r2d2.config.resumed import check_same_parts
-from r2d2.runtime.meter import modern_ages
+from r2d2.runtime.meter import checked_ages
 from r2d2.runtime.restored import check_hash, check_learner, check_records
 
 if TYPE_CHECKING:
     from r2d2.runtime.local import LocalRun
 
-FIXED = ("actor", "ages", "probe", "evaluator")  # whose states have the same fields and shapes at all times
+FIXED = ("actor", "probe", "evaluator")  # whose states have the same fields and shapes at all times
 PARTS = ("learner", "actor", "replay", "limiter", "meter", "ages", "probe", "evaluator", "recent")
 COUNTERS = ("vector_steps", "actor_updates")
 
@@ -37,7 +37,7 @@ def restore(run: LocalRun, path: Path) -> None:
         check_records(state)
     check_same_parts(state["config"], run.config)
     with restoring(path):
-        state["ages"] = modern_ages(state.get("ages"))
+        state["ages"] = checked_ages(state.get("ages"))
         check_alike(state, {name: getattr(run, name).state_dict() for name in FIXED} | _own(run), "")
         check_learner(state.get("learner"), run.learner)
         for name in PARTS:

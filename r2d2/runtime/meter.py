@@ -1,23 +1,22 @@
 """What a run measures of itself for the log, exact across a resume: means and totals, recent episodes, the ages of
-items; and whether the replay is limited as the user meant it."""
+items."""
 
 from __future__ import annotations
 
-import math
-import sys
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.agent.actor import Episode
-from r2d2.replay import Mixture, Replay
+from r2d2.replay.rows import extended
+from r2d2.replay.saved import Saved
 from r2d2.tracking.names import modernize
 
 RECENT_EPISODES = 50  # over which the mean return in the log is taken; ours
-KEPT = 0.9  # share of the steps asked for, below which short episodes are worth a word; ours
+_NONE = {"ids": -1, "inserted": 0, "acted": 0, "drawn": 0}  # what is kept of a place without an item
 
 
 class Meter:
@@ -81,35 +80,49 @@ class RecentEpisodes:
 
 
 class Ages:
-    """Remembers when each item of a replay of `capacity` places came, and with which weights it was made.
+    """Remembers when each item of a replay came, and with which weights it was made; `places` are the replay's.
 
     An item's age is the number of updates since it was inserted; its parameter lag is the number of updates
     between the weights that acted on its last row and now, so it is never less. 20 bytes an item.
     """
 
-    def __init__(self, capacity: int) -> None:
-        self._ids = np.full(capacity, -1, np.int64)
-        self._inserted = np.zeros(capacity, np.int32)  # updates made before the item came
-        self._acted = np.zeros(capacity, np.int32)  # updates in the actor's weights
-        self._drawn = np.zeros(capacity, np.int32)  # times
+    def __init__(self, places: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> None:
+        self._places = places
+        self._ids = np.empty(0, np.int64)
+        self._inserted = np.empty(0, np.int32)  # updates made before the item came
+        self._acted = np.empty(0, np.int32)  # updates in the actor's weights
+        self._drawn = np.empty(0, np.int32)  # times
 
     def insert(self, ids: NDArray[np.int64], *, updates: int, actor_updates: int) -> None:
         """New items [K], made with weights of `actor_updates`, when `updates` have been made."""
-        places = ids % len(self._ids)  # an id is generation * capacity + place
+        places = self._places(ids)
+        self._extend(int(places.max(initial=-1)) + 1)
         self._ids[places] = ids
         self._inserted[places], self._acted[places] = updates, actor_updates
         self._drawn[places] = 0
 
+    def _extend(self, length: int) -> None:
+        """Have room for at least so many places."""
+        if length > len(self._ids):
+            length = max(length, 2 * len(self._ids))
+            for name, none in _NONE.items():
+                setattr(self, f"_{name}", extended(getattr(self, f"_{name}"), length, none))
+
     def count(self, ids: NDArray[np.int64]) -> None:
         """These items [K] were drawn, one perhaps several times."""
-        places = ids % len(self._ids)
-        np.add.at(self._drawn, places[self._ids[places] == ids], 1)
+        np.add.at(self._drawn, self._known(ids), 1)
+
+    def _known(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The places of those of these items [K] that are remembered."""
+        places = self._places(ids)
+        inside = places < len(self._ids)
+        places, ids = places[inside], ids[inside]
+        return places[self._ids[places] == ids]
 
     def of(self, ids: NDArray[np.int64], updates: int) -> dict[str, float]:
         """Mean age and parameter lag of a batch after `updates`, in updates; an item whose place was taken
         since it was drawn is left out."""
-        places = ids % len(self._ids)
-        places = places[self._ids[places] == ids]
+        places = self._known(ids)
         if len(places) == 0:
             return {"replay/age": float("nan"), "replay/parameter_lag": float("nan")}
         return {
@@ -121,37 +134,22 @@ class Ages:
         return {name: getattr(self, f"_{name}").copy() for name in ("ids", "inserted", "acted", "drawn")}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, value in modern_ages(state).items():
-            getattr(self, f"_{name}")[:] = value
+        """Take in a state, after the replay has taken in its own."""
+        known = state["ids"] >= 0
+        places = self._places(state["ids"][known])
+        length = max(len(known), int(places.max(initial=-1)) + 1)
+        for name, none in _NONE.items():
+            values = np.full(length, none, state[name].dtype)
+            values[places] = state[name][known]
+            setattr(self, f"_{name}", values)
 
 
-def modern_ages(state: Any) -> Any:
-    """The state of `Ages` as it is today; until version 0.1 draws were not counted."""
+def checked_ages(state: Any) -> Any:
+    """The state of an `Ages` as it is today, or a ValueError; until version 0.1 draws were not counted."""
     if isinstance(state, dict) and "drawn" not in state and "ids" in state:
-        return state | {"drawn": np.zeros(len(state["ids"]), np.int32)}
+        state = state | {"drawn": np.zeros(len(state["ids"]), np.int32)}
+    saved = Saved(state, "ages")
+    length = len(saved.array("ids", np.int64, (None,), low=-1))
+    for name in ("inserted", "acted", "drawn"):
+        saved.array(name, np.int32, (length,), low=0)
     return state
-
-
-class ItemLimit:
-    """Says once when the number of items, and not `replay.steps`, limits what a replay keeps.
-
-    An episode makes an item at least, so short episodes use up the items before `replay.steps` are held.
-
-    How short the episodes are is known only once they are played, and a replay does not grow.
-    """
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps  # asked for
-        self._said = False
-
-    def look(self, replay: Replay | Mixture) -> None:
-        """Print how many items would do, if all are in use while far fewer steps are held."""
-        if self._said or len(replay) < replay.capacity or replay.rows >= KEPT * self.steps:
-            return
-        self._said = True
-        enough = math.ceil(replay.capacity * self.steps / max(1, replay.rows))
-        print(
-            f"\nepisodes are short: all {replay.capacity:,} items of the replay are in use, with {replay.rows:,} "
-            f"of {self.steps:,} steps; a new run with --replay.items {enough} would keep all of them",
-            file=sys.stderr,
-        )

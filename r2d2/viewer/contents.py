@@ -5,9 +5,9 @@ Nothing trains here. The index of all items is read at once; steps and recurrent
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from r2d2.runs import folder
 from r2d2.runs.folder import RunError
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.shard import shard_root
-from r2d2.runtime.meter import modern_ages
+from r2d2.runtime.meter import checked_ages
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -104,17 +104,19 @@ class Contents:
             self._probe = checkpoint.load_part(source, ["probe"])["probe"]
         saved = checkpoint.load_part(source, ["replay", "ages"], lazy=True)
         self._counted = "drawn" in saved["ages"]
-        self._ages = modern_ages(saved["ages"])
+        self._ages = checked_ages(saved["ages"])
         made, state = build_replay.replay(config, self.spec), saved["replay"]
         if isinstance(made, Mixture):
             if not 0 <= part < len(made.replays):
                 raise RunError(f"--part must be in [0, {len(made.replays) - 1}], got {part}")
-            self._first_place, self._capacity = made.first_place(part), made.capacity
-            return SavedReplay(made.replays[part], state[f"replay_{part}"]), made.shares[part]
+            opened = [SavedReplay(each, state[f"replay_{j}"]) for j, each in enumerate(made.replays)]
+            made.count_ids()
+            self._outer: Callable[[Ints], Ints] = partial(made.outer_ids, part)  # an id as the run knows it
+            return opened[part], made.shares[part]
         assert isinstance(made, Replay)
         if part:
             raise RunError(f"--part must be 0 for a run without replay.long_term, got {part}")
-        self._first_place, self._capacity = 0, made.capacity
+        self._outer = np.asarray
         return SavedReplay(made, state), 1.0
 
     @cached_property
@@ -139,17 +141,13 @@ class Contents:
     def _history(self, ids: Ints) -> tuple[Floats, Floats, Floats]:
         """Age and parameter lag in updates, and times drawn [K]."""
         outer = self._outer(ids)
-        at = outer % len(self._ages["ids"])
+        order = np.argsort(self._ages["ids"])
+        at = order[np.searchsorted(self._ages["ids"], outer, sorter=order).clip(max=len(order) - 1)]
         known = self._ages["ids"][at] == outer
         inserted, acted, drawn = (
             np.where(known, self._ages[name][at], np.nan) for name in ("inserted", "acted", "drawn")
         )
         return self.updates - inserted, self.updates - acted, drawn if self._counted else drawn * np.nan
-
-    def _outer(self, ids: Ints) -> Ints:
-        """The ids under which the run knows items of this part of a mixture."""
-        generation, place = np.divmod(ids, self.replay.replay.capacity)
-        return generation * self._capacity + self._first_place + place
 
     def _delta_q(self, ids: Ints) -> tuple[Floats, Floats]:
         """Delta-Q at the first and the last trained step [K] of the items whose true states the run kept."""

@@ -325,17 +325,16 @@ def test_the_estimate_counts_the_surplus_and_both_replays_of_a_mixture() -> None
     assert (soft, mixed) == (1.5 * plain, 2 * plain)
 
 
-def test_replay_fill_counts_what_is_held_and_items_can_be_made_to_suffice(tmp_path: Path) -> None:
-    """Episodes of two steps make five items where long ones make one: the number of items is then the limit."""
+def test_short_episodes_fill_the_replay_unless_its_items_are_given(tmp_path: Path) -> None:
+    """Episodes of two steps make five items where long ones make one. `replay/fill` counts the steps held."""
     fills = {}
-    for items in (0, 400):
-        config = tiny(
-            env__options={"max_episode_steps": 2}, replay__items=items, replay__period=8, replay__steps=400
-        )
+    for items in (0, 60, 400):
+        options = {"max_episode_steps": 2}
+        config = tiny(env__options=options, replay__items=items, replay__period=8, replay__steps=400)
         run = new_run(config, tmp_path / str(items))
         for _ in range(600):
             run.act(cut=False)
         assert run.replay.steps_written > 700
         fills[items] = run._measures()["replay/fill"]
-    assert fills[0] < 0.6
-    assert fills[400] > 0.9
+    assert fills[60] < 0.6
+    assert fills[0] == fills[400] == 1.0

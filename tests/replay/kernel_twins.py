@@ -205,8 +205,8 @@ class ItemsTwin:
 
     FIELDS = ("slot", "offset", "context", "burn_in", "length", "lookahead")
 
-    def __init__(self, store: StoreTwin, capacity: int) -> None:
-        self.store, self.capacity = store, capacity
+    def __init__(self, store: StoreTwin, capacity: int, most: int) -> None:
+        self.store, self.capacity, self.most = store, capacity, most
         self.items: dict[int, New] = {}
         self.states: dict[int, NDArray] = {}
         self.left = [0] * capacity  # items that were in each place and are gone
@@ -214,7 +214,7 @@ class ItemsTwin:
         self.given: set[int] = set()
 
     def id(self, place: int) -> int:
-        return self.left[place] * self.capacity + place
+        return self.left[place] * self.most + place
 
     def put(self, place: int, new: New, state: NDArray) -> int:
         name = self.id(place)
@@ -233,7 +233,7 @@ class ItemsTwin:
         """The first id that never was, or -1, and of those before it the place and whether it is held."""
         unknown = [i for i, name in enumerate(ids) if name not in self.given]
         known = ids[: unknown[0]] if unknown else ids
-        return unknown[0] if unknown else -1, [(name % self.capacity, name in self.live) for name in known]
+        return unknown[0] if unknown else -1, [(name % self.most, name in self.live) for name in known]
 
     def window(self, place: int, sizes: Sizes) -> Ints:
         """The stored rows of an item, its trained part where that of every item is."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Any
 
@@ -152,17 +151,3 @@ def test_the_log_has_a_line_for_each_period_and_the_end(tmp_path: Path) -> None:
     assert len(steps) == 5
     assert all(50 * k <= s < 50 * k + 4 for k, s in enumerate(steps[:4], 1))
     assert 200 < steps[4] <= 210
-
-
-@pytest.mark.parametrize(("items", "said"), [(12, 1), (200, 0)])
-def test_a_replay_that_short_episodes_keep_small_says_so_once(
-    items: int, said: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With the number of items that would do."""
-    config = tiny(replay__items=items, run__steps=500)
-    run = new_run(config, tmp_path)
-    run.train()
-    told = re.findall(r"new run with --replay\.items (\d+)", capsys.readouterr().err)
-    assert len(told) == said
-    if told:
-        assert run.replay.rows * int(told[0]) / items >= 0.8 * config.replay.steps

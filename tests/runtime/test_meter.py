@@ -12,7 +12,7 @@ from r2d2.runtime.meter import Ages
 def test_age_and_lag_are_those_of_a_plain_dictionary() -> None:
     """Over items that come, are replaced and are drawn with repetition, saved and loaded on the way."""
     rng = np.random.default_rng(0)
-    capacity, ages = 10, Ages(10)
+    capacity, ages = 10, Ages(lambda ids: ids % 10)
     generation = np.zeros(capacity, np.int64)
     inserted: dict[int, tuple[int, int]] = {}
     updates = acted = 0
@@ -23,7 +23,7 @@ def test_age_and_lag_are_those_of_a_plain_dictionary() -> None:
         ages.insert(ids, updates=updates, actor_updates=acted)
         inserted |= dict.fromkeys(ids.tolist(), (updates, acted))
         if turn == 100:
-            ages, before = Ages(capacity), ages
+            ages, before = Ages(lambda ids: ids % 10), ages
             ages.load_state_dict(before.state_dict())
         updates += int(rng.integers(3))
         if turn % 7 == 0:
@@ -36,7 +36,7 @@ def test_age_and_lag_are_those_of_a_plain_dictionary() -> None:
 
 
 def test_an_item_whose_place_was_taken_is_left_out() -> None:
-    ages = Ages(4)
+    ages = Ages(lambda ids: ids % 4)
     ages.insert(np.array([1, 2]), updates=10, actor_updates=8)
     ages.insert(np.array([1 + 4]), updates=30, actor_updates=28)
     assert ages.of(np.array([1, 2]), 40) == {"replay/age": 30.0, "replay/parameter_lag": 32.0}

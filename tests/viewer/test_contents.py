@@ -78,7 +78,7 @@ def test_items_say_what_the_run_knows_of_them(tmp_path: Path) -> None:
     run = trained(tiny(replay__replay_ratio=12.0), tmp_path)
     items = Contents(tmp_path).items
     ids = items.values["id"]
-    mass = run.replay.selector.values(ids % run.replay.capacity)
+    mass = run.replay.selector.values(run.replay.places(ids))
     np.testing.assert_allclose(items.values["probability"], mass / mass.sum())
     assert items.values["probability"].sum() == pytest.approx(1.0)
     assert items.values["weight"].max() == pytest.approx(1.0)

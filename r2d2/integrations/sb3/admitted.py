@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay import Selector
+from r2d2.replay.rows import extended
 from r2d2.replay.saved import Saved
 
 Ints = NDArray[np.int64]
@@ -29,6 +30,10 @@ class Admitted:
     @property
     def nbytes(self) -> int:
         return self.rest.nbytes + self._inside.nbytes
+
+    def grow(self, capacity: int) -> None:
+        self.rest.grow(capacity)
+        self._inside = extended(self._inside, capacity, False)
 
     def insert(self, places: Ints, streams: Ints) -> None:
         """They wait."""

@@ -248,14 +248,14 @@ def step(streams, last, core, block, lead, aligned, blocks, sizes, cutter, at, f
 
 
 @kernel
-def put(places, new, table, pending, core, ids):
+def put(places, new, table, most, pending, core, ids):
     """Fill places of the table with new items (NEW_ITEM); their recurrent states come from `pending`."""
     for i in range(len(places)):
         item, source = table[places[i]], new[i]
         item.slot, item.offset = source.slot, source.offset
         item.context, item.burn_in = source.context, source.burn_in
         item.length, item.lookahead = source.length, source.lookahead
-        ids[i] = np.int64(item.generation) * len(table) + places[i]
+        ids[i] = np.int64(item.generation) * most + places[i]
         core[places[i]] = pending[source.stream, source.number % pending.shape[1]]
 
 
@@ -272,19 +272,21 @@ def retire(places, block, blocks, table):
 
 
 @kernel
-def locate(ids, table, places, held):
+def locate(ids, table, most, places, held):
     """The place of each id and whether its item is still there; returns the first that never was, or -1."""
     for i in range(len(ids)):
-        place, generation = ids[i] % len(table), ids[i] // len(table)
+        place, generation = ids[i] % most, ids[i] // most
+        if ids[i] < 0 or place >= len(table):
+            return i
         item = table[place]
-        if ids[i] < 0 or generation > item.generation or (generation == item.generation and item.slot < 0):
+        if generation > item.generation or (generation == item.generation and item.slot < 0):
             return i
         places[i], held[i] = place, generation == item.generation
     return -1
 
 
 @kernel
-def windows(places, table, following, block, sizes, found):
+def windows(places, table, most, following, block, sizes, found):
     """Fill `found` with the items in these places.
 
     The trained part begins at context + burn_in. Left padding repeats the first row, right padding the last.
@@ -297,7 +299,7 @@ def windows(places, table, following, block, sizes, found):
         item = table[places[i]]
         slots[i], offsets[i] = item.slot, item.offset
         found.burn_in[i], found.length[i], found.lookahead[i] = item.burn_in, item.length, item.lookahead
-        found.ids[i] = np.int64(item.generation) * len(table) + places[i]
+        found.ids[i] = np.int64(item.generation) * most + places[i]
         lefts[i] = lead - item.context - item.burn_in
         ends[i] = lead + item.length + item.lookahead
     for i in range(len(places)):

@@ -28,6 +28,13 @@ class Fifo:
     def offer(self, n: int, free: int) -> tuple[None, Places]:
         return None, self.pop(n - free) if n > free else NONE
 
+    def grow(self, capacity: int) -> None:
+        places = self.pop(self._end - self._first)
+        self._ring = np.empty(capacity, np.int32)
+        self._first = self._end = 0
+        self.insert(places)
+        self.capacity = capacity
+
     def insert(self, places: Places) -> None:
         kernels.push(self._ring, self._end, places)
         self._end += len(places)

@@ -29,6 +29,9 @@ class LowestPriority:
     def offer(self, n: int, free: int) -> tuple[None, Places]:
         return None, self.pop(n - free)
 
+    def grow(self, capacity: int) -> None:
+        """There is room for any number of places."""
+
     def insert(self, places: Places) -> None:
         self._held = np.concatenate([self._held, places])
 

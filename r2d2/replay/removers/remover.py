@@ -25,6 +25,9 @@ class Remover(Protocol):
         """Offer n new items, in order, where `free` places are free. Returns which of them [n] are accepted (None
         is all of them), and the places of the items that leave for them."""
 
+    def grow(self, capacity: int) -> None:
+        """Have room for `capacity` places. Called by a replay that grows."""
+
     def insert(self, places: Places) -> None:
         """Add the accepted items, in order, by their places."""
 

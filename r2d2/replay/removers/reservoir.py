@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from r2d2.replay.checks import check_count, check_rng
 from r2d2.replay.removers.remover import MOST_PLACES, NONE, Places
+from r2d2.replay.rows import extended
 from r2d2.replay.saved import Saved
 
 
@@ -53,6 +54,9 @@ class Reservoir:
         accepted = np.zeros(n, np.bool_)
         accepted[newcomers[:, 0]] = True
         return accepted, self._held[self._reserved[self._reserved < count]]
+
+    def grow(self, capacity: int) -> None:
+        self._held = extended(self._held, capacity, 0)
 
     def insert(self, places: Places) -> None:
         self._held[self._reserved] = places

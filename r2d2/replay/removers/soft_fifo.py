@@ -34,6 +34,11 @@ class SoftFifo:
     def offer(self, n: int, free: int) -> tuple[None, Places]:
         return None, self.pop(n - free)
 
+    def grow(self, capacity: int) -> None:
+        """`soft` stays as it is: a number of items."""
+        self._fifo.grow(capacity)
+        self.capacity = capacity
+
     def insert(self, places: Places) -> None:
         self._fifo.insert(places)
         self._count += len(places)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from r2d2.replay.checks import check_count
 from r2d2.replay.kernels import places as kernels
+from r2d2.replay.rows import extended
 from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.selector import Selector
 
@@ -52,6 +53,13 @@ class Combined:
     def least(self) -> int:
         """The fewest items of a batch."""
         return self.newest * len(self._head) + 1
+
+    def grow(self, capacity: int) -> None:
+        self.rest.grow(capacity)
+        self._older, self._newer, self._stream = (
+            extended(link, capacity, -1) for link in (self._older, self._newer, self._stream)
+        )
+        self.capacity = capacity
 
     def insert(self, places: Ints, streams: Ints) -> None:
         self.rest.insert(places, streams)

@@ -108,7 +108,7 @@ class Mixture:
                     f"got {_shape(first)} and {_shape(replay)}"
                 )
         self.replays, self.shares, self.normalize = list(replays), list(shares), normalize
-        self._first = np.cumsum([0, *(replay.capacity for replay in self.replays[:-1])])  # of their places
+        self.count_ids()
         self.columns, self.streams, self.sequencer = first.columns, first.streams, first.sequencer
 
     def __len__(self) -> int:
@@ -158,7 +158,7 @@ class Mixture:
         for replay in self.replays:
             replay.check_turn(rows)
         ids = [replay.append(rows) for replay in self.replays]
-        return np.concatenate([self._outer(j, part) for j, part in enumerate(ids)])
+        return np.concatenate([self.outer_ids(j, part) for j, part in enumerate(ids)])
 
     def truncate(self, streams: Ints) -> None:
         """See `Replay.truncate`."""
@@ -197,7 +197,7 @@ class Mixture:
                 part = arrays.part(slice(start, start + count))
                 draws.append((j, count / n, replay.draw_into(part, count, rng)))
                 start += count
-        return PendingMixture(arrays, draws, self._outer, len(self), beta, smallest)
+        return PendingMixture(arrays, draws, self.outer_ids, len(self), beta, smallest)
 
     def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
         """See `Replay.get`."""
@@ -252,7 +252,7 @@ class Mixture:
         after = np.full(len(ids), -1, np.int64)
         for j, (where, inner) in enumerate(self._inner(ids)):
             found = self.replays[j].successors(inner)
-            after[where] = np.where(found < 0, -1, self._outer(j, found))
+            after[where] = np.where(found < 0, -1, self.outer_ids(j, found))
         return after
 
     def refresh(self, ids: Ints, core: NDArray[np.float32]) -> None:
@@ -270,14 +270,21 @@ class Mixture:
         for replay in self.replays:
             replay.clear()
 
-    def first_place(self, j: int) -> int:
-        """The place under which this mixture knows the first one of replay j."""
-        return int(self._first[j])
+    def count_ids(self) -> None:
+        """An id is generation * most + place here too, the places that each replay may have one after the other."""
+        self._most = [replay.items.most for replay in self.replays]
+        self._first = np.cumsum([0, *self._most[:-1]])  # of their places
 
-    def _outer(self, j: int, ids: Ints) -> Ints:
-        """An id is generation * capacity + place here too, the replays' places one after the other."""
-        generation, place = np.divmod(ids, self.replays[j].capacity)
-        return generation * self.capacity + self._first[j] + place
+    def places(self, ids: Ints) -> Ints:
+        """See `Replay.places`: up to the largest capacity of the replays times their number."""
+        place = ids % sum(self._most)
+        home = np.searchsorted(self._first, place, "right") - 1
+        return (place - self._first[home]) * len(self.replays) + home
+
+    def outer_ids(self, j: int, ids: Ints) -> Ints:
+        """What this mixture calls the items [K] of replay j."""
+        generation, place = np.divmod(ids, self._most[j])
+        return generation * sum(self._most) + self._first[j] + place
 
     def _checked(self, ids: Any) -> Ints:
         """Ids [K] that were given out by this mixture, or a ValueError."""
@@ -290,12 +297,12 @@ class Mixture:
 
     def _inner(self, ids: Ints) -> list[tuple[NDArray[np.bool_], Ints]]:
         """For each replay which ids are its own, and what it calls them."""
-        generation, place = np.divmod(ids, self.capacity)
+        generation, place = np.divmod(ids, sum(self._most))
         home = np.searchsorted(self._first, place, "right") - 1
         parts = []
-        for j, replay in enumerate(self.replays):
+        for j in range(len(self.replays)):
             mine = home == j
-            parts.append((mine, generation[mine] * replay.capacity + place[mine] - self._first[j]))
+            parts.append((mine, generation[mine] * self._most[j] + place[mine] - self._first[j]))
         return parts
 
     def state_dict(self) -> dict[str, Any]:
@@ -311,6 +318,7 @@ class Mixture:
         self.check_state(Saved(state, "replay"))
         for j, replay in enumerate(self.replays):
             replay.load_state_dict(state[f"replay_{j}"])
+        self.count_ids()
 
 
 def _shape(replay: Replay) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from r2d2.replay.checks import HIGHEST, check_alpha, check_count
+from r2d2.replay.rows import extended
 from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.selector import Places, Values
 from r2d2.replay.selectors.strata import strata
@@ -53,6 +54,12 @@ class Proportional:
     @property
     def nbytes(self) -> int:
         return self._tree.nbytes + (0 if self._priority is None else self._priority.nbytes)
+
+    def grow(self, capacity: int) -> None:
+        self._tree.grow(capacity)
+        if self._priority is not None:
+            self._priority = extended(self._priority, capacity, -1.0)
+        self.capacity = capacity
 
     def insert(self, places: Places, streams: Places) -> None:
         self._count += len(places)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay.checks import HIGHEST, check_alpha, check_count, check_number
+from r2d2.replay.rows import extended
 from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.strata import strata
 
@@ -55,6 +56,14 @@ class RankBased:
     @property
     def nbytes(self) -> int:
         return self._priority.nbytes + self._order.nbytes + self._at.nbytes + self._mass.nbytes
+
+    def grow(self, capacity: int) -> None:
+        self._priority = extended(self._priority, capacity, 0.0)
+        self._order = extended(self._order, 2 * capacity, 0)
+        self._at = extended(self._at, capacity, -1)
+        self._mass = np.empty(capacity)
+        self._raise(self.alpha)
+        self.capacity = capacity
 
     def insert(self, places: Ints, streams: Ints) -> None:
         if self._end + len(places) > len(self._order):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay.checks import check_count, check_number
+from r2d2.replay.rows import extended
 from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.sum_tree import SumTree
 
@@ -42,6 +43,11 @@ class Recency:
     @property
     def nbytes(self) -> int:
         return self._tree.nbytes + self._number.nbytes
+
+    def grow(self, capacity: int) -> None:
+        self._tree.grow(capacity)
+        self._number = extended(self._number, capacity, -1)
+        self.capacity = capacity
 
     def insert(self, places: Ints, streams: Ints) -> None:
         if len(places) == 0:

@@ -24,6 +24,9 @@ class Selector(Protocol):
     `capacity`, where a selector has it, is the number of places that it has room for.
     """
 
+    def grow(self, capacity: int) -> None:
+        """Have room for `capacity` places; the items stay where they are. Called by a replay that grows."""
+
     def insert(self, places: Places, streams: Places) -> None:
         """Add items, oldest first, from these streams [K]. Where priorities count, they get the highest so far."""
 

@@ -27,6 +27,13 @@ class SumTree:
         self.leaves = np.zeros(groups * kernels.GROUP)
         self.tree = np.zeros(2 * self.size)
 
+    def grow(self, capacity: int) -> None:
+        """Have room for `capacity` values; those that are there keep their indices."""
+        larger = SumTree(capacity)
+        larger.assign(np.arange(self.capacity), self.values)
+        self.capacity, self.size = capacity, larger.size
+        self.leaves, self.tree = larger.leaves, larger.tree
+
     @property
     def total(self) -> float:
         return float(self.tree[1])

@@ -8,6 +8,7 @@ import numpy as np
 
 from r2d2.replay.checks import check_count
 from r2d2.replay.kernels import places as kernels
+from r2d2.replay.rows import extended
 from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.selector import Places, Values
 
@@ -27,6 +28,11 @@ class Uniform:
     @property
     def nbytes(self) -> int:
         return self._dense.nbytes + self._index.nbytes
+
+    def grow(self, capacity: int) -> None:
+        self._dense = extended(self._dense, capacity, 0)
+        self._index = extended(self._index, capacity, -1)
+        self.capacity = capacity
 
     def insert(self, places: Places, streams: Places) -> None:
         kernels.append(places, self._dense, self._index, self._count)

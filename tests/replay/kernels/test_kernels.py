@@ -104,9 +104,9 @@ class Both:
         slots = streams * (window // block + 3) + -(-self.sequencer.rows // block) + spare
         self.storage = storage_of(slots, block, streams, window, sizes.burn_in + sizes.context, aligned)
         capacity = streams * self.sequencer.items_at_once + spare
-        self.table = ItemTable(capacity, 2, streams=streams)
+        self.table = ItemTable(capacity, 2, streams=streams, most=4 * capacity)
         self.store, self.cutter = StoreTwin(self.storage), CutterTwin(sizes, self.sequencer)
-        self.items = ItemsTwin(self.store, capacity)
+        self.items = ItemsTwin(self.store, capacity, 4 * capacity)
         self.streams = streams
 
     def same(self) -> None:
@@ -144,7 +144,7 @@ class Both:
         free = np.setdiff1d(np.arange(self.table.capacity), list(self.items.live.values()))
         places, ids = self.rng.permutation(free)[: len(taken)], np.empty(len(taken), np.int64)
         pending = self.sequencer.cutter.pending
-        kernels.put(places, taken, self.table.table, pending, self.table.core, ids)
+        kernels.put(places, taken, self.table.table, self.table.most, pending, self.table.core, ids)
         ring = self.sequencer.items_at_once
         for place, item, name in zip(places.tolist(), taken.tolist(), ids.tolist(), strict=True):
             new_item = New(*item)
@@ -159,6 +159,13 @@ class Both:
         kernels.retire(places, self.storage.block, self.storage.plain, self.table.table)
         for place in places.tolist():
             self.items.retire(place)
+        self.same()
+
+    def grow(self) -> None:
+        capacity = min(self.table.most, self.table.capacity + int(self.rng.integers(1, 4)))
+        self.table.grow(capacity)
+        self.items.left += [0] * (capacity - self.items.capacity)
+        self.items.capacity = capacity
         self.same()
 
     def windows(self) -> None:
@@ -178,13 +185,13 @@ class Both:
 
     def locate(self) -> None:
         """Held, late, never given and negative ids mixed."""
-        highest = (max(self.items.left) + 2) * self.table.capacity
+        highest = (max(self.items.left) + 2) * self.table.most
         ids = self.rng.integers(-2, highest, 5)
         if self.items.given:
             known = self.rng.choice(sorted(self.items.given), size=5)
             ids = np.where(self.rng.random(5) < 0.85, known, ids)
         places, held = np.full(5, -7), np.zeros(5, np.bool_)
-        unknown = kernels.locate(ids, self.table.table, places, held)
+        unknown = kernels.locate(ids, self.table.table, self.table.most, places, held)
         wanted, found = self.items.locate(ids.tolist())
         assert unknown == wanted
         assert list(zip(places.tolist(), held.tolist(), strict=True))[: len(found)] == found
@@ -197,7 +204,7 @@ class Both:
 )  # fmt: skip
 @example(Sizes(4, 6, 3, 4, 3), 3, 5, True, 9, 0, 0.05)
 @example(Sizes(9, 4, 2, 2, 1), 2, 3, False, 9, 1, 0.05)
-def test_write_put_retire_locate_and_read(
+def test_write_put_retire_grow_locate_and_read(
     sizes: Sizes, streams: int, block: int, aligned: bool, spare: int, seed: int, end_share: float
 ) -> None:
     """References, free list, counters, states, places, generations and windows, after every kernel."""
@@ -208,6 +215,8 @@ def test_write_put_retire_locate_and_read(
         both.windows()
         if both.items.live and both.rng.random() < 0.2:
             both.retire()
+        if both.rng.random() < 0.1:
+            both.grow()
     while both.items.live:
         both.retire()
     writers = sum(len(holds) for holds in both.store.holds)

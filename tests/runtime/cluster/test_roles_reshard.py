@@ -49,7 +49,8 @@ def fingerprints(replay: Replay, ages: Ages | None = None) -> dict[bytes, Any]:
 
 def filled(setup: Setup, steps: int) -> tuple[Replay, Ages]:
     """A replay that was written and rated, with every episode ended."""
-    replay, ages = setup.replay(), Ages(setup.replay().capacity)
+    replay = setup.replay()
+    ages = Ages(replay.places)
     rng = np.random.default_rng(1)
     for t, ids in enumerate(play(setup.actor(setup.network()), replay, steps, cut_every=steps)):
         if len(ids):
@@ -67,7 +68,8 @@ def test_the_same_items_come_out(shape: dict[str, Any], steps: int) -> None:
     )
     old, ages = filled(setup, steps)
     other = Setup(**shape, environments=5, steps=400)
-    new, new_ages = other.replay(), Ages(other.replay().capacity)
+    new = other.replay()
+    new_ages = Ages(new.places)
     source = Source(old, ages)
     written = carry((s.segment(i) for s, i in in_turn([source])), new, new_ages, lambda ids: None)
     before, after = fingerprints(old, ages), fingerprints(new, new_ages)

@@ -24,7 +24,7 @@ from r2d2.runtime.cluster.roles.limiter import ShardLimiter
 from r2d2.runtime.cluster.roles.messages import Feedback, Published, Receipt, Reply, Request
 from r2d2.runtime.cluster.roles.packet import Packet, decode, wire_bytes
 from r2d2.runtime.cluster.roles.tail import Tail
-from r2d2.runtime.meter import Ages, modern_ages
+from r2d2.runtime.meter import Ages, checked_ages
 from r2d2.types import Batch
 
 
@@ -51,7 +51,7 @@ class ShardRole:
         self.config, self.root = config, root
         self.layout = Layout(config)
         self._replay = build_replay.replay(self.layout.shard_config(shard), environments.spec(config))
-        self.ages = Ages(self._replay.capacity)
+        self.ages = Ages(self._replay.places)
         self.rng = generator(config.run.seed, SAMPLING, shard)
         actors = range(shard, self.layout.actors, self.layout.shards)
         self.feeds = {actor: Feed(self.layout.first_stream[actor]) for actor in actors}
@@ -185,8 +185,8 @@ class ShardRole:
         self._checkpoint = path
         with restoring(path):
             rng = self.rng.bit_generator.state
-            state["ages"] = modern_ages(state.get("ages"))
-            check_alike(state, {"ages": self.ages.state_dict(), "rng": rng, "inserted": 0, "tails": {}}, "")
+            state["ages"] = checked_ages(state.get("ages"))
+            check_alike(state, {"rng": rng, "inserted": 0, "tails": {}}, "")
             self._replay.load_state_dict(state["replay"])
             self.ages.load_state_dict(state["ages"])
             self.rng.bit_generator.state = state["rng"]
