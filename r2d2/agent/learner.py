@@ -123,6 +123,11 @@ class Learner:
             for own, online in zip(self.target.parameters(), self.network.parameters(), strict=True):
                 own.lerp_(online, weight)
 
+    def set_learning_rate(self, rate: float) -> None:
+        """Take steps of this size from now on."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
     def _undo(self) -> None:
         self.updates -= 1
 

@@ -83,9 +83,17 @@ def network(config: Config, spec: EnvSpec) -> QNetwork:
         return QNetwork(observations(config, spec), spec.num_actions, config.network)
 
 
-def whole_episodes(config: Config, spec: EnvSpec) -> Config:
-    """The config with items that are whole episodes of these environments, if `initial_state` is episode: without
-    burn-in and with an `unroll` of at least the longest one. Any other config as it is."""
+def resolved(config: Config, spec: EnvSpec) -> Config:
+    """The config with the numbers that follow from the environment or from others: `unroll`, `period` and no
+    burn-in with items that are whole episodes, and `batch` with `batch_steps`."""
+    config = _whole_episodes(config, spec)
+    if config.learner.batch_steps == 0:
+        return config
+    batch = max(1, round(config.learner.batch_steps / config.replay.unroll))
+    return replace(config, learner=replace(config.learner, batch=batch))
+
+
+def _whole_episodes(config: Config, spec: EnvSpec) -> Config:
     r, longest = config.replay, spec.max_episode_steps
     if r.initial_state != "episode":
         return config
@@ -120,6 +128,12 @@ def learner(config: Config, net: QNetwork, *, device: torch.device) -> Learner:
         initial_state=config.replay.initial_state,
         device=device,
     )
+
+
+def learning_rate(config: Config, steps: int) -> float:
+    """The learning rate after so many environment steps of the run."""
+    rate = config.learner.learning_rate
+    return linear(steps, start=rate, end=rate * config.learner.learning_rate_end, steps=config.run.steps)
 
 
 def limiter(config: Config) -> RateLimiter:

@@ -182,5 +182,9 @@ def _check_methods(config: Config) -> None:
         )
     if r.long_term == 1.0:
         raise ValueError("replay.long_term must be below 1: for nothing else use --replay.remover reservoir")
+    if c.graphs and c.learning_rate_end != 1.0:
+        raise ValueError(
+            "learner.learning_rate_end must be 1 with learner.graphs, which keep the rate they began with"
+        )
     if c.target_clip and c.discount == 1.0:
         raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")

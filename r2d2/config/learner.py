@@ -14,12 +14,18 @@ class LearnerConfig:
 
     batch: Annotated[int, Bounds(1, 10**6)] = 64
     """Items in a batch."""
+    batch_steps: Annotated[int, Bounds(0, 10**9)] = 0
+    """Trained steps in a batch; if not 0, `batch` is as many items as make them, and at least one (ours): so that
+    updates are as frequent with items that are long episodes."""
     discount: Annotated[float, SHARE] = 0.997
     """gamma."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """`adam`, or DQN's centered `rmsprop`."""
     learning_rate: Annotated[float, Bounds(0, 10)] = 1e-4
     """Step size of the optimizer."""
+    learning_rate_end: Annotated[float, SHARE] = 1.0
+    """Share of `learning_rate` that is left at `run.steps`, to which it falls in a line; 1 is constant, 0 what RL
+    Baselines3 Zoo has for many tasks."""
     adam_epsilon: Annotated[float, Bounds(0, 100)] = 1e-3
     """Adam's epsilon."""
     min_squared_gradient: Annotated[float, Bounds(1e-30, 100)] = 0.01 / 32**2

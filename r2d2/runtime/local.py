@@ -52,7 +52,7 @@ class LocalRun:
         )
         spec = self.environments.spec
         # `config` as it is saved and compared, `resolved` as parts are built from it
-        self.resolved = config = build.whole_episodes(config, spec)
+        self.resolved = config = build.resolved(config, spec)
         self.device = build.device(config)
         torch.set_num_threads(build.threads(config))
         network = build.network(config, spec)
@@ -159,7 +159,7 @@ class LocalRun:
     @property
     def update_due(self) -> bool:
         """Whether the replay ratio asks for another update."""
-        steps = self.config.learner.batch * self.resolved.replay.unroll
+        steps = self.resolved.learner.batch * self.resolved.replay.unroll
         return len(self.replay) > 0 and self.limiter.can_sample(steps)
 
     def learn(self) -> None:
@@ -172,6 +172,7 @@ class LocalRun:
             self._drawn = self._draw()
             ages = self.ages.of(batch.ids, self.learner.updates)
             self.ages.count(batch.ids)
+        self.learner.set_learning_rate(build.learning_rate(self.config, self.actor.steps))
         self._unread.append((batch.ids.copy(), self.learner.update(batch), ages))
         with self.turns:
             self.limiter.sample(batch.steps)
@@ -194,7 +195,7 @@ class LocalRun:
     def _draw(self) -> PendingBatch | PendingMixture:
         build_replay.set_alpha(self.config, self.replay, self.actor.steps)
         beta = build_replay.beta(self.config, self.actor.steps)
-        draw = self.replay.draw(self.config.learner.batch, self.rng, beta=beta, out=self._spare)
+        draw = self.replay.draw(self.resolved.learner.batch, self.rng, beta=beta, out=self._spare)
         self._spare = None  # its arrays are being filled
         if not self.config.run.prefetch:
             draw.result()
@@ -231,7 +232,7 @@ class LocalRun:
             "memory/replay_bytes": self.replay.nbytes,
             "memory/bytes_per_step": sum(self.replay.step_nbytes.values()),
         }
-        metrics |= self.probe.measure(self.learner, self.replay, self.config.learner.batch)
+        metrics |= self.probe.measure(self.learner, self.replay, self.resolved.learner.batch)
         return metrics | self.recent.means()
 
     def evaluate(self) -> None:

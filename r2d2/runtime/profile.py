@@ -70,7 +70,7 @@ class Workbench:
     def __init__(self, config: Config) -> None:
         made = environments.vector(config, halves=config.actor.halves)
         spec = made.spec
-        config = build.whole_episodes(config, spec)
+        config = build.resolved(config, spec)
         r, env = config.replay, config.env
         enough = (
             2 * (r.burn_in + r.unroll + r.n_step + r.period) * env.num_envs

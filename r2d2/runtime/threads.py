@@ -28,7 +28,7 @@ def train(run: LocalRun) -> None:
     run.turns = FairLock()
     config, n = run.config, run.environments.num_envs
     run.limiter.slack = (
-        SLACK * config.learner.batch * run.resolved.replay.unroll + config.replay.replay_ratio * n
+        SLACK * run.resolved.learner.batch * run.resolved.replay.unroll + config.replay.replay_ratio * n
     )
     torch.set_num_threads(max(1, build.threads(config) - _acting_threads(run)))
     acting = Acting(run)

@@ -228,6 +228,22 @@ def test_the_target_network_is_copied_every_so_many_updates() -> None:
         assert torch.equal(now, old) == (update < 3)
 
 
+def test_the_learning_rate_can_be_changed_between_updates() -> None:
+    """With a rate of 0 nothing moves; put back, the step is as large as the rate says."""
+    learner, batch = case(Setup())
+    before = nn.utils.parameters_to_vector(learner.network.parameters()).clone()
+    learner.set_learning_rate(0.0)
+    learner.update(batch)
+    assert torch.equal(nn.utils.parameters_to_vector(learner.network.parameters()), before)
+    steps = []
+    for rate in (1e-3, 1e-4):
+        twin = copy.deepcopy(learner)
+        twin.set_learning_rate(rate)
+        twin.update(batch)
+        steps.append(nn.utils.parameters_to_vector(twin.network.parameters()) - before)
+    torch.testing.assert_close(steps[0], 10 * steps[1], rtol=1e-2, atol=1e-6)
+
+
 def test_the_target_network_can_follow_slowly() -> None:
     """After every second update it goes 30 % of the way to the online network, as it is then."""
     learner, batch = case(Setup(), target_period=2, target_averaging=0.3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,26 @@ def test_every_number_of_the_learner_reaches_it() -> None:
     assert (group["lr"], group["epsilon"], group["decay"]) == (0.01, 0.03, 0.95)
     assert build.limiter(tiny(replay__replay_ratio=1.5, replay__min_steps=77)).replay_ratio == 1.5
     assert build.limiter(tiny(replay__replay_ratio=1.5, replay__min_steps=77)).min_steps == 77
+
+
+def test_the_learning_rate_falls_in_a_line_to_its_share_at_the_end_of_the_run() -> None:
+    falling = tiny(learner__learning_rate=0.02, learner__learning_rate_end=0.25, run__steps=1000)
+    found = [build.learning_rate(falling, steps) for steps in (0, 500, 1000, 2000)]
+    assert found == pytest.approx([0.02, 0.0125, 0.005, 0.005])
+    constant = tiny(learner__learning_rate=0.02, run__steps=1000)
+    assert {build.learning_rate(constant, steps) for steps in range(0, 1001, 77)} == {0.02}
+
+
+def test_a_batch_of_so_many_steps_has_as_many_items_as_make_them() -> None:
+    """With whole episodes they are as long as the longest; what is resolved stays as it is."""
+    fixed = build.resolved(tiny(learner__batch_steps=100, replay__unroll=9), VECTOR)
+    assert fixed.learner.batch == 11
+    whole = tiny(learner__batch_steps=100, replay__initial_state="episode")
+    for longest, batch in ((4, 12), (40, 2), (1000, 1)):  # the unroll stays at 8 if that is longer
+        found = build.resolved(whole, dataclasses.replace(VECTOR, max_episode_steps=longest))
+        assert found.learner.batch == batch
+        assert build.resolved(found, dataclasses.replace(VECTOR, max_episode_steps=longest)) == found
+    assert build.resolved(tiny(learner__batch=7), VECTOR).learner.batch == 7
 
 
 def test_dqns_networks_have_the_layers_of_their_papers() -> None:

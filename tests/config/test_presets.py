@@ -79,15 +79,15 @@ def test_whole_episodes_need_no_unroll_and_are_refused_where_there_is_no_longest
     found = run.resolved.replay
     assert (found.burn_in, found.unroll, found.period) == (0, 7, 7)
     assert run.config == asked  # as it is saved
-    long = build.whole_episodes(tiny(**EPISODE, replay__unroll=9, replay__period=3), run.environments.spec)
+    long = build.resolved(tiny(**EPISODE, replay__unroll=9, replay__period=3), run.environments.spec)
     assert (long.replay.burn_in, long.replay.unroll, long.replay.period) == (0, 9, 3)
     other = tiny(replay__unroll=6)
-    assert build.whole_episodes(other, run.environments.spec) is other
+    assert build.resolved(other, run.environments.spec) is other
     unbounded = tiny(replay__initial_state="episode")
     with pytest.raises(
         ValueError, match=r"needs a longest episode, which CartPole-v1 does not have: .*max_episode"
     ):
-        build.whole_episodes(unbounded, EnvSpec("CartPole-v1", parts_of(Box(-1, 1, (4,)), ""), 2, None))
+        build.resolved(unbounded, EnvSpec("CartPole-v1", parts_of(Box(-1, 1, (4,)), ""), 2, None))
     run.train()
     assert run.learner.updates > 3
     assert set(run.replay.get(run.replay.items.ids(run.replay.items.places)).length) <= set(range(1, 8))

@@ -31,7 +31,7 @@ def test_every_task_and_agent_of_our_own_environments_can_run() -> None:
     for cell in made:
         if cell.config.replay.initial_state == "episode" and cell.labels["task"] in specs:
             spec = specs[str(cell.labels["task"])]
-            assert build.whole_episodes(cell.config, spec).replay.unroll >= (spec.max_episode_steps or 0)
+            assert build.resolved(cell.config, spec).replay.unroll >= (spec.max_episode_steps or 0)
     assert {task for tier in TIERS.values() for task in tier} == set(TASKS)
 
 

@@ -29,7 +29,7 @@ def test_cells_differ_in_state_and_burn_in_alone() -> None:
     for cell in made:
         check_config(cell.config)
         delay, r = int(cell.labels["delay"]), cell.config.replay
-        resolved = build.whole_episodes(cell.config, environments.spec(cell.config))
+        resolved = build.resolved(cell.config, environments.spec(cell.config))
         assert resolved == cell.config  # the control's windows are whole episodes as they are
         assert (r.initial_state, r.burn_in) == (cell.labels["strategy"], cell.labels["burn_in"])
         assert cell.config.env.options["delay"] == delay

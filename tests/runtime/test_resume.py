@@ -23,6 +23,11 @@ CASES: dict[str, dict[str, Any]] = {
         "env__id": "Recall-v0", "env__options": {"delay": 5}, "network__core": "gru",
         "replay__selector": "uniform", "actor__exploration": "linear", "actor__epsilon_steps": 300,
     },
+    "whole episodes": {
+        "env__id": "Recall-v0", "env__options": {"delay": 5}, "network__core": "lru", "network__stack": 1,
+        "replay__initial_state": "episode", "learner__batch_steps": 21, "learner__learning_rate_end": 0.0,
+        "learner__target_averaging": 0.1,
+    },
     "mixture": {
         "replay__selector": "rank", "replay__newest": 1, "replay__long_term": 0.25, "replay__remover": "soft",
         "replay__beta_steps": 400, "replay__alpha_steps": 400, "learner__batch": 8,

@@ -8,6 +8,7 @@ which the scan makes few. Either way autograd sees one operation, and the backwa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -42,11 +43,12 @@ class _LinearScan(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """With g[t] = grad[t] + conj(decay[t + 1]) g[t + 1], the same recurrence from the end."""
         decay, state, out = ctx.saved_tensors
-        recur = loop if grad.device.type == "cpu" else parallel
         back = decay.conj().resolve_conj()
-        # The last step has no successor: what stands in its place meets a state of zero.
-        reverse = back if back.ndim == 1 else back.roll(-1, 0).flip(0)
-        g = recur(reverse, grad.flip(0), torch.zeros_like(state)).flip(0)
+        if grad.device.type == "cpu":
+            g = loop_back(back, grad)
+        else:  # the last step has no successor: what stands in its place meets a state of zero
+            reverse = back if back.ndim == 1 else back.roll(-1, 0).flip(0)
+            g = parallel(reverse, grad.flip(0), torch.zeros_like(state)).flip(0)
         before = torch.cat([state.unsqueeze(0), out[:-1]]).conj()
         return (g * before).sum_to_size(decay.shape), g, g[0] * (back if back.ndim == 1 else back[0])
 
@@ -54,11 +56,23 @@ class _LinearScan(torch.autograd.Function):
 def loop(decay: Tensor, inputs: Tensor, state: Tensor) -> Tensor:
     """`linear_scan` one step after the other, without its gradient."""
     out = inputs.clone(memory_format=torch.contiguous_format)
-    decays = [decay] * len(out) if decay.ndim == 1 else decay.unbind(0)
     h = state
-    for row, factor in zip(out.unbind(0), decays, strict=True):
+    for row, factor in zip(out.unbind(0), _of_each_step(decay, len(out)), strict=True):
         h = row.addcmul_(factor, h)
     return out
+
+
+def loop_back(decay: Tensor, grad: Tensor) -> Tensor:
+    """The g of `backward` from the last step to the first; `decay` is conjugate already."""
+    out = grad.clone(memory_format=torch.contiguous_format)
+    rows, factors = out.unbind(0), _of_each_step(decay, len(out))
+    for t in range(len(out) - 2, -1, -1):
+        rows[t].addcmul_(factors[t + 1], rows[t + 1])
+    return out
+
+
+def _of_each_step(decay: Tensor, steps: int) -> Sequence[Tensor]:
+    return [decay] * steps if decay.ndim == 1 else decay.unbind(0)
 
 
 def parallel(decay: Tensor, inputs: Tensor, state: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ PAUSE = 0.1  # seconds between two questions to a process that is starting; ours
 def make(config: Config, run_dir: Path, tracker: Tracker, spec: EnvSpec | None = None) -> ClusterRun:
     """A run whose processes start when it trains."""
     spec = environments.spec(config) if spec is None else spec
-    resolved = build.whole_episodes(config, spec)
+    resolved = build.resolved(config, spec)
 
     def launch(number: int | None, path: Path | None) -> RayFleet:
         return RayFleet(resolved, run_dir.resolve(), number, path)

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import Ending, ScriptedEnvironments, Setup
-from role_cases import InlineFleet, cluster, replays_differ
+from role_cases import InlineFleet, cluster, items, replays_differ
 from run_cases import new_run, tiny
 
 from r2d2.agent.actor import Actor
+from r2d2.build import agents as build
+from r2d2.build import environments
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.limiter import ClusterLimiter, slack
 from r2d2.runtime.cluster.roles.packet import Encoder, Packet, Step, decode, wire_bytes
@@ -285,3 +287,29 @@ def test_environments_have_their_seeds_whoever_runs_them(tmp_path: Path) -> None
         first.append(np.concatenate([role.actor.state.observation["observation"] for role in fleet.actors]))
     assert np.array_equal(first[0], first[1])
     assert np.array_equal(first[0], first[2])
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_whole_episodes_with_a_linear_core_are_trained_over_all_shards(shards: int, tmp_path: Path) -> None:
+    """Items are whole episodes, a batch is as many as make its steps, the rate falls with the run's steps."""
+    asked = cluster(
+        env__id="Recall-v0", env__options={"delay": 5}, network__core="lru", network__stack=1,
+        replay__initial_state="episode", learner__batch_steps=28, learner__learning_rate_end=0.0,
+        learner__target_averaging=0.1, cluster__actors=2, cluster__shards=shards, run__steps=400,
+    )  # fmt: skip
+    config = build.resolved(asked, environments.spec(asked))
+    assert (config.replay.unroll, config.learner.batch) == (8, 4)
+    fleet = InlineFleet(config, tmp_path)
+    for _ in range(6):
+        fleet.act()
+        fleet.learn()
+    learner = fleet.learner.learner
+    assert learner.updates > 5
+    expected = build.learning_rate(config, fleet.learner.limiter.inserted)
+    (group,) = learner.optimizer.param_groups
+    assert expected <= group["lr"] < config.learner.learning_rate
+    for shard in fleet.shards:
+        ids, state = items(shard.replay)
+        assert len(ids) > 5
+        assert not state["core"].any()
+        assert set(state["length"]) <= set(range(1, 8))

@@ -55,7 +55,7 @@ class ClusterRun:
         self.layout = Layout(config)
         self._launch = launch
         spec = environments.spec(config) if spec is None else spec
-        self.resolved = build.whole_episodes(config, spec)  # what the processes are built from
+        self.resolved = build.resolved(config, spec)  # what the processes are built from
         self.evaluator = Evaluator(config, run_dir, tracker)
         self.record = Record(config)
         self.schedule = Schedule(config.run, self.evaluator)

@@ -173,6 +173,7 @@ class LearnerRole:
         beta = build_replay.beta(config, self.limiter.inserted)
         batch = join(parts, beta=beta)
         self._ask(config.learner.batch)
+        self.learner.set_learning_rate(build.learning_rate(config, self.limiter.inserted))
         update = self.learner.update(batch)
         self.limiter.sample(batch.steps)
         metrics = {f"learner/{name}": value for name, value in update.metrics.items()}
