@@ -74,6 +74,10 @@ def test_every_preset_passes(preset: str) -> None:
             r"replay\.alpha_steps=1000 needs .* got uniform: leave it 0",
         ),
         (
+            {"learner__graphs": True, "learner__learning_rate_end": 0.5},
+            r"learning_rate_end must be 1 with learner\.graphs",
+        ),
+        (
             {"learner__target_clip": True, "learner__discount": 1.0},
             r"target_clip needs a learner\.discount below 1",
         ),
