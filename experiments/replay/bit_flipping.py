@@ -24,7 +24,7 @@ from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct,
 from r2d2.envs.make import make
 from r2d2.envs.vector import VectorEnv
 from r2d2.replay import Column, Fifo, Hindsight, Replay, Sequencer, Uniform
-from r2d2.replay.relabelers.hindsight import Strategy
+from r2d2.replay.relabelers.goals import Strategy
 
 HIDDEN, BATCH, EPSILON = 256, 128, 0.2  # the paper's
 EPISODES, UPDATES = 16, 40  # of a cycle, the paper's

@@ -14,10 +14,9 @@ from r2d2.agent.cores import state_size
 from r2d2.build.agents import RELABELING, REMOVING, generator, layout, linear, observations, priority
 from r2d2.config import Config
 from r2d2.envs.vector import EnvSpec
+from r2d2.parts import REMOVERS, SELECTORS, make
 from r2d2.replay import Combined, Hindsight, Mixture, Remover, Replay, Selector, Sequencer
-from r2d2.replay.removers import make_remover
-from r2d2.replay.selectors import make_selector
-from r2d2.replay.selectors.mixture import batch_shares
+from r2d2.replay.draw import batch_shares
 from r2d2.types import step_columns
 
 # Mean length, steps, of the shortest whole episodes for which there are items enough to keep `steps`; ours.
@@ -28,12 +27,13 @@ _STAGES = 100  # of alpha on its way; ours: it is never more than a hundredth of
 def replay(config: Config, spec: EnvSpec) -> Replay | Mixture:
     """The replay for the steps of `env.num_envs` environments."""
     r, streams = config.replay, config.env.num_envs
-    drawn = batch_shares(config.learner.batch, [1.0 - r.long_term, r.long_term])
-    if r.newest and drawn[0] <= r.newest * streams:
-        raise ValueError(
-            f"replay.newest={r.newest} of each of {streams} environments and one drawn item do not fit in "
-            f"the {drawn[0]} items of a batch: raise learner.batch, or lower env.num_envs or replay.newest"
-        )
+    if r.newest:
+        drawn, _ = batch_shares(config.learner.batch, [1.0 - r.long_term, r.long_term])
+        if drawn <= r.newest * streams:
+            raise ValueError(
+                f"replay.newest={r.newest} of each of {streams} environments and one drawn item do not fit in "
+                f"the {drawn} items of a batch: raise learner.batch, or lower env.num_envs or replay.newest"
+            )
     sequencers = [_sequencer(config) for _ in range(1 if r.long_term == 0.0 else 2)]
     relabelers = [relabeler(config, part, spec, i) for i, part in enumerate(sequencers)]
     recent = _replay(config, spec, sequencers[0], relabelers[0])
@@ -119,27 +119,28 @@ def kept_steps(config: Config) -> int:
 def selector(config: Config, capacity: int, streams: int) -> Selector:
     """Which items are drawn."""
     r = config.replay
-    made = make_selector(
-        r.selector,
-        capacity=capacity,
-        alpha=r.alpha,
-        stratified=r.stratified,
-        changing_alpha=r.alpha_steps > 0,
-        decay=r.decay,
-    )
+    settings = {
+        "capacity": capacity,
+        "alpha": r.alpha,
+        "stratified": r.stratified,
+        "changing_alpha": r.alpha_steps > 0,
+        "decay": r.decay,
+    }
+    made: Selector = make(SELECTORS, r.selector, settings)
     return Combined(made, capacity=capacity, streams=streams, newest=r.newest) if r.newest else made
 
 
 def remover(config: Config, capacity: int, selector: Selector) -> Remover:
     """Which items leave when there is no room."""
     r = config.replay
-    return make_remover(
-        r.remover,
-        capacity=capacity,
-        selector=selector,
-        rng=generator(config.run.seed, REMOVING),
-        soft=min(capacity, versions(config) * (r.items or -(-r.steps // r.period))),
-    )
+    settings = {
+        "capacity": capacity,
+        "selector": selector,
+        "rng": generator(config.run.seed, REMOVING),
+        "soft": min(capacity, versions(config) * (r.items or -(-r.steps // r.period))),
+    }
+    made: Remover = make(REMOVERS, r.remover, settings)
+    return made
 
 
 def alpha(config: Config, steps: int) -> float:

@@ -1,7 +1,7 @@
 """Sequence replay as a library of its own: numpy in, numpy out, no torch."""
 
+from r2d2.replay.draw import PendingBatch, PendingMixture
 from r2d2.replay.limiter import RateLimiter
-from r2d2.replay.pending_batch import PendingBatch
 from r2d2.replay.relabelers.hindsight import Hindsight
 from r2d2.replay.removers.fifo import Fifo
 from r2d2.replay.removers.lowest_priority import LowestPriority
@@ -10,7 +10,7 @@ from r2d2.replay.removers.reservoir import Reservoir
 from r2d2.replay.removers.soft_fifo import SoftFifo
 from r2d2.replay.replay import Replay
 from r2d2.replay.selectors.combined import Combined
-from r2d2.replay.selectors.mixture import Mixture, PendingMixture
+from r2d2.replay.selectors.mixture import Mixture
 from r2d2.replay.selectors.proportional import Proportional
 from r2d2.replay.selectors.rank_based import RankBased
 from r2d2.replay.selectors.recency import Recency

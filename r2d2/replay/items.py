@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from r2d2.checkpoint.blobs import Blobs, RowBlobs
 from r2d2.replay.kernels import index as kernels
+from r2d2.replay.kernels import reading
 from r2d2.replay.rows import extended, zeros
 from r2d2.replay.saved import Saved
 from r2d2.replay.sequencer import Sequencer
@@ -122,13 +123,13 @@ class ItemTable:
         self._free[self.free : self.free + len(places)] = places
         self.free += len(places)
 
-    def windows(self, places: Ints, storage: Storage, sequencer: Sequencer) -> kernels.Windows:
+    def windows(self, places: Ints, storage: Storage, sequencer: Sequencer) -> reading.Windows:
         """Where the rows of these items are stored."""
         n = len(places)
         found = (np.empty((n, sequencer.rows), np.int64), *np.empty((4, n), np.int64))
         following, (sizes, _) = storage.blocks.following, sequencer.plain
-        kernels.windows(places, self.table, self.most, following, storage.block, sizes, found)
-        return kernels.Windows(*found)
+        reading.windows(places, self.table, self.most, following, storage.block, sizes, found)
+        return reading.Windows(*found)
 
     def locate(self, ids: Ints) -> tuple[Ints, NDArray[np.bool_]]:
         """Places [K] of ids, and which items are still held; ValueError for an id that never was."""

@@ -24,16 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay import checks
+from r2d2.replay.draw import BatchArrays, Normalize, PendingBatch, check_normalize, weights_of
 from r2d2.replay.items import ItemTable
 from r2d2.replay.kernels import index as kernels
-from r2d2.replay.pending_batch import PendingBatch
-from r2d2.replay.relabelers.hindsight import Hindsight, check_relabeler
+from r2d2.replay.relabelers.hindsight import Hindsight
 from r2d2.replay.removers.remover import Remover
 from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.selector import Selector
 from r2d2.replay.sequencer import Sequencer
-from r2d2.replay.storage import MOST, BatchArrays, Storage
-from r2d2.replay.weights import Normalize, check_normalize, weights_of
+from r2d2.replay.storage import MOST, Storage
 from r2d2.types import Batch, Column
 
 Ints = NDArray[np.int64]
@@ -92,7 +91,8 @@ class Replay:
             sequencer, selector, remover, streams=streams, capacity=capacity, core_size=core_size
         )
         check_normalize(normalize, selector)
-        check_relabeler(relabeler, columns, sequencer, capacity)
+        if relabeler is not None:
+            relabeler.check_replay(columns, sequencer, capacity)
         most = (
             capacity
             if max_capacity is None

@@ -65,6 +65,11 @@ class Sequencer:
         return self.context + self.burn_in + self.unroll + self.n_step
 
     @property
+    def lead(self) -> int:
+        """Rows before the first trained one of an item that is not cut short by the beginning of its episode."""
+        return self.context + self.burn_in
+
+    @property
     def window(self) -> int:
         """The most rows of a stream that items under construction can need."""
         return self.rows + self.period
@@ -94,6 +99,12 @@ class Sequencer:
         new = out[: kernels.advance(streams, rows, last, core, self.layout, self.cutter, out, low_water)]
         fields = {name: new[name] for name in ("stream", "row", *kernels.ITEM_FIELDS, "number")}
         return Items(**fields, core=self.pending_of(new)), low_water
+
+    def enter(self, stream: int, row: int) -> None:
+        """Let a stream go on at this row of an episode, whose earlier rows are lost, and with them the items that
+        need any of these."""
+        self.cutter.episode_row[stream] = row
+        self.cutter.next_item[stream] = -(-(row + self.lead) // self.period) if row else 0
 
     def pending_of(self, new: NDArray) -> NDArray[np.float32]:
         """The recurrent states [K, C] of items (NEW_ITEM) that the last rows completed."""

@@ -17,13 +17,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.checkpoint.blobs import Blobs, RowBlobs
 from r2d2.replay.codecs import Bytes, CompressedColumn, Job
+from r2d2.replay.draw import BatchArrays, arrays_of, new_arrays
 from r2d2.replay.kernels import index as kernels
 from r2d2.replay.rows import RowArrays
 from r2d2.replay.saved import Saved
@@ -36,20 +37,6 @@ MOST = 2**15 - 1  # rows of a block: counted in 16 bits
 # In a state: what each name there is called in `kernels.Blocks`.
 _SLOTS = {name: name for name in ("refs", "following", "open_stream", "serial")} | {"count": "filled"}
 _STREAMS = ("cursor", "held", "closed", "began", "recent")
-
-
-class BatchArrays(NamedTuple):
-    """Where a batch is read into: columns [B, column context + T, ...], the small ones views of `records`
-    [B, context + T]."""
-
-    columns: dict[str, NDArray]
-    records: NDArray
-
-    def part(self, items: slice) -> BatchArrays:
-        """Those of some of the items."""
-        return BatchArrays(
-            {name: column[items] for name, column in self.columns.items()}, self.records[items]
-        )
 
 
 class Storage:
@@ -179,35 +166,13 @@ class Storage:
 
     def allocate(self, names: Iterable[str], shape: tuple[int, ...], context: int) -> BatchArrays:
         """Arrays for items of `shape` [B, context + T]."""
-        records = np.empty(shape, self.raw.record)
-        views = self.raw.views(records, context)
-        columns = {}
-        for name in names:
-            column = self.columns[name]
-            wanted = (shape[0], shape[1] - context + column.context, *column.shape)
-            columns[name] = views[name] if name in views else np.empty(wanted, column.dtype)
-        return BatchArrays(columns, records)
+        return new_arrays(self.raw, {name: self.columns[name] for name in names}, shape, context)
 
     def room(self, shape: tuple[int, ...], context: int, out: Batch | None) -> BatchArrays:
         """Arrays for all columns: those of `out`, to be filled again, or new ones."""
         if out is None:
             return self.allocate(self.columns, shape, context)
-        if not isinstance(out, Batch) or not self._made(out, shape, context):
-            raise ValueError(f"out must be a batch of {shape[0]} items that this replay drew before")
-        assert out.records is not None
-        return BatchArrays(dict(out.columns), out.records)
-
-    def _made(self, out: Batch, shape: tuple[int, ...], context: int) -> bool:
-        """Whether these are arrays of `allocate` for all columns."""
-        records = out.records
-        if records is None or records.shape != shape or records.dtype != self.raw.record:
-            return False
-        return out.columns.keys() == self.columns.keys() and all(
-            out.columns[name].dtype == column.numpy_dtype
-            and out.columns[name].shape == (shape[0], shape[1] - context + column.context, *column.shape)
-            for name, column in self.columns.items()
-            if name not in self.raw.small  # views of the records
-        )
+        return arrays_of(out, self.raw, self.columns, shape, context)
 
     def read(self, rows: Ints, context: int, into: BatchArrays) -> list[Job]:
         """Read stored rows [B, context + T] (slot * block + offset). Returns jobs that finish it by decoding."""

@@ -24,10 +24,10 @@ from r2d2.checkpoint import checkpoint
 from r2d2.config import Config
 from r2d2.config.resumed import check_same_parts
 from r2d2.envs.vector import EnvSpec
+from r2d2.replay.draw import importance_weights
 from r2d2.replay.replay import Replay
 from r2d2.replay.saved_replay import SavedReplay
 from r2d2.replay.selectors.mixture import Mixture
-from r2d2.replay.weights import importance_weights
 from r2d2.runs import folder
 from r2d2.runs.folder import RunError
 from r2d2.runtime.cluster.roles.layout import Layout

@@ -139,7 +139,7 @@ def test_only_errors_that_we_wrote_are_shown_short(tmp_path: Path) -> None:
     import numpy as np
 
     from r2d2.replay import Sequencer
-    from r2d2.replay.weights import importance_weights
+    from r2d2.replay.draw import importance_weights
 
     assert is_message(caught(lambda: Sequencer(1, burn_in=0, unroll=4, n_step=1, period=9)))
     assert not is_message(caught(lambda: int("x")))  # a user's own code

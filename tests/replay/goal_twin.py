@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stream_twin import Cut, Sizes, StreamTwin
 
 from r2d2.replay import Batch, Column, Hindsight, Replay
-from r2d2.replay.relabelers.hindsight import Strategy
+from r2d2.replay.relabelers.goals import Strategy
 from r2d2.types import Codec
 
 LONGEST = 12

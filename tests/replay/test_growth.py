@@ -9,11 +9,9 @@ import pytest
 from checkpoint_cases import same
 from helpers import snapshot
 
-from r2d2.parts import load
+from r2d2.parts import REMOVERS, SELECTORS, load, make
 from r2d2.replay import Column, Combined, Mixture, Remover, Replay, Selector, Sequencer
-from r2d2.replay.removers import REMOVERS, make_remover
 from r2d2.replay.removers.soft_fifo import SoftFifo
-from r2d2.replay.selectors import SELECTORS, make_selector
 
 STREAMS, FIRST, MOST, STEPS, BATCH = 2, 8, 200, 60, 4
 DRAWING = [*SELECTORS, *(f"combined-{name}" for name in SELECTORS)]
@@ -21,23 +19,16 @@ GROWING = [name for name in REMOVERS if name != "soft"]
 
 
 def selector_of(name: str, capacity: int) -> Selector:
-    made = make_selector(
-        name.removeprefix("combined-"),
-        capacity=capacity,
-        alpha=0.7,
-        refresh=0.05,
-        decay=0.2,
-        changing_alpha=True,
-    )
+    settings = {"capacity": capacity, "alpha": 0.7, "refresh": 0.05, "decay": 0.2, "changing_alpha": True}
+    made: Selector = make(SELECTORS, name.removeprefix("combined-"), settings)
     return Combined(made, capacity=capacity, streams=STREAMS) if name.startswith("combined-") else made
 
 
 def replay_of(selector: str, remover: str, capacity: int, most: int | None = MOST, **options: Any) -> Replay:
     drawing = selector_of(selector, capacity)
     rng = np.random.default_rng(7)
-    leaving: Remover = make_remover(
-        remover, capacity=capacity, selector=drawing, rng=rng, soft=capacity // 2, period=3
-    )
+    settings = {"capacity": capacity, "selector": drawing, "rng": rng, "soft": capacity // 2, "period": 3}
+    leaving: Remover = make(REMOVERS, remover, settings)
     sequencer = Sequencer(STREAMS, burn_in=2, unroll=4, n_step=1, period=4, core_size=2)
     return Replay(
         {"stamp": Column((2,), "int32")},

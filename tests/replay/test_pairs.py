@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from stream_twin import Cut, Sizes, StreamTwin
 
 from r2d2.config import Config, ReplayConfig, check_config
-from r2d2.parts import load
+from r2d2.parts import REMOVERS, SELECTORS, load, make
 from r2d2.replay import Batch, Column, Combined, Remover, Replay, Selector
 from r2d2.replay.codecs import CODECS
-from r2d2.replay.relabelers.hindsight import STRATEGIES, Strategy
-from r2d2.replay.removers import REMOVERS, make_remover
-from r2d2.replay.selectors import SELECTORS, make_selector
+from r2d2.replay.relabelers.goals import STRATEGIES, Strategy
 from r2d2.types import Codec
 
 STREAMS, BATCH, CAPACITY, BLOCK = 3, 6, 45, 4
@@ -30,15 +28,15 @@ DRAWING = [*SELECTORS, *(f"combined-{name}" for name in SELECTORS)]
 
 
 def selector_of(name: str) -> Selector:
-    made = make_selector(
-        name.removeprefix("combined-"), capacity=CAPACITY, alpha=0.7, refresh=0.05, decay=0.2
-    )
+    settings = {"capacity": CAPACITY, "alpha": 0.7, "refresh": 0.05, "decay": 0.2}
+    made = make(SELECTORS, name.removeprefix("combined-"), settings)
     return Combined(made, capacity=CAPACITY, streams=STREAMS) if name.startswith("combined-") else made
 
 
 def remover_of(name: str, selector: Selector) -> Remover:
-    rng = np.random.default_rng(7)
-    return make_remover(name, capacity=CAPACITY, selector=selector, rng=rng, soft=CAPACITY // 2, period=3)
+    settings = {"capacity": CAPACITY, "selector": selector, "rng": np.random.default_rng(7)}
+    made: Remover = make(REMOVERS, name, settings | {"soft": CAPACITY // 2, "period": 3})
+    return made
 
 
 CUTS = {

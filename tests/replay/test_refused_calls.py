@@ -27,7 +27,7 @@ from r2d2.replay import (
     SoftFifo,
     Uniform,
 )
-from r2d2.replay.weights import importance_weights
+from r2d2.replay.draw import importance_weights
 
 NAN, INFINITY = float("nan"), float("inf")
 COLUMNS = {"reward": Column(), "half": Column((), "float16"), "phase": Column((), "complex64"),

@@ -14,9 +14,8 @@ from helpers import snapshot
 from stream_twin import Sizes
 
 from r2d2.checkpoint.blobs import Blobs
+from r2d2.parts import REMOVERS, SELECTORS, make
 from r2d2.replay import Column, Combined, Mixture, Proportional, RateLimiter, Replay, Sequencer
-from r2d2.replay.removers import REMOVERS, make_remover
-from r2d2.replay.selectors import SELECTORS, make_selector
 
 TRANSITIONS = Sizes(0, 1, 1, 1, 0)
 SIZES: dict[str, Any] = {
@@ -29,7 +28,9 @@ SIZES: dict[str, Any] = {
 def one(**changes: Any) -> Replay:
     s = SIZES | changes
     streams, capacity = s["streams"], s["capacity"]
-    selector = make_selector(s["selector"], capacity=capacity, decay=0.1, changing_alpha=s["changing_alpha"])
+    selector = make(
+        SELECTORS, s["selector"], {"capacity": capacity, "decay": 0.1, "changing_alpha": s["changing_alpha"]}
+    )
     if s.get("newest"):
         selector = Combined(selector, capacity=capacity, streams=streams)
     rng = np.random.default_rng(0)
@@ -39,7 +40,11 @@ def one(**changes: Any) -> Replay:
         streams=streams,
         sequencer=Sequencer(streams, **cut),
         selector=selector,
-        remover=make_remover(s["remover"], capacity=capacity, selector=selector, rng=rng, soft=capacity // 2),
+        remover=make(
+            REMOVERS,
+            s["remover"],
+            {"capacity": capacity, "selector": selector, "rng": rng, "soft": capacity // 2},
+        ),
         **{name: s[name] for name in ("capacity", "steps", "block", "core_size", "linked")},
     )
 
@@ -200,7 +205,7 @@ def test_every_field_of_a_relabeler_is_checked() -> None:
     selector = Proportional(400)
     replay = Replay(
         columns("raw", TRANSITIONS.context), streams=2, sequencer=relabeler.sequencer, selector=selector,
-        remover=make_remover("fifo", capacity=400), capacity=400, steps=400, block=4, core_size=2,
+        remover=make(REMOVERS, "fifo", {"capacity": 400}), capacity=400, steps=400, block=4, core_size=2,
         relabeler=relabeler,
     )  # fmt: skip
     world = GoalWorld(TRANSITIONS, 2, "random", np.random.default_rng(0))

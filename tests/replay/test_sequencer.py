@@ -157,3 +157,26 @@ def test_constructor_says_what_is_wrong(changes: dict[str, int], message: str) -
     sizes = {"streams": 2, "burn_in": 40, "unroll": 80, "n_step": 5, "period": 40}
     with pytest.raises(ValueError, match=message):
         Sequencer(**(sizes | changes))
+
+
+@pytest.mark.parametrize("row", range(30))
+@pytest.mark.parametrize("cut", [(4, 6, 2, 3, 1), (0, 5, 1, 5, 0), (7, 4, 3, 2, 3)])
+def test_a_stream_that_enters_an_episode_makes_the_items_that_need_no_lost_row(
+    cut: tuple[int, ...], row: int
+) -> None:
+    """All others come out as if the episode had been read from its beginning."""
+
+    def items(first: int) -> list[tuple[int, ...]]:
+        names = ("burn_in", "unroll", "n_step", "period", "context")
+        sequencer = Sequencer(1, **dict(zip(names, cut, strict=True)))
+        sequencer.enter(0, first)
+        found = []
+        for at in range(first, 41):
+            new, _ = sequencer.advance(
+                np.array([0]), np.array([at]), np.array([at == 40]), np.zeros((1, 0), np.float32)
+            )
+            fields = (new.row, new.context, new.burn_in, new.length, new.lookahead, new.number)
+            found += list(zip(*(field.tolist() for field in fields), strict=True))
+        return found
+
+    assert items(row) == [item for item in items(0) if item[0] >= row]

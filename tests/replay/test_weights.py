@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from r2d2.replay import Combined, Fifo, Proportional, RankBased, Recency, Replay, Sequencer, Uniform
-from r2d2.replay.weights import check_normalize, importance_weights
+from r2d2.replay.draw import check_normalize, importance_weights
 from r2d2.types import Column
 
 PRIORITIES = np.array([4.0, 1.0, 0.0, 0.25, 9.0, 2.0])

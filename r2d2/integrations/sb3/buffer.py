@@ -25,7 +25,7 @@ from r2d2.integrations.sb3.selection import Selection, check_arguments, make_sel
 from r2d2.integrations.sb3.steps import Steps, column_of, observation_columns, parts_of
 from r2d2.integrations.sb3.transitions import Drawn, Learner, Samples, Transitions, n_step_return
 from r2d2.replay import Replay, Selector
-from r2d2.replay.weights import weights_of
+from r2d2.replay.draw import weights_of
 from r2d2.types import Codec, Column
 
 Ints = NDArray[np.int64]

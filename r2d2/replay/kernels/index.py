@@ -59,16 +59,6 @@ class Cutter(NamedTuple):
     pending: NDArray[np.float32]  # [N, ring, C] recurrent states of items under construction, by number
 
 
-class Windows(NamedTuple):
-    """Items [B] as they are read: stored rows [B, T], slot * block + offset, and what `Batch` says of them."""
-
-    rows: NDArray[np.int64]
-    burn_in: NDArray[np.int64]
-    length: NDArray[np.int64]
-    lookahead: NDArray[np.int64]
-    ids: NDArray[np.int64]
-
-
 @kernel
 def finite(values):
     """Whether no value is NaN or infinite."""
@@ -283,30 +273,3 @@ def locate(ids, table, most, places, held):
             return i
         places[i], held[i] = place, generation == item.generation
     return -1
-
-
-@kernel
-def windows(places, table, most, following, block, sizes, found):
-    """Fill `found` with the items in these places.
-
-    The trained part begins at context + burn_in. Left padding repeats the first row, right padding the last.
-    """
-    sizes, found = SequenceLayout(*sizes), Windows(*found)
-    rows, lead = found.rows, sizes.context + sizes.burn_in
-    slots, offsets = np.empty(len(places), np.int64), np.empty(len(places), np.int64)
-    lefts, ends = np.empty(len(places), np.int64), np.empty(len(places), np.int64)
-    for i in range(len(places)):  # apart from the next loop, so that the processor can look ahead
-        item = table[places[i]]
-        slots[i], offsets[i] = item.slot, item.offset
-        found.burn_in[i], found.length[i], found.lookahead[i] = item.burn_in, item.length, item.lookahead
-        found.ids[i] = np.int64(item.generation) * most + places[i]
-        lefts[i] = lead - item.context - item.burn_in
-        ends[i] = lead + item.length + item.lookahead
-    for i in range(len(places)):
-        slot, offset = slots[i], offsets[i]
-        for t in range(rows.shape[1]):
-            if lefts[i] < t < ends[i]:
-                offset += 1
-                if offset == block:
-                    slot, offset = np.int64(following[slot]), 0
-            rows[i, t] = slot * block + offset

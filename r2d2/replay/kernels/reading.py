@@ -1,10 +1,15 @@
-"""The loops that read stored rows: cut them where their block changes, and follow them through episodes."""
+"""The loops that read stored rows: find those of items, cut them where their block changes, and follow them through
+episodes."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from r2d2.replay.kernels.kernel import kernel
+from r2d2.types import SequenceLayout
 
 # A run of one item's rows that lie in one block: t from `start` to before `end`, of which those before
 # `begin` and from `stop` on are padding, which repeats a row. Row `begin` is at `offset` of `slot`, which
@@ -12,6 +17,43 @@ from r2d2.replay.kernels.kernel import kernel
 SEGMENT = np.dtype(
     [(name, "i8") for name in ("item", "start", "begin", "stop", "end", "slot", "offset", "filled")]
 )
+
+
+class Windows(NamedTuple):
+    """Items [B] as they are read: stored rows [B, T], slot * block + offset, and what `Batch` says of them."""
+
+    rows: NDArray[np.int64]
+    burn_in: NDArray[np.int64]
+    length: NDArray[np.int64]
+    lookahead: NDArray[np.int64]
+    ids: NDArray[np.int64]
+
+
+@kernel
+def windows(places, table, most, following, block, sizes, found):
+    """Fill `found` with the items in these places.
+
+    The trained part begins at context + burn_in. Left padding repeats the first row, right padding the last.
+    """
+    sizes, found = SequenceLayout(*sizes), Windows(*found)
+    rows, lead = found.rows, sizes.context + sizes.burn_in
+    slots, offsets = np.empty(len(places), np.int64), np.empty(len(places), np.int64)
+    lefts, ends = np.empty(len(places), np.int64), np.empty(len(places), np.int64)
+    for i in range(len(places)):  # apart from the next loop, so that the processor can look ahead
+        item = table[places[i]]
+        slots[i], offsets[i] = item.slot, item.offset
+        found.burn_in[i], found.length[i], found.lookahead[i] = item.burn_in, item.length, item.lookahead
+        found.ids[i] = np.int64(item.generation) * most + places[i]
+        lefts[i] = lead - item.context - item.burn_in
+        ends[i] = lead + item.length + item.lookahead
+    for i in range(len(places)):
+        slot, offset = slots[i], offsets[i]
+        for t in range(rows.shape[1]):
+            if lefts[i] < t < ends[i]:
+                offset += 1
+                if offset == block:
+                    slot, offset = np.int64(following[slot]), 0
+            rows[i, t] = slot * block + offset
 
 
 @kernel

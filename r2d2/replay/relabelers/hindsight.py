@@ -20,59 +20,26 @@ that. An item that begins with its episode has the state zero, which is exact un
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay.checks import check_count, check_rng
 from r2d2.replay.kernels import index as kernels
+from r2d2.replay.relabelers.goals import STRATEGIES, GoalBank, Goals, Source, Strategy
 from r2d2.replay.saved import Saved
 from r2d2.replay.sequencer import Sequencer
 from r2d2.replay.storage import Storage
 from r2d2.types import Batch, Column
 
 Ints = NDArray[np.int64]
-Goals = NDArray[np.float32]  # [K, G]
-Strategy = Literal["final", "future", "episode", "random"]
 Outcome = Callable[[Goals, Goals], tuple[NDArray[np.float32], NDArray[np.bool_]]]
 
 BANK = 10_000  # achieved goals that strategy `random` draws from, a uniform sample of all; ours
 NEEDED = ("observation", "reward", "terminated")  # columns without which nothing can be relabeled
 _SAVED = ("stream", "slot", *kernels.ITEM_FIELDS, "number", "offset", "rows")  # of an item, in a checkpoint
 TOLD = ("previous_action", "previous_reward")  # rewritten together: the first says where episodes begin
-
-
-class GoalBank:
-    """A uniform sample of all goals [G] ever added (Vitter's algorithm R)."""
-
-    def __init__(self, size: int, goal_size: int) -> None:
-        self._goals = np.zeros((size, goal_size), np.float32)
-        self._seen = 0
-
-    def add(self, goals: Goals, rng: np.random.Generator) -> None:
-        """Offer goals [K, G], one after the other."""
-        number = self._seen + np.arange(len(goals))
-        self._seen += len(goals)
-        place = np.where(number < len(self._goals), number, rng.integers(number + 1))
-        kept = place < len(self._goals)
-        for at, goal in zip(place[kept].tolist(), goals[kept], strict=True):
-            self._goals[at] = goal
-
-    def draw(self, n: int, rng: np.random.Generator) -> Goals:
-        """n of them, with replacement."""
-        return self._goals[rng.integers(min(self._seen, len(self._goals)), size=n)]
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"goals": self._goals[: self._seen].copy(), "seen": self._seen}
-
-    def check_state(self, saved: Saved) -> None:
-        held = min(saved.count("seen"), len(self._goals))
-        saved.array("goals", np.float32, (held, self._goals.shape[1]))
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._seen = state["seen"]
-        self._goals[: self._seen] = state["goals"]
 
 
 class Hindsight:
@@ -144,6 +111,17 @@ class Hindsight:
                 f"achieved goal of {self.goal_size} each, got {dtype} {shape}"
             )
 
+    def check_replay(self, columns: Mapping[str, Column], sequencer: Sequencer, capacity: int) -> None:
+        """Raise ValueError if a replay of these parts could not make or hold the copies of one episode."""
+        self.check_columns(columns)
+        if self.sequencer is not sequencer:
+            raise ValueError("relabeler must be made for the replay's own sequencer, got one for another")
+        if capacity < self.at_once:
+            raise ValueError(
+                f"capacity must be at least {self.at_once} items, the copies of one episode "
+                f"(copies={self.copies} * items of {self.longest} actions), got {capacity}"
+            )
+
     def check(self, streams: Ints) -> None:
         """Refuse a row of an episode that is longer than `longest`; call before anything is written."""
         over = self._row[streams] > self.longest
@@ -187,7 +165,9 @@ class Hindsight:
     def _copies(self, items: NDArray, achieved: Goals) -> tuple[NDArray, Goals]:
         """`copies` of each item of an episode that achieved these goals [L + 1, G], and their goals."""
         copies = np.repeat(items, self.copies)
-        return copies, STRATEGIES[self.strategy](self, copies, achieved)
+        return copies, STRATEGIES[self.strategy](
+            copies, achieved, Source(self.sequencer, self.rng, self.bank)
+        )
 
     def rewrite(self, batch: Batch, goals: Goals) -> None:
         """Give items of a batch these goals [B, G], those that are not NaN; only its own arrays are changed.
@@ -253,61 +233,6 @@ class Hindsight:
         self.bank.load_state_dict(state["bank"])
 
 
-# What a copy's goal is: each takes the relabeler, copies [n] (`kernels.NEW_ITEM`) and the goals achieved in the
-# episode [L + 1, G], and returns the copies' goals [n, G]. It may shorten the copies.
-
-
-def final(relabeler: Hindsight, copies: NDArray, achieved: Goals) -> Goals:
-    """What the episode achieved in the end."""
-    return np.repeat(achieved[-1:], len(copies), 0)
-
-
-def future(relabeler: Hindsight, copies: NDArray, achieved: Goals) -> Goals:
-    """What the episode achieved after the item's first trained step; the copy ends where the goal is reached."""
-    actions, first = len(achieved) - 1, copies["number"] * relabeler.sequencer.period
-    at = relabeler.rng.integers(first + 1, actions + 1)  # the row in which the goal is reached
-    copies["length"] = np.minimum(copies["length"], at - first)
-    left = actions - (first + copies["length"] - 1)
-    copies["lookahead"] = np.minimum(relabeler.sequencer.n_step, left)
-    copies["rows"] = sum(copies[name] for name in kernels.ITEM_FIELDS)
-    return achieved[at]
-
-
-def episode(relabeler: Hindsight, copies: NDArray, achieved: Goals) -> Goals:
-    """What the episode achieved at any time."""
-    return achieved[relabeler.rng.integers(1, len(achieved), size=len(copies))]
-
-
-def random(relabeler: Hindsight, copies: NDArray, achieved: Goals) -> Goals:
-    """What any episode so far achieved."""
-    relabeler.bank.add(achieved[1:], relabeler.rng)
-    return relabeler.bank.draw(len(copies), relabeler.rng)
-
-
-STRATEGIES: dict[str, Callable[[Hindsight, NDArray, Goals], Goals]] = {
-    "final": final,
-    "future": future,
-    "episode": episode,
-    "random": random,
-}
-
-
 def _saved(items: NDArray) -> Ints:
     """Items (`kernels.NEW_ITEM`) as checkpoints have them [K, 9]."""
     return np.stack([items[name] for name in _SAVED], -1)
-
-
-def check_relabeler(
-    relabeler: Hindsight | None, columns: Mapping[str, Column], sequencer: Sequencer, capacity: int
-) -> None:
-    """Raise ValueError if a replay of these parts could not make or hold the copies of one episode."""
-    if relabeler is None:
-        return
-    relabeler.check_columns(columns)
-    if relabeler.sequencer is not sequencer:
-        raise ValueError("relabeler must be made for the replay's own sequencer, got one for another")
-    if capacity < relabeler.at_once:
-        raise ValueError(
-            f"capacity must be at least {relabeler.at_once} items, the copies of one episode "
-            f"(copies={relabeler.copies} * items of {relabeler.longest} actions), got {capacity}"
-        )

@@ -10,71 +10,19 @@ It is written, drawn from and saved like a `Replay`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay.checks import check_core, check_draw, check_ids, check_names, check_priorities
-from r2d2.replay.pending_batch import PendingBatch
+from r2d2.replay.draw import FIELDS, Normalize, PendingMixture, batch_shares, check_normalize
 from r2d2.replay.replay import Replay
 from r2d2.replay.saved import Saved
-from r2d2.replay.storage import BatchArrays
-from r2d2.replay.weights import Normalize, check_normalize, importance_weights
 from r2d2.types import Batch
 
 Ints = NDArray[np.int64]
-
-_FIELDS = ("core", "burn_in", "length", "lookahead", "probability")  # of a Batch, joined as they are
-
-
-def batch_shares(n: int, shares: Sequence[float]) -> list[int]:
-    """How many of n items come from each: n * share, the largest remainders rounded up, the first of equals.
-
-    >>> batch_shares(7, [0.5, 0.25, 0.25])
-    [3, 2, 2]
-    """
-    exact = [n * share / sum(shares) for share in shares]
-    counts = [math.floor(x + 1e-9) for x in exact]  # 0.1 * 30 is 3, not 2.9999...
-    by_remainder = sorted(range(len(shares)), key=lambda j: (round(counts[j] - exact[j], 9), j))
-    for j in by_remainder[: n - sum(counts)]:
-        counts[j] += 1
-    return counts
-
-
-class PendingMixture:
-    """The draws of one batch, which decode side by side into the same arrays."""
-
-    def __init__(
-        self,
-        arrays: BatchArrays,
-        draws: list[tuple[int, float, PendingBatch]],
-        outer: Callable[[int, Ints], Ints],
-        items: int,
-        beta: float,
-        smallest: float | None,
-    ) -> None:
-        """`draws`: number of the replay, its share of this batch, its draw, in the order of the rows; `outer`
-        turns the ids of a replay into those of the mixture."""
-        self._arrays, self._draws, self._outer = arrays, draws, outer
-        self._items, self._beta, self._smallest = items, beta, smallest
-
-    def result(self) -> Batch:
-        """The batch, complete."""
-        parts = [draw.result() for _, _, draw in self._draws]
-        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS}
-        ids = [self._outer(j, part.ids) for (j, _, _), part in zip(self._draws, parts, strict=True)]
-        share = np.repeat([share for _, share, _ in self._draws], [len(part.ids) for part in parts])
-        joined["probability"] *= share
-        weight = importance_weights(joined["probability"], self._items, self._beta, self._smallest)
-        return Batch(
-            self._arrays.columns,
-            ids=np.concatenate(ids),
-            weight=weight,
-            records=self._arrays.records,
-            **joined,
-        )
 
 
 class Mixture:
@@ -215,7 +163,7 @@ class Mixture:
             part = self.replays[j].get(inner, chosen)
             for name, column in columns.items():
                 column[where] = part.columns[name]
-            for name in (*_FIELDS, "weight"):
+            for name in (*FIELDS, "weight"):
                 value = getattr(part, name)
                 fields.setdefault(name, np.empty((len(ids), *value.shape[1:]), value.dtype))[where] = value
         return Batch(columns, ids=ids, **fields)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from r2d2.replay.checks import HIGHEST, check_alpha, check_count
+from r2d2.replay.draw import strata
 from r2d2.replay.rows import extended
 from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.selector import Places, Values
-from r2d2.replay.selectors.strata import strata
 from r2d2.replay.selectors.sum_tree import SumTree
 
 _ONE = "fully proportional"

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay.checks import HIGHEST, check_alpha, check_count, check_number
+from r2d2.replay.draw import strata
 from r2d2.replay.rows import extended
 from r2d2.replay.saved import Saved
-from r2d2.replay.selectors.strata import strata
 
 Ints = NDArray[np.int64]
 Values = NDArray[np.float64]

@@ -22,8 +22,7 @@ from r2d2.replay import (
     Sequencer,
     Uniform,
 )
-from r2d2.replay.selectors.mixture import batch_shares
-from r2d2.replay.weights import Normalize
+from r2d2.replay.draw import Normalize, batch_shares
 
 COLUMNS = {"stamp": Column((), "int32"), "frame": Column((4,), "uint8", "lz4", 2)}
 STREAMS = 2

@@ -13,7 +13,7 @@ from role_cases import InlineFleet, cluster
 
 from r2d2.replay import Replay
 from r2d2.runtime.cluster.roles.layout import Layout
-from r2d2.runtime.cluster.roles.reshard import Source, carry, in_turn, reshard_checkpoint
+from r2d2.runtime.cluster.roles.reshard import Stored, in_turn, reshard_checkpoint, write
 from r2d2.runtime.cluster.roles.shard import ShardRole, shard_root
 from r2d2.runtime.meter import Ages
 
@@ -70,8 +70,9 @@ def test_the_same_items_come_out(shape: dict[str, Any], steps: int) -> None:
     other = Setup(**shape, environments=5, steps=400)
     new = other.replay()
     new_ages = Ages(new.places)
-    source = Source(old, ages)
-    written = carry((s.segment(i) for s, i in in_turn([source])), new, new_ages, lambda ids: None)
+    stored = Stored(old, ages)
+    for turn, (one, index) in enumerate(in_turn([stored])):
+        write(one.episode(index), new, turn % new.streams, new_ages, lambda ids: None)
     before, after = fingerprints(old, ages), fingerprints(new, new_ages)
     assert len(before) > 15
     assert before.keys() <= after.keys()
@@ -79,7 +80,7 @@ def test_the_same_items_come_out(shape: dict[str, Any], steps: int) -> None:
     assert np.allclose([after[key][0] for key in before], [value for value, _ in before.values()], rtol=1e-9)
     back = len(after) - len(before)
     assert back <= 3 * (setup.burn_in // setup.period + 1)
-    assert written == int(source.episodes.steps.sum())
+    assert new.steps_written == int(stored.episodes.steps.sum())
     assert not new.sequencer.cutter.episode_row.any()
 
 

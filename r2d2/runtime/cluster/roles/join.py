@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from r2d2.replay.weights import importance_weights
+from r2d2.replay.draw import importance_weights
 from r2d2.types import Batch
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from r2d2.config import Config
-from r2d2.replay.selectors.mixture import batch_shares
+from r2d2.replay.draw import batch_shares
 
 
 class Layout:

@@ -19,7 +19,7 @@ from r2d2.build import replays as build_replay
 from r2d2.checkpoint import checkpoint
 from r2d2.checkpoint.alike import restoring
 from r2d2.config import Config
-from r2d2.replay.selectors.mixture import batch_shares
+from r2d2.replay.draw import batch_shares
 from r2d2.runs.policy_files import Policies
 from r2d2.runtime.cluster.roles.join import Part, join, mean_ages
 from r2d2.runtime.cluster.roles.limiter import ClusterLimiter
