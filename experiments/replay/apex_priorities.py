@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from experiments.replay.steps import step_replay, write_bandit
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, over_seeds, select
+from experiments.style import BLUE, GRAY, ORANGE
 from r2d2.replay import Proportional, Selector, Uniform
 
 ALPHA = 0.6  # Horgan et al. (2018), appendix C
@@ -48,7 +49,7 @@ KNOWN = {"PER": 4 / 32, "Ape-X": 12.5 / 9.7}
 TOLERANCE = 0.02  # of a share; ours
 AGE_TOLERANCE = 0.1  # of a mean age, relative; ours
 
-METHODS = {"uniform": "#8d99ae", "maximum": "#3d5a80", "actor": "#d1495b"}  # and their colors
+METHODS = {"uniform": GRAY, "maximum": BLUE, "actor": ORANGE}  # and their colors
 
 
 def moments() -> tuple[float, float]:
@@ -136,13 +137,13 @@ def run(tier: Tier, seed: int) -> list[Row]:
 
 def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     """Shares and ages of errors that stay, with their expectation, and shares of errors that are learned."""
-    panels = (("share", 1.0, "errors stay, dashes: expectation"), ("age_over_uniform", 1.0, "errors stay"),
+    panels = (("share", 1.0, "errors stay (dashes: expectation)"), ("age_over_uniform", 1.0, "errors stay"),
               ("share", 0.5, "errors halve at each replay"))  # fmt: skip
     for axis, (column, left, title) in zip(axes, panels, strict=True):
         for method, color in METHODS.items():
             chosen = select(rows, left=left)
-            label = {"uniform": "uniform draws", "maximum": "initial: highest seen"}.get(
-                method, "initial: actor's"
+            label = {"uniform": "uniform draws", "maximum": "first priority: highest seen"}.get(
+                method, "first priority: the actor's"
             )
             curve(axis, chosen, "inserts", column, method=method, label=label, color=color)
             if left == 1.0:
@@ -156,16 +157,14 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
         for name, ratio in KNOWN.items():
             axis.axvline(ratio * BATCH, color="0.6", lw=0.8, ls=":")
             axis.annotate(name, (ratio * BATCH, 0.0), (3, 4), xycoords=("data", "axes fraction"),
-                          textcoords="offset points", fontsize=8, color="0.4")  # fmt: skip
+                          textcoords="offset points", fontsize=9, color=GRAY)  # fmt: skip
         inserts = sorted(distinct(rows, "inserts"))
         axis.set_xscale("log", base=2)
         axis.set_xticks(inserts, [str(k) for k in inserts])
         axis.set_ylim(0)
         axis.set_xlabel(f"inserts per update of {BATCH}")
-        axis.set_title(title, loc="left", fontsize=10)
-    axes[0].set_ylabel("share of the top 10 % in a batch")
-    axes[1].set_ylabel("mean age over uniform's")
-    axes[2].legend(fontsize=8, frameon=False)
+        axis.set_title(title)
+        axis.set_ylabel("top 10 % in a batch, share" if column == "share" else "mean age over uniform's")
 
 
 def verdict(rows: list[Row]) -> Verdict:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from experiments.replay.goal_dqn import GoalDQN
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, over_seeds, select
+from experiments.style import BLUE, GRAY, GREEN, LIGHT, ORANGE
 from r2d2.envs.make import make
 from r2d2.envs.vector import VectorEnv
 from r2d2.replay import Column, Fifo, Hindsight, Replay, Sequencer, Uniform
@@ -41,8 +42,9 @@ LOOKS: dict[Tier, int] = {"quick": 4, "full": 10}  # evaluations in a run
 SHORT: dict[Tier, int] = {"quick": 15, "full": 60}  # cycles of these runs, in which no strategy is done
 COPIES: dict[Tier, tuple[int, ...]] = {"quick": (4,), "full": (1, 2, 4, 8)}
 COLORS = {
-    "random": "#3d5a80", "none": "#8d99ae", "final": "#e09f3e", "episode": "#2a9d8f", "future": "#d1495b",
+    "random": BLUE, "none": GRAY, "final": LIGHT, "episode": GREEN, "future": ORANGE,
 }  # fmt: skip
+NAMES = {strategy: f"goals: {strategy}" for strategy in COLORS} | {"none": "no hindsight (DQN alone)"}
 
 
 def goal_replay(environments: VectorEnv, strategy: str, copies: int, rng: np.random.Generator) -> Replay:
@@ -147,31 +149,43 @@ def _mean_success(rows: list[Row]) -> list[Row]:
 def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     """Figure 1 of the paper, learning curves of the strategies, and the number of copies."""
     long, short = max(distinct(rows, "cycles")), min(distinct(rows, "cycles"))
-    for strategy, label in (("future", "with hindsight"), ("none", "DQN alone")):
-        curve(axes[0], _ends(rows, long), "bits", "success", label=label, color=COLORS[strategy],
+    for strategy in ("future", "none"):
+        curve(axes[0], _ends(rows, long), "bits", "success", label=NAMES[strategy], color=COLORS[strategy],
               strategy=strategy)  # fmt: skip
     axes[0].set_xlabel("bits")
-    axes[0].set_ylabel("greedy episodes that reach the goal")
-    axes[0].set_title(f"after {long} cycles", loc="left", fontsize=10)
+    axes[0].set_title(f"after {long} cycles")
     brief = select(rows, cycles=short)
     busy = brief[0]["bits"]
     for strategy, color in COLORS.items():
         chosen = select(brief, strategy=strategy)
         usual = {"final": 1, "none": 0}.get(strategy, 4)
         style = "--" if strategy == "none" else "-"
-        curve(axes[1], chosen, "updates", "success", label=strategy, color=color, style=style, copies=usual)
+        curve(
+            axes[1],
+            chosen,
+            "updates",
+            "success",
+            label=NAMES[strategy],
+            color=color,
+            style=style,
+            copies=usual,
+        )
         if len(distinct(chosen, "copies")) > 1:
             curve(
-                axes[2], _mean_success(chosen), "copies", "success", label=strategy, color=color, style="o-"
+                axes[2],
+                _mean_success(chosen),
+                "copies",
+                "success",
+                label=NAMES[strategy],
+                color=color,
+                style="o-",
             )
     axes[1].set_xlabel("updates")
-    axes[1].set_title(f"{busy} bits, strategies", loc="left", fontsize=10)
+    axes[1].set_title(f"{busy} bits")
     axes[2].set_xlabel("copies of each transition, k")
-    axes[2].set_title(f"{busy} bits, mean over {short} cycles", loc="left", fontsize=10)
+    axes[2].set_title(f"{busy} bits, mean over {short} cycles")
     for axis in axes:
-        axis.set_ylim(-0.03, 1.03)
-        if axis.lines:
-            axis.legend(fontsize=8, frameon=False)
+        axis.set(ylim=(-0.03, 1.03), ylabel="success")
 
 
 def verdict(rows: list[Row]) -> Verdict:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from experiments.replay.steps import step_replay, write_bandit
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, select
+from experiments.style import BLUE, GRAY, LIGHT, ORANGE, VEIL
 from r2d2.replay import Recency, Replay, Uniform
 from r2d2.report.intervals import interval
 from r2d2.runtime.meter import Ages
@@ -53,7 +54,7 @@ SIZES: dict[Tier, Size] = {
 }
 SHOWN = 30  # updates; the mean age of the runs in the curves
 SET = ("small buffer", "recency")  # the methods whose mean age is a number that one sets
-COLORS = {"uniform": "#8d99ae", "small buffer": "#e09f3e", "recency": "#d1495b", "cleared": "#3d5a80"}
+COLORS = {"uniform": GRAY, "small buffer": LIGHT, "recency": ORANGE, "cleared": BLUE}
 
 
 def small_capacity(age: int) -> int:
@@ -152,29 +153,26 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     for axis in axes[:2]:
         axis.axvline(0, color="0.6", ls=":", lw=0.9)
         axis.set_xlabel("updates since the change")
-    axes[0].set_ylabel("regret an action")
-    axes[0].set_title(f"mean age {SHOWN} updates where it is set", loc="left", fontsize=10)
-    axes[0].legend(fontsize=8, frameon=False)
-    axes[1].set_ylabel("mean age of drawn items, updates")
-    axes[1].set_title("what is drawn", loc="left", fontsize=10)
+    axes[0].set_ylabel("regret per action")
+    axes[0].set_title(f"regret (mean age set to {SHOWN})")
+    axes[1].set_ylabel("mean age, updates")
+    axes[1].set_title("age of what is drawn")
     ages = sorted(distinct(select(rows, method="recency"), "age"))
     for method in SET:
         for after, style in ((True, "-"), (False, "--")):
             found = np.array([interval(_phase(rows, method, age, after=after)) for age in ages])
-            label = f"{method}, {'after' if after else 'before'}"
-            axes[2].plot(ages, found[:, 0], style, marker="o", ms=3.5, color=COLORS[method], label=label)
-            axes[2].fill_between(ages, found[:, 1], found[:, 2], color=COLORS[method], alpha=0.2, lw=0)
+            axes[2].plot(ages, found[:, 0], style, marker="o", ms=3.5, color=COLORS[method])
+            axes[2].fill_between(ages, found[:, 1], found[:, 2], color=COLORS[method], **VEIL)
     for method, after, style in (("uniform", True, "-"), ("uniform", False, "--"), ("cleared", True, "-")):
-        label = f"{method}, {'after' if after else 'before'}"
         mean = interval(_phase(rows, method, 0, after=after)).mean
-        axes[2].axhline(mean, ls=style, color=COLORS[method], lw=1.4, label=label)
+        axes[2].axhline(mean, ls=style, color=COLORS[method], lw=1.4)
     axes[2].set_xscale("log")
     axes[2].set_xticks(ages, [str(age) for age in ages])
     axes[2].minorticks_off()
     axes[2].set_ylim(bottom=0.0)
-    axes[2].set_xlabel("mean age that the replay is set to, updates")
-    axes[2].set_title("regret by memory", loc="left", fontsize=10)
-    axes[2].legend(fontsize=7, frameon=False, handlelength=3.2, loc="upper left", bbox_to_anchor=(0.0, 0.95))
+    axes[2].set_xlabel("mean age that is set, updates")
+    axes[2].set_title("regret after the change (solid)\nand before it (dashed)")
+    axes[2].set_ylabel("regret per action")
 
 
 def verdict(rows: list[Row]) -> Verdict:

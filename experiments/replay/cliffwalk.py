@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from experiments.replay.chain import learn, learn_with_oracle, memory, truth
 from experiments.replay.study import Row, Study, Tier, Verdict, distinct, select
+from experiments.style import BLUE, GRAY, GREEN, LIGHT, ORANGE, VEIL
 from r2d2.replay import Proportional, RankBased, Selector, Uniform
 
 SCALE = 0.1  # standard deviation of the first parameters, appendix B.1
@@ -38,11 +39,11 @@ SIZES: dict[Tier, tuple[int, ...]] = {"quick": (4, 6, 8, 10), "full": tuple(rang
 MORE: dict[Tier, tuple[int, ...]] = {"quick": (12, 14), "full": ()}  # for uniform, whose growth is measured
 GROWN = 6  # states from which on the growth is fitted: below, n itself tells; ours
 COLORS = {
-    "uniform": "#8d99ae",
-    "greedy": "#e09f3e",
-    "rank": "#3d5a80",
-    "proportional": "#d1495b",
-    "oracle": "#2a9d8f",
+    "uniform": GRAY,
+    "greedy": LIGHT,
+    "rank": BLUE,
+    "proportional": ORANGE,
+    "oracle": GREEN,
 }
 
 KINDS = ("tabular", "linear")  # representations of Q
@@ -142,15 +143,11 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
             color = COLORS[method]
             axis.plot(sizes, [median(c) for c in counts], color=color, label=method, lw=1.6)
             low, high = [min(c) for c in counts], [max(c) for c in counts]
-            axis.fill_between(sizes, low, high, color=color, alpha=0.2, lw=0)
+            axis.fill_between(sizes, low, high, color=color, **VEIL)
         axis.set_xscale("log")
         axis.set_yscale("log")
-        axis.set_title(
-            f"{representation} Q, medians of {len(distinct(rows, 'seed'))}", loc="left", fontsize=10
-        )
-        axis.set_xlabel("transitions in memory, N")
-    axes[0].set_ylabel("updates until MSE < 0.001")
-    axes[0].legend(fontsize=8, frameon=False)
+        axis.set_title(f"{representation} Q, medians of {len(distinct(rows, 'seed'))}")
+        axis.set(xlabel="transitions in memory, N", ylabel="updates until MSE < 0.001")
 
 
 def verdict(rows: list[Row]) -> Verdict:

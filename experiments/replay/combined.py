@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from experiments.replay.steps import step_replay
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, over_seeds, select
+from experiments.style import GRAY, ORANGE
 from r2d2.replay import Batch, Combined, Replay, Uniform
 
 EPSILON, BATCH = 0.1, 10  # their section 4
@@ -65,7 +66,7 @@ TASKS: dict[Tier, dict[str, Task]] = {
         "tight limit": Task(8, False, 20, 1000, (100, 1000, 10_000, 100_000), ("bootstraps", "ends")),
     },
 }
-METHODS = {"uniform": "#8d99ae", "combined": "#d1495b"}
+METHODS = {"uniform": GRAY, "combined": ORANGE}
 STYLES = {"bootstraps": "-", "ends": "--"}
 
 
@@ -171,20 +172,18 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
         limits = distinct(select(rows, task=task), "limit")
         for limit in limits:
             for method, color in METHODS.items():
-                label = f"{method}, limit {limit}" if len(limits) > 1 else method
+                label = method if limit == limits[0] else "_the same, dashed"
                 curve(axis, rows, "capacity", column, label=label, color=color,
                       style=STYLES[limit], task=task, limit=limit, method=method)  # fmt: skip
         axis.set_xscale("log")
         axis.set_xlabel("transitions that the buffer has room for")
     first, tight = select(rows, task="rooms")[0], select(rows, task="tight limit")[0]
     axes[0].set_ylim(bottom=0)
-    axes[0].set_ylabel("steps an episode")
-    axes[0].set_title(f"four rooms, first {first['episodes']} episodes", loc="left", fontsize=10)
-    axes[0].legend(fontsize=8, frameon=False, loc="upper left")
+    axes[0].set_ylabel("steps per episode")
+    axes[0].set_title(f"four rooms, first {first['episodes']} episodes")
     axes[1].axhline(tight["truth"], color="0.5", ls=":", lw=1.2, label="true value")
     axes[1].set_ylabel("value of the start")
-    axes[1].set_title(f"tight limit, after {tight['episodes']} episodes", loc="left", fontsize=10)
-    axes[1].legend(fontsize=8, frameon=False)
+    axes[1].set_title(f"tight limit, {tight['episodes']} episodes\nsolid: bootstraps, dashed: ends")
 
 
 def verdict(rows: list[Row]) -> Verdict:

@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 
 from experiments.replay.steps import step_replay
 from experiments.replay.study import Row, Study, Tier, Verdict, distinct, over_seeds, select
+from experiments.style import BLACK, BLUE, GRAY, GREEN, LIGHT, ORANGE, PINK
 from r2d2.replay import Combined, Proportional, RankBased, Recency, Replay, Selector, Uniform
 
 BATCH = 64
@@ -93,18 +94,18 @@ def _newest_and_uniform(first: Bools, gamma: float) -> Floats:
 
 
 METHODS = {
-    "uniform": Method(Uniform, lambda first, gamma: np.ones(len(first)), "#8d99ae"),
-    "proportional, alpha 0.5": _proportional(0.5, "#e09f3e"),
-    "proportional, alpha 1": _proportional(1.0, "#d1495b"),
-    "alpha 1 with weights, beta 1": _proportional(1.0, "#6a4c93", beta=1.0),
-    "rank, alpha 0.7": Method(lambda n: RankBased(n, alpha=RANK_ALPHA, refresh=0.0), _by_rank, "#3d5a80"),
+    "uniform": Method(Uniform, lambda first, gamma: np.ones(len(first)), GRAY),
+    "proportional, alpha 0.5": _proportional(0.5, LIGHT),
+    "proportional, alpha 1": _proportional(1.0, ORANGE),
+    "alpha 1 with weights, beta 1": _proportional(1.0, PINK, beta=1.0),
+    "rank, alpha 0.7": Method(lambda n: RankBased(n, alpha=RANK_ALPHA, refresh=0.0), _by_rank, BLUE),
     "recency, 1 -> 2 newest": Method(
         lambda n: Recency(n, decay=DECAY),
         lambda first, gamma: np.exp(DECAY * np.arange(len(first))),
-        "#2a9d8f",
+        GREEN,
     ),
     "combined, 1 -> 2 newest": Method(
-        lambda n: Combined(Uniform(n), capacity=n, streams=1), _newest_and_uniform, "#5d737e"
+        lambda n: Combined(Uniform(n), capacity=n, streams=1), _newest_and_uniform, BLACK
     ),
 }
 
@@ -221,12 +222,11 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
                 axes[1].plot(row["first"] / ITEMS, row["gamma"], marker, ms=4, color=method.color)
     axes[0].axhline(0, color="0.5", lw=0.8)
     axes[0].set_xlabel("gamma")
-    axes[0].set_ylabel("growth of log |w| per update / step")
-    axes[0].set_title(f"{SWEPT} of each transition, lines: closed form", loc="left", fontsize=10)
-    axes[0].legend(fontsize=8, frameon=False)
+    axes[0].set_ylabel("growth of log |w|")
+    axes[0].set_title(f"{SWEPT} of each transition\nlines: closed form, dots: runs")
     axes[1].set_xlabel("share of 1 -> 2 in memory")
     axes[1].set_ylabel("gamma")
-    axes[1].set_title("lines: thresholds; runs that grew (up) or shrank", loc="left", fontsize=10)
+    axes[1].set_title("thresholds in closed form\ntriangles: runs grew (up) or shrank")
 
 
 def verdict(rows: list[Row]) -> Verdict:

@@ -10,11 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
+from experiments import style
 from experiments.replay.study import STUDIES, Row, Study, load
 
 RUNS = "runs.json"  # tier, seeds and minutes of each study
@@ -59,15 +55,10 @@ def _value(text: str) -> Any:
 
 def draw(study: Study, rows: list[Row], path: Path) -> None:
     """The study's figure."""
-    figure, axes = plt.subplots(
-        1, study.panels, figsize=(1.2 + 4.6 * study.panels, 3.9), constrained_layout=True, squeeze=False
-    )
-    study.plot(rows, axes[0])
-    for axis in axes[0]:
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-    plt.close(figure)
+    with style.styled():
+        figure, axes = style.panels(study.panels)
+        study.plot(rows, axes[: study.panels])
+        style.finish(figure, axes, path)
 
 
 def note_run(folder: Path, name: str, run: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from experiments.replay.steps import step_replay, write_bandit
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, over_seeds, select
+from experiments.style import BLUE, GRAY, ORANGE, VEIL
 from r2d2.replay import Batch, Fifo, Mixture, Remover, Replay, Reservoir, Uniform
 
 # All numbers are ours: small enough for a second a run, and a network that could hold every task at once.
@@ -46,7 +47,7 @@ class Size:
 
 
 SIZES: dict[Tier, Size] = {"quick": Size(3, 300, 800), "full": Size(5, 1000, 2000)}
-METHODS = {"fifo": "#8d99ae", "reservoir": "#3d5a80", "mixture": "#d1495b"}
+METHODS = {"fifo": GRAY, "reservoir": BLUE, "mixture": ORANGE}
 
 
 class Network:
@@ -152,21 +153,19 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
         for change in range(1, tasks):
             axis.axvline(change * last / tasks, color="0.6", ls=":", lw=0.9)
         axis.set_xlabel("updates (dotted: the task changes)")
-        axis.set_title(f"the {column} task", loc="left", fontsize=10)
+        axis.set_title(f"the {column} task")
     for method, color in METHODS.items():
         chosen = select(rows, method=method, updates=last)
         found = np.array([over_seeds(chosen, f"task_{number}") for number in range(tasks)])
         axes[2].plot(range(1, tasks + 1), found[:, 0], "o-", color=color, label=method, lw=1.6, ms=4)
-        axes[2].fill_between(range(1, tasks + 1), found[:, 1], found[:, 2], color=color, alpha=0.2, lw=0)
+        axes[2].fill_between(range(1, tasks + 1), found[:, 1], found[:, 2], color=color, **VEIL)
     axes[2].set_xticks(range(1, tasks + 1))
     axes[2].set_xlabel("task, in the order in which they came")
-    axes[2].set_title("every task, at the end", loc="left", fontsize=10)
-    axes[0].set_ylabel("mean reward of the best answer")
+    axes[2].set_title("every task, at the end")
     for axis in axes:
-        axis.set_ylim(0.0, 1.05)
+        axis.set(ylim=(0.0, 1.05), ylabel="reward of the best answer")
         axis.axhline(1.0 / ANSWERS, color="0.6", lw=0.8, zorder=0)
-    axes[2].text(1.0, 1.0 / ANSWERS - 0.05, "chance", color="0.4", fontsize=8)
-    axes[2].legend(fontsize=8, frameon=False, loc="lower right")
+    axes[2].text(1.0, 1.0 / ANSWERS - 0.08, "chance", color=GRAY, fontsize=9)
 
 
 def verdict(rows: list[Row]) -> Verdict:

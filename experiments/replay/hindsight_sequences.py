@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 
 from experiments.replay.goal_runs import GoalRun, changed
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, over_seeds, select
+from experiments.style import BLUE, GRAY, LIGHT, ORANGE
 from r2d2.config import Config
 from r2d2.config.presets import HER
 
@@ -34,8 +35,8 @@ ARMS: dict[Tier, tuple[str, ...]] = {
     "full": ("episodes, hindsight", "windows, hindsight", "episodes, none", "no core, hindsight"),
 }
 COLORS = {
-    "episodes, hindsight": "#d1495b", "windows, hindsight": "#e09f3e", "episodes, none": "#3d5a80",
-    "no core, hindsight": "#8d99ae",
+    "episodes, hindsight": ORANGE, "windows, hindsight": LIGHT, "episodes, none": BLUE,
+    "no core, hindsight": GRAY,
 }  # fmt: skip
 
 
@@ -81,10 +82,9 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     for arm in distinct(rows, "arm"):
         curve(axes[0], rows, "updates", "success", label=arm, color=COLORS[arm], arm=arm)
     axes[0].set_xlabel("updates")
-    axes[0].set_ylabel("greedy episodes that reach the goal")
+    axes[0].set_ylabel("share of greedy episodes that reach the goal")
     axes[0].set_ylim(-0.03, 1.03)
-    axes[0].set_title(f"{rows[0]['bits']} bits, seen at the first step only", loc="left", fontsize=10)
-    axes[0].legend(fontsize=8, frameon=False)
+    axes[0].set_title(f"{rows[0]['bits']} bits, seen at the first step only")
 
 
 def verdict(rows: list[Row]) -> Verdict:

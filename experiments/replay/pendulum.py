@@ -27,6 +27,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.noise import NormalActionNoise
 
 from experiments.replay.study import Row, Study, Tier, Verdict, curve, distinct, over_seeds, select
+from experiments.style import BLUE, GRAY, ORANGE, steps_axis
 from r2d2.integrations.sb3 import PrioritizedLoss, ReplayBuffer
 
 ALGORITHMS: dict[str, Callable[..., Any]] = {"DDPG": DDPG, "TD3": TD3, "SAC": SAC}
@@ -42,7 +43,7 @@ EPISODES = 20  # of the evaluation, from the same states for all
 EVALUATION_SEED = 10_000  # ours: far from the training seeds
 
 SB3, UNIFORM, PRIORITIZED = "SB3's", "uniform", "prioritized"
-COLORS = {SB3: "#8d99ae", UNIFORM: "#d1495b", PRIORITIZED: "#3d5a80"}
+COLORS = {SB3: GRAY, UNIFORM: ORANGE, PRIORITIZED: BLUE}
 STYLES = {SB3: "-", UNIFORM: ":", PRIORITIZED: "-"}
 
 
@@ -102,16 +103,15 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     for axis, name in zip(axes, ALGORITHMS, strict=True):
         chosen = select(rows, algorithm=name, measure="training")
         for buffer in distinct(chosen, "buffer"):
-            label = buffer if buffer == SB3 else f"ours, {buffer}"
+            label = "SB3's buffer" if buffer == SB3 else f"this replay, {buffer}"
             color, style = COLORS[buffer], STYLES[buffer]
             curve(
                 axis, select(chosen, buffer=buffer), "steps", "value", label=label, color=color, style=style
             )
         axis.axhline(SOLVED, color="0.5", ls="--", lw=0.9)
-        axis.set_title(f"{name}, {len(distinct(rows, 'seed'))} seeds", loc="left", fontsize=10)
-        axis.set_xlabel("environment steps")
-    axes[0].set_ylabel(f"mean return of {AT_ONCE} training episodes")
-    axes[1].legend(fontsize=8, frameon=False)
+        axis.set_title(f"{name}, {len(distinct(rows, 'seed'))} seeds")
+        steps_axis(axis)
+        axis.set_ylabel(f"return, mean of {AT_ONCE}")
 
 
 def verdict(rows: list[Row]) -> Verdict:

@@ -43,6 +43,7 @@ LOOKAHEADS: dict[Tier, tuple[int, ...]] = {
 SMALL_ALPHAS = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15)
 ALPHAS = (*SMALL_ALPHAS, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 COLUMNS = {"walker": "int32", "position": "int32", "reward": "float32", "terminated": "bool"}
+NAMED = 16  # up to this n the curves of the figure are far enough apart to be named
 SHOWN = (0.23, 0.56)  # errors of the figure; ours, about the book's
 
 Ints = NDArray[np.int64]
@@ -158,21 +159,24 @@ def least(rows: list[Row], n: int) -> tuple[float, Interval]:
 def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     """Figure 7.2, and the least error of each n."""
     lookaheads = sorted(distinct(rows, "n"))
-    colors = colormaps["viridis"](np.linspace(0, 0.92, len(lookaheads)))
+    colors = colormaps["cividis"](np.linspace(0, 0.95, len(lookaheads)))
     for n, color in zip(lookaheads, colors, strict=True):
-        curve(axes[0], rows, "alpha", "error", n=n, label=f"n = {n}", color=color)
-        _, (mean, low, high) = least(rows, n)
+        curve(axes[0], rows, "alpha", "error", n=n, label=f"_{n}", color=color)
+        best, (mean, low, high) = least(rows, n)
+        if n <= NAMED:
+            above = n == 1  # below it another curve passes
+            axes[0].text(best, mean + (0.006 if above else -0.006), f"n = {n}", color=color, size=9, ha="center",
+                         va="bottom" if above else "top")  # fmt: skip
         axes[1].errorbar(n, mean, [[mean - low], [high - mean]], fmt="o", ms=5, capsize=3, color=color)
     axes[1].plot(lookaheads, [least(rows, n)[1].mean for n in lookaheads], color="0.6", lw=1, zorder=0)
     axes[0].set_ylim(*SHOWN)
     axes[0].set_xlabel("alpha")
     axes[0].set_ylabel("RMS error, first 10 episodes")
-    axes[0].set_title(f"{STATES} states", loc="left", fontsize=10)
-    axes[1].legend(*axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, ncol=2, loc="lower right")
+    axes[0].set_title(f"{STATES} states")
     axes[1].set_xscale("log", base=2)
     axes[1].set_xticks(lookaheads, [str(n) for n in lookaheads])
-    axes[1].set_xlabel("n")
-    axes[1].set_title("each n at its best alpha", loc="left", fontsize=10)
+    axes[1].set(xlabel="n", ylabel="RMS error, first 10 episodes")
+    axes[1].set_title("each n at its best alpha (same colors)")
 
 
 def verdict(rows: list[Row]) -> Verdict:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 
+from experiments.style import VEIL
 from r2d2.report.intervals import Interval, interval
 
 Tier = Literal["quick", "full"]
@@ -110,5 +111,5 @@ def curve(
     chosen = select(rows, **wanted)
     points = sorted(distinct(chosen, x))
     means = np.array([over_seeds(chosen, y, **{x: point}) for point in points])  # [P, 3]
-    axis.plot(points, means[:, 0], style, color=color, label=label, lw=1.6)
-    axis.fill_between(points, means[:, 1], means[:, 2], color=color, alpha=0.2, lw=0)
+    axis.plot(points, means[:, 0], style, color=color, label=label)
+    axis.fill_between(points, means[:, 1], means[:, 2], color=color, **VEIL)

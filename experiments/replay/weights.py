@@ -26,6 +26,7 @@ from matplotlib.axes import Axes
 
 from experiments.replay.steps import step_replay, write_bandit
 from experiments.replay.study import Row, Study, Tier, Verdict, distinct, over_seeds, select
+from experiments.style import BLUE, GRAY, ORANGE
 from r2d2.replay import Proportional
 
 ITEMS, SHARE = 200, 0.05  # of the memory; ours
@@ -123,24 +124,23 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
     """Learned values on the closed form: against beta, and against the batch."""
     large = select(rows, batch=BATCH)
     betas = np.linspace(0, 1, 101)
-    for alpha, color in zip(distinct(large, "alpha"), ("#8d99ae", "#3d5a80", "#d1495b"), strict=True):
+    for alpha, color in zip(distinct(large, "alpha"), (GRAY, BLUE, ORANGE), strict=True):
         axes[0].plot(betas, [fixed_point(SHARE, alpha, beta) for beta in betas], color=color, lw=1.2)
         _points(axes[0], select(large, alpha=alpha), "beta", color, f"alpha = {alpha:g}")
     axes[0].set_xlabel("beta")
     axes[0].set_ylabel("learned value")
-    axes[0].set_title(f"batches of {BATCH}, line: closed form", loc="left", fontsize=10)
-    axes[0].legend(fontsize=8, frameon=False)
+    axes[0].set_title(f"batches of {BATCH}, line: closed form")
     small = select(rows, alpha=1.0, beta=1.0)
     sizes = sorted(distinct(small, "batch"))
     axes[1].plot(
-        sizes, [fixed_point_of_batches(SHARE, 1.0, 1.0, size) for size in sizes], color="#d1495b", lw=1.2
+        sizes, [fixed_point_of_batches(SHARE, 1.0, 1.0, size) for size in sizes], color=ORANGE, lw=1.2
     )
-    _points(axes[1], small, "batch", "#d1495b", "weights over the batch's largest")
+    _points(axes[1], small, "batch", ORANGE, "_")
     axes[1].axhline(SHARE, color="0.5", ls="--", lw=0.9, label="mean of the memory")
     axes[1].set_xscale("log", base=2)
     axes[1].set_xlabel("items in a batch")
-    axes[1].set_title("alpha = beta = 1, line: exact expectation", loc="left", fontsize=10)
-    axes[1].legend(fontsize=8, frameon=False)
+    axes[1].set_ylabel("learned value")
+    axes[1].set_title("alpha = beta = 1, line: exact")
 
 
 def verdict(rows: list[Row]) -> Verdict:

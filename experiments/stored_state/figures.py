@@ -4,50 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from experiments import style
 from experiments.stored_state.cells import CONTROL, UNROLL, reach
 from experiments.stored_state.rows import FIRST, LAST, SCORE, Row, chosen, has, over_seeds
 from r2d2.report.intervals import band
 
-COLORS = {"zero": "#c0392b", "stored": "#2471a3", "refreshed": "#1e8449", CONTROL: "#555555"}
-ANY, WHOLE = "#8e44ad", "whole episodes, zero"
-STYLES = ("-", "--", ":", "-.")  # by burn-in
+COLORS = {"zero": style.ORANGE, "stored": style.BLUE, "refreshed": style.GREEN, CONTROL: style.BLACK}
+ANY, WHOLE = style.PINK, "whole episodes, zero state"
+SEES = "any state, burn-in sees the cue"
+DASHES = ("-", "--", ":", "-.")  # by burn-in
 
 
 def draw(curve: Sequence[Row], score: Sequence[Row], memoryless: float, path: Path) -> None:
-    """Scores against burn-in for each delay, and below them curves and Delta-Q of the longest delay.
+    """Scores against burn-in for each delay, then curves and Delta-Q of the longest delay.
 
-    On a task without delays (a game) there is only the lower row.
+    On a task without delays (a game) there are only the latter.
     """
     delays = sorted({row["delay"] for row in score})
     games = delays == [0]
-    rows = 1 if games else 2
-    figure, axes = plt.subplots(rows, 3, figsize=(13.5, 4.0 * rows), constrained_layout=True, squeeze=False)
-    if not games:
-        for axis, delay in zip(axes[0], delays, strict=False):
+    above = [] if games else delays
+    with style.styled():
+        figure, axes = style.panels(len(above) + 3)
+        for axis, delay in zip(axes, above, strict=False):
             _against_burn_in(axis, chosen(score, delay=delay), delay, memoryless)
-        for axis in axes[0][len(delays) :]:
-            axis.set_axis_off()
-    last = axes[-1]
-    own = chosen(curve, delay=delays[-1])
-    _over_time(last[0], own, SCORE, control=not games)
-    last[0].set(
-        title="Return while learning" + ("" if games else f", delay {delays[-1]}"), ylabel="greedy return"
-    )
-    for axis, name, where in ((last[1], FIRST, "first"), (last[2], LAST, "last")):
-        _over_time(axis, own, name, control=False)
-        axis.set(title=f"Delta-Q at the {where} trained step", ylabel="Delta-Q", yscale="log")
-    last[0].legend(fontsize=7)
-    _finish(figure, axes, path)
+        last = axes[len(above) :]
+        own = chosen(curve, delay=delays[-1])
+        where = "" if games else f", delay {delays[-1]}"
+        _over_time(last[0], own, SCORE, control=not games)
+        last[0].set(title=f"Return{where}", ylabel="greedy return")
+        for axis, name, step in ((last[1], FIRST, "first"), (last[2], LAST, "last")):
+            _over_time(axis, own, name, control=False)
+            axis.set(title=f"Delta-Q, {step} trained step{where}", ylabel="Delta-Q", yscale="log")
+        _name_dashes(last[0], own)
+        style.finish(figure, axes, path)
+
+
+def _name_dashes(axis: Axes, rows: Sequence[Row]) -> None:
+    """Burn-in is told by the dashes of a line: name them in the legend."""
+    lengths = sorted({row["burn_in"] for row in rows})
+    for dash, length in zip(DASHES, lengths, strict=False):
+        axis.plot([], [], dash, color=style.GRAY, label=f"burn-in {length}")
 
 
 def _against_burn_in(axis: Axes, score: Sequence[Row], delay: int, memoryless: float) -> None:
@@ -63,13 +65,12 @@ def _against_burn_in(axis: Axes, score: Sequence[Row], delay: int, memoryless: f
     control = chosen(score, strategy=CONTROL)
     if control:
         mean = over_seeds(control, "score").mean
-        axis.axhline(mean, color=COLORS[CONTROL], ls="--", lw=1, label="whole episodes, zero state")
+        axis.axhline(mean, color=COLORS[CONTROL], ls="-", lw=1, zorder=0, label=WHOLE)
     axis.axhline(memoryless, color="black", ls=":", lw=1, label="best without memory")
     where = "inside the window" if delay + 2 <= UNROLL else "outside the window"
-    title = f"Delay {delay}: cue {'just ' if delay + 2 == UNROLL + 1 else ''}{where}"
-    axis.set(title=title, xlabel="burn-in (steps)", ylabel="score (greedy return)", ylim=(-0.35, 1.1))
+    title = f"Delay {delay}: {'just ' if delay + 2 == UNROLL + 1 else ''}{where}"
+    axis.set(title=title, xlabel="burn-in, steps", ylabel="score, greedy return", ylim=(-0.35, 1.1))
     axis.set_xticks(sorted({row["burn_in"] for row in score}))
-    axis.legend(fontsize=7, loc="lower right")
 
 
 def _over_time(axis: Axes, curve: Sequence[Row], name: str, *, control: bool) -> None:
@@ -80,9 +81,9 @@ def _over_time(axis: Axes, curve: Sequence[Row], name: str, *, control: bool) ->
         if not own or (name != SCORE and not any(row[name] > 0 for row in own)):
             continue  # nothing to see: a stored state without burn-in is the actor's own
         points, found = _band(own, name)
-        axis.plot(points, found[0], line.style, color=line.color, lw=1.3, label=line.label)
+        axis.plot(points, found[0], line.dash, color=line.color, lw=1.4, label=line.label)
         axis.fill_between(points, found[1], found[2], color=line.color, alpha=0.10, lw=0)
-    axis.set_xlabel("environment steps")
+    style.steps_axis(axis)
 
 
 class Line(NamedTuple):
@@ -90,7 +91,7 @@ class Line(NamedTuple):
 
     label: str
     color: str
-    style: str
+    dash: str
     rows: list[Row]
 
 
@@ -99,7 +100,7 @@ def _lines(rows: Sequence[Row]) -> list[Line]:
     lines = []
     lengths = sorted({row["burn_in"] for row in rows})
     for strategy, color in COLORS.items():
-        for style, length in zip(STYLES, lengths, strict=False):
+        for dash, length in zip(DASHES, lengths, strict=False):
             own = chosen(rows, strategy=strategy, burn_in=length)
             whole = bool(own) and own[0]["delay"] > 0 and length >= reach(own[0]["delay"])
             if not own or (whole and strategy not in ("zero", CONTROL)):
@@ -107,9 +108,9 @@ def _lines(rows: Sequence[Row]) -> list[Line]:
             if strategy == CONTROL:
                 lines.append(Line(WHOLE, color, "-", own))
             elif whole:
-                lines.append(Line(f"any state, burn-in {length}", ANY, style, own))
+                lines.append(Line(SEES, ANY, dash, own))
             else:
-                lines.append(Line(f"{strategy}, burn-in {length}", color, style, own))
+                lines.append(Line(strategy, color, dash, own))
     return lines
 
 
@@ -131,26 +132,20 @@ def draw_memory(rows: Sequence[Row], path: Path) -> None:
     delay = max(row["delay"] for row in rows)
     own = chosen(rows, delay=delay)
     whole = max(row["history"] for row in own) + 1  # where the unlimited memory is drawn
-    figure, axes = plt.subplots(1, 3, figsize=(13.5, 4.0), constrained_layout=True)
     panels = (
         ("score", "Return with a short memory", "greedy return"),
-        ("max_q_difference", "Difference of max Q", "|max Q short - max Q whole| / max Q"),
-        ("equal_actions", "Share of equal greedy actions", "share of steps"),
+        ("max_q_difference", "Difference of max Q", "|short - whole| / whole"),
+        ("equal_actions", "Equal greedy actions", "share of steps"),
     )
-    for axis, (name, title, label) in zip(axes, panels, strict=True):
-        for line in _lines(own):
-            ks = sorted({row["history"] for row in line.rows}, key=lambda k: k or whole)
-            found = np.array([over_seeds(chosen(line.rows, history=k), name) for k in ks])
-            at = [k or whole for k in ks]
-            axis.plot(at, found[:, 0], line.style, color=line.color, marker=".", lw=1.3, label=line.label)
-        axis.set(title=f"{title}, delay {delay}", xlabel=f"last k observations ({whole}: all)", ylabel=label)
-    axes[0].legend(fontsize=6)
-    _finish(figure, axes[None], path)
-
-
-def _finish(figure: Any, axes: Any, path: Path) -> None:
-    for axis in axes.flat:
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=100, metadata={"Software": None})
-    plt.close(figure)
+    with style.styled():
+        figure, axes = style.panels(len(panels))
+        for axis, (name, title, label) in zip(axes, panels, strict=False):
+            for line in _lines(own):
+                ks = sorted({row["history"] for row in line.rows}, key=lambda k: k or whole)
+                found = np.array([over_seeds(chosen(line.rows, history=k), name) for k in ks])
+                at = [k or whole for k in ks]
+                axis.plot(at, found[:, 0], line.dash, color=line.color, lw=1.4, label=line.label)
+                axis.fill_between(at, found[:, 1], found[:, 2], color=line.color, alpha=0.10, lw=0)
+            axis.set(title=title, xlabel=f"last k observations ({whole}: all)", ylabel=label)
+        _name_dashes(axes[0], own)
+        style.finish(figure, axes, path)

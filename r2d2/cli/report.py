@@ -21,6 +21,8 @@ class Report:
     """Run folders, or folders that hold runs; running ones too."""
     out: Path | None = None
     """Folder of the report; default is `report` in the one folder that is named, or here if there are several."""
+    goal: float | None = None
+    """A return: it is marked in the learning curves, and the table of runs says when it was first reached."""
     open: bool = False
     """Open the page in a browser."""
 
@@ -33,7 +35,7 @@ def run(args: list[str]) -> int:
     from r2d2.report.report import write  # matplotlib takes a while to import: not for --help
 
     out = parsed.out or (parsed.runs[0] / "report" if len(parsed.runs) == 1 else Path("report"))
-    page = write(parsed.runs, out)
+    page = write(parsed.runs, out, parsed.goal)
     print(page)
     if parsed.open:
         webbrowser.open(page.resolve().as_uri())
@@ -41,5 +43,7 @@ def run(args: list[str]) -> int:
 
 
 COMMAND = Command(
-    "RUN_OR_STUDY ... [--out DIR] [--open]", "show what runs did: one page, with PNG and CSV files", run
+    "RUN_OR_STUDY ... [--out DIR] [--goal RETURN] [--open]",
+    "show what runs did: one page, with PNG and CSV files",
+    run,
 )

@@ -64,4 +64,5 @@ class Figure:
     heat: Heat | None = None
     log_y: bool = False
     log_x: bool = False
+    mark: float | None = None  # a value of y to draw a thin line at
     caption: str = ""

@@ -60,8 +60,10 @@ def colors(settings: Sequence[Setting]) -> dict[str, int]:
     return {label: number for number, label in enumerate(dict.fromkeys(s.label for s in settings))}
 
 
-def learning(settings: Sequence[Setting], palette: Mapping[str, int]) -> list[Figure]:
-    """Greedy and training returns of the settings of one task, over steps and over minutes."""
+def learning(
+    settings: Sequence[Setting], palette: Mapping[str, int], goal: float | None = None
+) -> list[Figure]:
+    """Greedy and training returns of the settings of one task, over steps and over minutes; `goal` is marked."""
     task = settings[0].task
     figures = [
         Figure(
@@ -70,6 +72,7 @@ def learning(settings: Sequence[Setting], palette: Mapping[str, int]) -> list[Fi
             label,
             "return, undiscounted",
             _returns(settings, palette, "env_steps" if clock == "steps" else "wall_seconds"),
+            mark=goal,
             caption=_seeds(settings),
         )
         for clock, unit, label in (("steps", "steps", STEPS), ("minutes", "time", "minutes of training"))

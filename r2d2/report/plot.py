@@ -26,6 +26,11 @@ def plot(figure: Figure) -> dict[str, Any]:
         "legend": {"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top", "font": {"size": 12}},
         "hoverlabel": {"font": {"size": 12}},
     }  # fmt: skip
+    if figure.mark is not None:
+        layout["shapes"] = [{
+            "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": figure.mark, "y1": figure.mark,
+            "line": {"color": GRAY, "width": 1, "dash": "dot"},
+        }]  # fmt: skip
     if figure.log_y:
         layout["yaxis"] |= {"exponentformat": "power", "dtick": "D2"}
     if figure.dots:

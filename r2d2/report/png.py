@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import EngFormatter
 
 from r2d2.report.figure import STEPS, Dot, Figure, Heat, Line
-from r2d2.report.style import MATPLOTLIB, SCALE, WIDTH, color, dash
+from r2d2.report.style import GRAY, MATPLOTLIB, SCALE, WIDTH, color, dash
 
 PATTERNS = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 HEIGHT = 4.2  # inches
@@ -42,6 +42,8 @@ def draw_on(axes: Axes, figure: Figure) -> None:
     for line in figure.lines:
         if line.shown:
             _line(axes, line)
+    if figure.mark is not None:
+        axes.axhline(figure.mark, color=GRAY, lw=0.9, ls=":")
     if figure.dots:
         _dots(axes, figure.dots)
     if figure.log_x:

@@ -18,8 +18,10 @@ PAGE = "report.html"
 RETURNS = (TRAINING, GREEDY)
 
 
-def write(paths: Sequence[Path], out: Path) -> Path:
+def write(paths: Sequence[Path], out: Path, goal: float | None = None) -> Path:
     """Write the report of the runs in these folders into the folder `out`; returns the page.
+
+    A `goal` is a return: it is marked in the learning curves, and the table of runs says when it was reached.
 
     Raises UserError if there is no run, or if matplotlib or plotly are missing.
     """
@@ -28,13 +30,13 @@ def write(paths: Sequence[Path], out: Path) -> Path:
 
     runs = read_runs(paths)
     found = settings(runs)
-    sections = list(_sections(found))
+    sections = list(_sections(found, goal))
     out.mkdir(parents=True, exist_ok=True)
     for section in sections:
         for group in section.groups:
             for figure in group.figures:
                 draw(figure, out / f"{figure.name}.png")
-    write_table(table.runs_table(found), out / "runs.csv")
+    write_table(table.runs_table(found, goal), out / "runs.csv")
     write_table(table.scores_table(found), out / "scores.csv")
     write_curves(found, RETURNS, out / "curves.csv")
     write_curves(found, [diagnostic.metric for diagnostic in figures.DIAGNOSTICS], out / "diagnostics.csv")
@@ -71,17 +73,17 @@ def _page(paths: Sequence[Path], runs: Sequence[Run], sections: Sequence[Section
     return page(names, subtitle, sections, footer, files=True)
 
 
-def _sections(found: Sequence[Setting]) -> Iterable[Section]:
+def _sections(found: Sequence[Setting], goal: float | None) -> Iterable[Section]:
     palette = figures.colors(found)
     tasks = [[s for s in found if s.task == task] for task in dict.fromkeys(s.task for s in found)]
-    yield Section("runs", "Runs", tables=[table.runs_table(found)])
+    yield Section("runs", "Runs", tables=[table.runs_table(found, goal)])
     scored = table.scores_table(found)
     if len(found) < sum(len(setting.runs) for setting in found):
         yield Section("scores", "Scores", "Final: the mean of the last fifth of the evaluations.", [scored])
     yield Section(
         "learning", "Learning curves",
         "Solid lines are greedy evaluations, dotted ones training episodes with exploration: click their names.",
-        groups=[Group("", [f for own in tasks for f in figures.learning(own, palette)])],
+        groups=[Group("", [f for own in tasks for f in figures.learning(own, palette, goal)])],
     )  # fmt: skip
     if over := figures.over_tasks(found, palette):
         yield Section("tasks", "Over tasks", groups=[Group("", over)])

@@ -84,6 +84,13 @@ class Run:
         kept = values[-max(1, round(FINAL * len(values))) :]
         return sum(kept) / len(kept) if kept else None
 
+    def reached(self, goal: float) -> tuple[float, float] | None:
+        """Environment steps and minutes until the first score of at least `goal`; None if there is none."""
+        at, scores = self.points(self.measure)
+        seconds = self.points(self.measure, "wall_seconds")[0]
+        first = next((number for number, score in enumerate(scores) if score >= goal), None)
+        return None if first is None else (at[first], seconds[first] / 60)
+
     def last_value(self, name: str) -> float | None:
         """The newest value of a metric."""
         values = self.points(name)[1]

@@ -44,8 +44,8 @@ class Table:
 STATES = {"running": "running", "done": "done", "stopped": "stopped"}
 
 
-def runs_table(settings: Sequence[Setting]) -> Table:
-    """One row a run."""
+def runs_table(settings: Sequence[Setting], goal: float | None = None) -> Table:
+    """One row a run; with a goal, also when it was reached."""
     games = any(scores.human(s.runs[0].config.env.id) for s in settings)
     columns = [
         Column("run"),
@@ -64,6 +64,12 @@ def runs_table(settings: Sequence[Setting]) -> Table:
     ]
     if games:
         columns.append(Column("human-norm.", "final score: 0 is random play, 1 a professional tester", ".3f"))
+    if goal is not None:
+        told = f"the first evaluation of at least {goal:g}"
+        columns += [
+            Column(f"steps to {goal:g}", f"environment steps until {told}", ",.0f"),
+            Column(f"minutes to {goal:g}", f"training time until {told}", ",.1f"),
+        ]
     columns += [
         Column("steps/s", "environment steps per second of training", ",.0f"),
         Column("ratio", "replay ratio: trained steps per environment step", ".2f"),
@@ -84,6 +90,8 @@ def runs_table(settings: Sequence[Setting]) -> Table:
             if games:
                 game = scores.human(run.config.env.id)
                 row.append(None if game is None or run.final is None else game.normalized(run.final))
+            if goal is not None:
+                row += run.reached(goal) or (None, None)
             row.append(run.env_steps / run.minutes / 60 if run.minutes else None)
             row.append(run.last_value("replay/ratio"))
             rows.append(row)

@@ -62,6 +62,16 @@ def test_a_page_with_figures_and_numbers_beside_it(study: Path, capsys: Capture)
     ]
 
 
+def test_a_goal_is_marked_and_the_table_says_when_it_was_reached(study: Path, capsys: Capture) -> None:
+    """Seed 0 of r2d2-small ends with 15 on Pong, seed 1 with 18; the changed setting with 10 and 13."""
+    page = report(capsys, study, "--goal", "14")
+    rows = [row for row in csv.DictReader((page.parent / "runs.csv").open()) if "Pong" in row["run"]]
+    reached = {(row["setting"], row["seed"]): (row["steps to 14"], row["minutes to 14"]) for row in rows}
+    assert {minutes for _, minutes in reached.values()} == {"0.3", ""}
+    assert [key for key, (steps, _) in reached.items() if steps] == [("r2d2-small", "0"), ("r2d2-small", "1")]
+    assert '"y0": 14.0' in page.read_text() or '"y0":14.0' in page.read_text()
+
+
 def test_what_a_run_says_is_shown_as_text(tmp_path: Path, capsys: Capture) -> None:
     """Its command has a tag in it."""
     html = report(capsys, write_run(tmp_path / "a"), "--out", tmp_path / "out").read_text()
