@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +58,52 @@ def run_python(script: str, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 STATE = {"a": np.arange(300), "blobs": blobs(range(10)), "text": "hello"}
+
+
+def leaves(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths of all fields: dicts and lists too, with one element of each long list."""
+    if path:
+        yield path
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from leaves(value, (*path, key))
+    elif isinstance(tree, list) and tree:
+        yield from leaves(tree[0], (*path, 0))
+
+
+def wrong(value: Any) -> Iterator[Any]:
+    """What no run has in its place."""
+    yield "a word" if not isinstance(value, str) else 7
+    yield object if value is None else None
+    if isinstance(value, np.ndarray | torch.Tensor):
+        yield value[None]
+        if value.size:
+            yield value[..., :0] if value.ndim else value.reshape(1)
+    elif isinstance(value, int | np.integer) and not isinstance(value, bool):
+        yield -1
+    elif isinstance(value, Blobs):
+        yield Blobs(value.keys[:0], [])
+    elif isinstance(value, dict | list):
+        yield [] if isinstance(value, dict) else {}
+
+
+def changed(tree: dict[str, Any], path: tuple[Any, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Trees in which the field is missing or something else."""
+    *above, last = path
+
+    def place(copied: Any) -> Any:
+        for key in above:
+            copied = copied[key]
+        return copied
+
+    for value in ("deleted", *wrong(place(tree)[last])):
+        other = copy.copy(tree)
+        inner: Any = other
+        for key in above:  # copies along the path alone
+            inner[key] = copy.copy(inner[key])
+            inner = inner[key]
+        if isinstance(value, str) and value == "deleted":
+            del inner[last]
+        else:
+            inner[last] = value
+        yield repr(value)[:40], other

@@ -44,7 +44,7 @@ class ItemTable:
         folder: Path | None = None,
     ) -> None:
         self.capacity, self.most = capacity, capacity if most is None else most
-        self._folder = folder
+        self._largest, self._folder = self.most, folder
         self.core = zeros((capacity, core_size), "float32", folder)
         self.goal = zeros((capacity, goal_size), "float32", folder)
         self.table = np.zeros(capacity, kernels.ITEM)
@@ -202,8 +202,8 @@ class ItemTable:
         table = saved.part("table")
         if "most" in saved:
             most = saved.count("most", least=self.capacity)
-            if most not in (self.capacity, self.most):
-                raise saved.refuse("most", f"must be {self.most}, got {most}")
+            if most not in (self.capacity, self._largest):
+                raise saved.refuse("most", f"must be {self._largest}, got {most}")
         for name in _FIELDS:
             least = -1 if name == "slot" else 0
             table.array(name, kernels.ITEM[name], (self.capacity,), low=least)

@@ -428,7 +428,7 @@ class Replay:
         for name in self._parts:
             if name != "remover":
                 getattr(self, name).check_state(saved.part(name))
-        self.remover.check_state(saved.part("remover"), self.capacity)
+        self.remover.check_state(saved.part("remover"), saved.part("items")["order"])
 
     def fit(self, saved: Saved) -> None:
         """Grow as the replay of this state has grown."""

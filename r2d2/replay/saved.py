@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from r2d2.checkpoint.blobs import Blobs
 from r2d2.replay.checks import check_count, check_number
 
+MOST_PLACES = 2**31  # they are kept in 32 bits
+
 _ALIKE = "the state must be that of a replay built alike"
 
 
@@ -109,6 +111,13 @@ class Saved:
         """Different places [K] below `capacity`."""
         return self.different(name, np.int64, length, capacity)
 
+    def held(self, name: str, items: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Different places [K]: those of the `items`, if they are given."""
+        found = self.places(name, MOST_PLACES)
+        if items is not None and not np.array_equal(np.sort(found), np.sort(items)):
+            raise self.refuse(name, "must be the places of the items")
+        return found
+
     def different(self, name: str, dtype: Any, length: int | None, end: int) -> NDArray:
         """Different integers [K] in [0, end)."""
         found = self.array(name, dtype, (length,), low=0, high=end - 1)
@@ -119,6 +128,20 @@ class Saved:
     def count(self, name: str, *, most: int = 2**63 - 1, least: int = 0) -> int:
         """An integer in [least, most]."""
         return check_count(self.path(name), self[name], least=least, most=most)
+
+    def listed(self, name: str) -> list[Any]:
+        """A list."""
+        if not isinstance(self[name], list):
+            raise ValueError(f"{self.path(name)} must be a list, got {type(self[name]).__name__}: {_ALIKE}")
+        return list(self[name])
+
+    def counts(self, name: str, *, unknown: bool = False) -> list[Any]:
+        """A list of integers that are not negative; of None, too, where some are `unknown`."""
+        found = self.listed(name)
+        for i, n in enumerate(found):
+            if not (unknown and n is None):
+                check_count(f"{self.path(name)}[{i}]", n, least=0)
+        return found
 
     def number(self, name: str, low: float, high: float) -> float:
         """A finite number in [low, high]."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
+from checkpoint_cases import changed, leaves
 from run_cases import new_run, tiny
 
 from r2d2.checkpoint import checkpoint
-from r2d2.checkpoint.blobs import Blobs
 from r2d2.checkpoint.checkpoint import CheckpointError
 from r2d2.checkpoint.manifest import Manifest, read_manifest, write_file, write_manifest
 from r2d2.runtime.local import LocalRun
@@ -34,54 +30,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> LocalRun:
     return new_run(CONFIG, tmp_path_factory.mktemp("new"))
-
-
-def leaves(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The paths of all fields: dicts and lists too, with one element of each long list."""
-    if path:
-        yield path
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from leaves(value, (*path, key))
-    elif isinstance(tree, list) and tree:
-        yield from leaves(tree[0], (*path, 0))
-
-
-def wrong(value: Any) -> Iterator[Any]:
-    """What no run has in its place."""
-    yield "a word" if not isinstance(value, str) else 7
-    yield object if value is None else None
-    if isinstance(value, np.ndarray | torch.Tensor):
-        yield value[None]
-        yield value[..., :0] if value.ndim else value.reshape(1)
-    elif isinstance(value, int | np.integer) and not isinstance(value, bool):
-        yield -1
-    elif isinstance(value, Blobs):
-        yield Blobs(value.keys[:0], [])
-    elif isinstance(value, dict | list):
-        yield [] if isinstance(value, dict) else {}
-
-
-def changed(tree: dict[str, Any], path: tuple[Any, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Trees in which the field is missing or something else."""
-    *above, last = path
-
-    def place(copied: Any) -> Any:
-        for key in above:
-            copied = copied[key]
-        return copied
-
-    for value in ("deleted", *wrong(place(tree)[last])):
-        other = copy.copy(tree)
-        inner: Any = other
-        for key in above:  # copies along the path alone
-            inner[key] = copy.copy(inner[key])
-            inner = inner[key]
-        if isinstance(value, str) and value == "deleted":
-            del inner[last]
-        else:
-            inner[last] = value
-        yield repr(value)[:40], other
 
 
 # Where a field may be absent or of any kind: configs and records of an older version have fewer fields.

@@ -8,7 +8,7 @@ import numpy as np
 
 from r2d2.replay.checks import check_count
 from r2d2.replay.kernels import places as kernels
-from r2d2.replay.removers.remover import MOST_PLACES, NONE, Places
+from r2d2.replay.removers.remover import NONE, Places
 from r2d2.replay.saved import Saved
 
 
@@ -51,8 +51,8 @@ class Fifo:
     def state_dict(self) -> dict[str, Any]:
         return {"places": kernels.take(self._ring, self._first, self._end - self._first)}
 
-    def check_state(self, saved: Saved, places: int = MOST_PLACES) -> None:
-        held = saved.places("places", places)
+    def check_state(self, saved: Saved, items: Places | None = None) -> None:
+        held = saved.held("places", items)
         if len(held) > self.capacity:
             raise saved.refuse("places", f"must be at most {self.capacity}, got {len(held)}")
 

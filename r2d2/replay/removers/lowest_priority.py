@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from r2d2.replay.removers.remover import MOST_PLACES, NONE, Places
+from r2d2.replay.removers.remover import NONE, Places
 from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.selector import Selector
 
@@ -53,8 +53,8 @@ class LowestPriority:
     def state_dict(self) -> dict[str, Any]:
         return {"held": self._held.copy()}
 
-    def check_state(self, saved: Saved, places: int = MOST_PLACES) -> None:
-        saved.places("held", places)
+    def check_state(self, saved: Saved, items: Places | None = None) -> None:
+        saved.held("held", items)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.check_state(Saved(state, "remover"))

@@ -11,8 +11,6 @@ from r2d2.replay.saved import Saved
 
 Places = NDArray[np.int64]
 
-MOST_PLACES = 2**31  # they are kept in 32 bits
-
 
 class Remover(Protocol):
     """What a replay asks of a remover. All calls take arrays, which the replay has checked.
@@ -39,8 +37,9 @@ class Remover(Protocol):
 
     def state_dict(self) -> dict[str, Any]: ...
 
-    def check_state(self, saved: Saved, places: int = MOST_PLACES) -> None:
-        """Raise ValueError if this is not the state of a remover like this one, for `places` places."""
+    def check_state(self, saved: Saved, items: Places | None = None) -> None:
+        """Raise ValueError if this is not the state of a remover like this one, with the items in these places if
+        they are given."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 

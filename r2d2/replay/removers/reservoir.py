@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay.checks import check_count, check_rng
-from r2d2.replay.removers.remover import MOST_PLACES, NONE, Places
+from r2d2.replay.removers.remover import NONE, Places
 from r2d2.replay.rows import extended
 from r2d2.replay.saved import Saved
 
@@ -85,8 +85,8 @@ class Reservoir:
             "rng": self._rng.bit_generator.state,
         }
 
-    def check_state(self, saved: Saved, places: int = MOST_PLACES) -> None:
-        held = saved.places("held", places)
+    def check_state(self, saved: Saved, items: Places | None = None) -> None:
+        held = saved.held("held", items)
         if len(held) > len(self._held):
             raise saved.refuse("held", f"must have at most {len(self._held)} items, got {len(held)}")
         saved.count("seen", least=len(held))

@@ -6,7 +6,7 @@ from typing import Any
 
 from r2d2.replay.checks import check_count
 from r2d2.replay.removers.fifo import Fifo
-from r2d2.replay.removers.remover import MOST_PLACES, Places
+from r2d2.replay.removers.remover import Places
 from r2d2.replay.saved import Saved
 
 
@@ -55,8 +55,8 @@ class SoftFifo:
     def state_dict(self) -> dict[str, Any]:
         return {"fifo": self._fifo.state_dict(), "count": self._count, "updates": self._updates}
 
-    def check_state(self, saved: Saved, places: int = MOST_PLACES) -> None:
-        self._fifo.check_state(saved.part("fifo"), places)
+    def check_state(self, saved: Saved, items: Places | None = None) -> None:
+        self._fifo.check_state(saved.part("fifo"), items)
         count = saved.count("count", most=self.capacity)
         if count != len(saved.part("fifo")["places"]):
             raise saved.refuse("count", f"must be the number of items held, got {count}")

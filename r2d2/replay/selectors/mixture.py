@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from r2d2.replay.checks import check_core, check_draw, check_ids, check_names, check_priorities
 from r2d2.replay.draw import FIELDS, Normalize, PendingMixture, batch_shares, check_normalize
-from r2d2.replay.replay import Replay
+from r2d2.replay.replay import Replay, Written
 from r2d2.replay.saved import Saved
 from r2d2.types import Batch
 
@@ -102,11 +102,15 @@ class Mixture:
         core: NDArray[np.float32] | None = None,
     ) -> Ints:
         """See `Replay.write`; the ids of the new items of all replays, one replay after the other."""
-        rows = self.replays[0].check_rows(values, last, streams, core)
+        rows = self.check_rows(values, last, streams, core)
         for replay in self.replays:
             replay.check_turn(rows)
         ids = [replay.append(rows) for replay in self.replays]
         return np.concatenate([self.outer_ids(j, part) for j, part in enumerate(ids)])
+
+    def check_rows(self, values: Any, last: Any, streams: Any, core: Any) -> Written:
+        """See `Replay.check_rows`."""
+        return self.replays[0].check_rows(values, last, streams, core)
 
     def truncate(self, streams: Ints) -> None:
         """See `Replay.truncate`."""

@@ -12,6 +12,7 @@ from typing import Any
 from r2d2.build import agents as build
 from r2d2.config import Config
 from r2d2.replay import RateLimiter
+from r2d2.replay.saved import Saved
 from r2d2.runtime.cluster.roles.layout import Layout
 
 
@@ -76,9 +77,13 @@ class ClusterLimiter:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The state may be of another number of shards: all steps so far are then `elsewhere`."""
+        saved = Saved(state, "limiter")
+        known, incarnation = saved.counts("known"), saved.counts("incarnation", unknown=True)
+        if len(known) != len(incarnation):
+            raise saved.refuse("incarnation", f"must have one number for each of {len(known)} shards")
         self._limiter.load_state_dict(state["limiter"])
-        if len(state["known"]) == len(self._known):
-            self._known, self._incarnation = list(state["known"]), list(state["incarnation"])
+        if len(known) == len(self._known):
+            self._known, self._incarnation = known, incarnation
 
 
 class ShardLimiter:

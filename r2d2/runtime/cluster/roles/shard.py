@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from r2d2.runtime.cluster.roles.messages import Feedback, Published, Receipt, Re
 from r2d2.runtime.cluster.roles.packet import Packet, decode, wire_bytes
 from r2d2.runtime.cluster.roles.tail import Tail
 from r2d2.runtime.meter import Ages, checked_ages
-from r2d2.types import Batch
+from r2d2.types import Batch, Rows
 
 
 class Feed:
@@ -179,6 +180,10 @@ class ShardRole:
         }
         self._checkpoint = checkpoint.save(self.root, state, number=number, parent=self._checkpoint)
 
+    def _check_rows(self, first: int, rows: Rows) -> None:
+        """Raise ValueError unless these can be rows of an actor whose streams begin at `first`."""
+        self._replay.check_rows(rows.values, rows.last, rows.streams + first, rows.core)
+
     def _load(self, path: Path) -> None:
         """Go on from a checkpoint; the episodes that were running then have ended."""
         state = checkpoint.load(path)
@@ -192,7 +197,7 @@ class ShardRole:
             self.rng.bit_generator.state = state["rng"]
             self.inserted = self.began_with = state["inserted"]
             for actor, feed in self.feeds.items():
-                feed.tail.load_state_dict(state["tails"][actor])
+                feed.tail.load_state_dict(state["tails"][actor], partial(self._check_rows, feed.first))
                 self._gather.add(actor, feed.tail.close(), feed.first)
 
 

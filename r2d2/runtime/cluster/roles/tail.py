@@ -8,13 +8,15 @@ two of each environment wait here until more come.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.replay.checks import check_count
+from r2d2.replay.saved import Saved
 from r2d2.runtime.cluster.roles.packet import Step
 from r2d2.types import Rows
 
@@ -65,10 +67,17 @@ class Tail:
         """What is held."""
         return {"steps": [[[vars(rows) for rows in step.rows], step.updates] for step in self._steps]}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._steps = deque(
-            Step([Rows(**rows) for rows in groups], updates) for groups, updates in state["steps"]
-        )
+    def load_state_dict(self, state: Any, check: Callable[[Rows], object]) -> None:
+        """Take in a state; `check` raises ValueError for rows that cannot be the actor's."""
+        steps = Saved(state, "tail").listed("steps")
+        self._steps = deque(Step([Rows(**rows) for rows in groups], updates) for groups, updates in steps)
+        for groups, updates in steps:
+            check_count("tail.steps", updates, least=0)
+            if not isinstance(groups, list):
+                raise ValueError(f"tail.steps must hold lists of rows, got {type(groups).__name__}")
+        for step in self._steps:
+            for rows in step.rows:
+                check(rows)
 
 
 def _end(lane: list[_Row]) -> None:
