@@ -1,66 +1,98 @@
-"""Says in the terminal how a run goes: one line a report in a file or pipe, one live line on a screen."""
+"""Says in the terminal how a run goes: a live summary on a screen, one line a report in a file or pipe."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from numpy.typing import NDArray
 
+from r2d2.tracking.live import KEPT, Curve, Screen, Summary
 from r2d2.tracking.metrics import Record, Value
 
+RETURN = "train/mean_return"
+SCORE = "evaluate/mean_return"
 SHOWN = {  # metric -> how it is shown; a metric that comes seldom keeps its last value
-    "train/mean_return": "return {:,.2f}",
+    RETURN: "return {:,.2f}",
     "learner/loss": "loss {:.3g}",
     "replay/ratio": "ratio {:.2f}",  # trained steps per environment step
     "replay/fill": "replay {:.0%}",  # share of the capacity, in [0, 1]
 }
 SEPARATOR = " | "
-CLEAR = "\r\x1b[2K"  # back to the first column, erase the line
-SCORE = "evaluate/mean_return"
 
 
 class Terminal:
     """Writes progress to `stream`. A stream that nobody reads any more is given up in silence.
 
-    A screen gets one live line, of as many parts as fit, the most important first; a file or pipe gets a whole line
-    for each report. Evaluations are lines of their own. Nothing is colored, so NO_COLOR changes nothing.
+    A screen gets a summary of at most four lines, in place; a file, a pipe, a dumb terminal and one with NO_COLOR
+    get a line for each report. Evaluations are lines of their own.
     """
 
     def __init__(self, stream: TextIO, *, total_env_steps: int | None = None) -> None:
         self._stream, self._total = stream, total_env_steps
-        self._live = stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._line = ""
+        plain = os.environ.get("TERM") == "dumb" or bool(os.environ.get("NO_COLOR"))
+        self._screen = Screen(stream) if stream.isatty() and not plain else None
         self._shown: dict[str, Value] = {}
+        self._curves: dict[str, list[float]] = {RETURN: [], SCORE: []}
+        self._speed: list[str] = []
         self._first: Record | None = None
         self._last: Record | None = None
         self._best: tuple[float, int] | None = None  # of the evaluations: mean return, environment steps
 
     def say(self, text: str) -> None:
-        """Writes a line of its own, above the live one."""
-        live = self._live and self._line
-        self._write(f"{CLEAR}{text}\n{self._line}" if live else f"{text}\n")
+        """Writes a line of its own, above the summary."""
+        try:
+            if self._screen is not None:
+                self._screen.say(text)
+            else:
+                self._stream.write(f"{text}\n")
+                self._stream.flush()
+        except (OSError, ValueError):  # a closed pipe or file; training does not need a reader
+            pass
 
     def log(self, record: Record) -> None:
         """Shows a record, unless it brings nothing that is shown."""
+        self._remember(record)
         if SCORE in record.metrics:
             self._say_evaluation(record)
         news = {name: value for name, value in record.metrics.items() if name in SHOWN}
         self._shown |= news
-        if self._last is not None and not news and record.env_steps == self._last.env_steps:
+        further = self._last is None or record.env_steps > self._last.env_steps
+        if not news and (not further or SCORE in record.metrics) and self._screen is None:
             return
-        parts = self._parts(record)
-        self._first = self._first or record
-        self._last = record
-        if self._live:
-            self._line = fit(parts, shutil.get_terminal_size().columns - 1)
-            self._write(CLEAR + self._line)
+        self._measure(record)
+        if self._screen is None:
+            self.say(SEPARATOR.join(self._parts(record)))
         else:
-            self._write(SEPARATOR.join(parts) + "\n")
+            try:
+                self._screen.show(self._summary(record if further or self._last is None else self._last))
+            except (OSError, ValueError):
+                self._screen = None
+        self._first = self._first or record
+        if further and (news or SCORE not in record.metrics):
+            self._last = record
+
+    def _measure(self, record: Record) -> None:
+        """The speed since the last report that had new steps."""
+        if self._last is None or record.wall_seconds <= self._last.wall_seconds:
+            return
+        seconds = record.wall_seconds - self._last.wall_seconds
+        steps, updates = record.env_steps - self._last.env_steps, record.updates - self._last.updates
+        if steps > 0:
+            self._speed = [f"{steps / seconds:,.0f} steps/s", f"{updates / seconds:,.1f} updates/s"]
+
+    def _remember(self, record: Record) -> None:
+        """Add to the curves; of a long one every second point is kept."""
+        for name, values in self._curves.items():
+            value = record.metrics.get(name)
+            if value is not None and math.isfinite(value):
+                values.append(float(value))
+                if len(values) > KEPT:
+                    del values[::2]
 
     def _say_evaluation(self, record: Record) -> None:
         metrics = record.metrics
@@ -77,27 +109,43 @@ class Terminal:
 
     def _parts(self, record: Record) -> list[str]:
         """What there is to say of a record, the most important first."""
-        progress = f"{record.env_steps:,} steps"
-        if self._total is not None:
-            progress += f" ({record.env_steps / max(self._total, 1):.1%})"
-        parts = [progress, *self._measured("train/mean_return", "learner/loss")]
-        if (left := self._seconds_left(record)) is not None:
-            parts.append(f"{duration(left)} left")
-        if self._last is not None and record.wall_seconds > self._last.wall_seconds:
-            seconds = record.wall_seconds - self._last.wall_seconds
-            parts.append(f"{(record.env_steps - self._last.env_steps) / seconds:,.0f} steps/s")
-            parts.append(f"{(record.updates - self._last.updates) / seconds:,.1f} updates/s")
-        return [*parts, *self._measured("replay/ratio", "replay/fill")]
+        left = self._left(record)
+        return [
+            self._progress(record),
+            *self._measured(RETURN, "learner/loss"),
+            *([left] if left else []),
+            *self._speed,
+            *self._measured("replay/ratio", "replay/fill"),
+        ]
+
+    def _summary(self, record: Record) -> Summary:
+        returns, scores = self._curves[RETURN], self._curves[SCORE]
+        curves = []
+        if returns:
+            note = f"{min(returns):,.2f} to {max(returns):,.2f}"
+            curves.append(Curve("return", f"{returns[-1]:,.2f}", returns, note))
+        if scores:
+            note = "" if self._best is None else f"best {self._best[0]:,.2f} at {self._best[1]:,}"
+            curves.append(Curve("evaluation", f"{scores[-1]:,.2f}", scores, note))
+        share = None if self._total is None else min(1.0, record.env_steps / max(self._total, 1))
+        numbers = [*self._speed, *self._measured("learner/loss", "replay/fill", "replay/ratio")]
+        return Summary(self._progress(record), share, self._left(record), curves, numbers)
+
+    def _progress(self, record: Record) -> str:
+        share = "" if self._total is None else f" ({record.env_steps / max(self._total, 1):.1%})"
+        return f"{record.env_steps:,} steps{share}"
 
     def _measured(self, *names: str) -> list[str]:
         return [SHOWN[name].format(self._shown[name]) for name in names if name in self._shown]
 
-    def _seconds_left(self, record: Record) -> float | None:
+    def _left(self, record: Record) -> str:
         if self._total is None or self._first is None:
-            return None
+            return ""
         steps = record.env_steps - self._first.env_steps
         seconds = record.wall_seconds - self._first.wall_seconds
-        return max(0, self._total - record.env_steps) * seconds / steps if steps > 0 else None
+        return (
+            f"{duration(max(0, self._total - record.env_steps) * seconds / steps)} left" if steps > 0 else ""
+        )
 
     def log_video(self, name: str, path: Path, record: Record) -> None:
         """Videos are not for a terminal."""
@@ -114,30 +162,9 @@ class Terminal:
         self._best = None if best is None else (best[0], best[1])
 
     def close(self, exit_code: int) -> None:
-        if self._live and self._line:
-            self._write("\n")
-            self._line = ""
-
-    def _write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except (OSError, ValueError):  # a closed pipe or file; training does not need a reader
-            pass
-
-
-def fit(parts: Sequence[str], width: int) -> str:
-    """As many of the first parts as fit into a line of `width` characters; of the very first as much as does.
-
-    >>> fit(["12,000 steps (12.0%)", "return 3.00", "loss 0.1"], 36)
-    '12,000 steps (12.0%) | return 3.00'
-    """
-    line = parts[0][: max(width, 1)]
-    for part in parts[1:]:
-        if len(line) + len(SEPARATOR) + len(part) > width:
-            break
-        line += SEPARATOR + part
-    return line
+        if self._screen is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._screen.close()
 
 
 def duration(seconds: float) -> str:
