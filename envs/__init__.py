@@ -28,6 +28,7 @@ _TASKS: tuple[tuple[str, MakeTask, dict[str, Any]], ...] = (  # type: ignore[ass
     ("MemoryChain-v0", MemoryChain, {}),
     ("MaskedCartPole-v0", MaskedCartPole, {}),
     ("MaskedPendulum-v0", MaskedPendulum, {}),
+    ("MaskedPendulumContinuous-v0", MaskedPendulum, {"torques": 0}),
     ("MaskedMountainCar-v0", MaskedMountainCar, {}),
 )
 

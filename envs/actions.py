@@ -1,4 +1,4 @@
-"""Actions: whatever an environment calls them, an agent counts them from 0."""
+"""Actions: whatever an environment calls them, an agent counts them from 0, or gives numbers from -1 to 1."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.spaces import Discrete, MultiBinary, MultiDiscrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from numpy.typing import NDArray
 
 from r2d2.envs.vector import EnvError
@@ -40,9 +40,36 @@ class Actions:
         return np.stack(np.unravel_index(action, self.sizes), -1).reshape(-1, *self.start.shape) + self.start
 
 
-def actions_of(space: gym.Space[Any], env_id: str) -> Actions:
-    """The actions of a space; EnvError where they cannot be counted, or are too many to be valued."""
+@dataclass(frozen=True)
+class BoxActions:
+    """Vectors of `size` numbers, each from -1 to 1 for the agent and from `low` to `high` for the environment."""
+
+    low: tuple[float, ...]  # of every number, the axes of the space flattened
+    high: tuple[float, ...]
+    shape: tuple[int, ...]  # that the environment takes
+    dtype: str = "float32"
+
+    @property
+    def size(self) -> int:
+        """The numbers of one action."""
+        return len(self.low)
+
+    def of(self, action: NDArray[np.float32]) -> NDArray[Any]:
+        """The environment's own actions [N, *shape] of actions [N, size] from -1 to 1.
+
+        >>> actions_of(Box(np.float32([-2, 0]), np.float32([2, 1])), "Task-v0").of(np.array([[-1.0, 0.5]])).tolist()
+        [[-2.0, 0.75]]
+        """
+        low, high = np.array(self.low), np.array(self.high)
+        own = low + (np.asarray(action, np.float64) + 1.0) * (0.5 * (high - low))
+        return np.clip(own, low, high).reshape(-1, *self.shape).astype(self.dtype)
+
+
+def actions_of(space: gym.Space[Any], env_id: str) -> Actions | BoxActions:
+    """The actions of a space; EnvError for too many of them, a Box without bounds, or another kind of space."""
     match space:
+        case Box():
+            return _box_actions(space, env_id)
         case Discrete():
             return Actions(int(space.n), start=int(space.start))
         case MultiDiscrete():
@@ -51,9 +78,9 @@ def actions_of(space: gym.Space[Any], env_id: str) -> Actions:
             sizes, start = (2,) * math.prod(space.shape), np.zeros(space.shape, np.int64)
         case _:
             raise EnvError(
-                f"{env_id} has the action space {space}; supported are Discrete, MultiDiscrete and MultiBinary: "
-                "gymnasium.wrappers.DiscretizeAction turns Box actions into Discrete ones, and --env "
-                "module:function may return the wrapped environment"
+                f"{env_id} has the action space {space}; supported are Discrete, MultiDiscrete, MultiBinary and "
+                "bounded Box: let a wrapper (gymnasium.wrappers.TransformAction) offer one of them, and --env "
+                "module:function return the wrapped environment"
             )
     if math.prod(sizes) > MAX_JOINT_ACTIONS:
         raise EnvError(
@@ -61,3 +88,18 @@ def actions_of(space: gym.Space[Any], env_id: str) -> Actions:
             "valued: let a wrapper (gymnasium.wrappers.TransformAction) offer fewer"
         )
     return Actions(math.prod(sizes), sizes, start)
+
+
+def _box_actions(space: Box, env_id: str) -> BoxActions:
+    low, high = space.low.ravel().astype(np.float64), space.high.ravel().astype(np.float64)
+    if space.dtype is None or space.dtype.kind != "f":
+        raise EnvError(
+            f"{env_id} has the action space {space}; a Box must be of floats: let a wrapper "
+            "(gymnasium.wrappers.TransformAction) offer one, or a MultiDiscrete space"
+        )
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+        raise EnvError(
+            f"{env_id} has the action space {space}; every number must have finite bounds, the lower one below the "
+            "upper one: gymnasium.wrappers.RescaleAction or ClipAction sets them"
+        )
+    return BoxActions(tuple(low.tolist()), tuple(high.tolist()), space.shape, space.dtype.name)

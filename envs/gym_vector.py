@@ -1,4 +1,4 @@
-"""Any gymnasium environment whose actions can be counted, as our vector of N slots."""
+"""Any Gymnasium environment whose actions can be counted or have bounds, as our vector of N slots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.envs.actions import actions_of
+from r2d2.envs.actions import Actions, actions_of
 from r2d2.envs.goals import KEYS, goals_of, is_goal_space
 from r2d2.envs.observations import Chosen, Part, parts_of
 from r2d2.envs.vector import EnvError, EnvSpec, Observation, StepResult
@@ -18,7 +18,7 @@ class GymVector:
     """A gymnasium vector environment under our interface.
 
     Observations become the columns that `envs.observations` describes; a goal environment's dict becomes one
-    float32 vector, in the order of `goals.KEYS`. Actions always count from 0.
+    float32 vector, in the order of `goals.KEYS`. Actions count from 0, or are vectors from -1 to 1.
     `env` must restart slots on the next step (NEXT_STEP) and seed slot i with seed + i: the caller vouches.
     """
 
@@ -40,14 +40,16 @@ class GymVector:
         self._env = env
         self._whole = parts[0].name == "observation"  # the one array there is, not an array by column
         self.num_envs = env.num_envs
-        own = None if self._actions.plain else self._actions
-        self.spec = EnvSpec(env_id, parts, self._actions.count, max_steps, goals, own)
+        own = self._actions
+        count = own.count if isinstance(own, Actions) else own.size
+        plain = isinstance(own, Actions) and own.plain
+        self.spec = EnvSpec(env_id, parts, count, max_steps, goals, None if plain else own)
 
     def reset(self, seed: int) -> Observation:
         """Restarts every slot, slot i from seed + i."""
         return self._columns(self._env.reset(seed=seed)[0])
 
-    def step(self, action: NDArray[np.int64]) -> StepResult:
+    def step(self, action: NDArray[Any]) -> StepResult:
         """Acts once in every slot; there are no lives, so `life_lost` is always False."""
         observation, reward, terminated, truncated, _ = self._env.step(self._actions.of(action))
         return StepResult(

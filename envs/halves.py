@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class Halves:
         parts = zip(self._environments, self.parts, strict=True)
         return _joined([part.reset(seed + at.start) for part, at in parts])
 
-    def begin(self, number: int, action: NDArray[np.int64]) -> None:
+    def begin(self, number: int, action: NDArray[Any]) -> None:
         """Acts once in every slot of one part; `finish` must follow."""
         if self._running[number] is not None:
             raise RuntimeError(
@@ -67,7 +68,7 @@ class Halves:
         first, *others = (list(values) for values in zip(*results, strict=True))
         return StepResult(_joined(first), *map(np.concatenate, others))
 
-    def step(self, action: NDArray[np.int64]) -> StepResult:
+    def step(self, action: NDArray[Any]) -> StepResult:
         """Acts once in every slot; see `VectorEnv.step`."""
         for number, part in enumerate(self.parts):
             self.begin(number, action[part])

@@ -119,8 +119,8 @@ class Recordable:
         """Restarts the slot; see `VectorEnv.reset`."""
         return self._checked.reset(seed)
 
-    def step(self, action: NDArray[np.int64]) -> StepResult:
-        """Acts once (action [1]); see `VectorEnv.step`."""
+    def step(self, action: NDArray[Any]) -> StepResult:
+        """Acts once (action [1] or [1, size]); see `VectorEnv.step`."""
         return self._checked.step(action)
 
     def rgb_frame(self) -> NDArray[np.uint8]:

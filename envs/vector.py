@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from r2d2.envs.actions import Actions
+    from r2d2.envs.actions import Actions, BoxActions
     from r2d2.envs.observations import Part
 
 # ALE keeps a seed in a C++ int and reads negative ones as "unseeded".
@@ -65,7 +65,8 @@ class EnvSpec:
     """What an agent must know to act in one slot.
 
     `parts` are the arrays of an observation, without a stack axis; mostly there is one. Actions are
-    0 .. num_actions - 1. `max_episode_steps` is the longest possible episode in agent steps (on Atari: frames /
+    0 .. num_actions - 1, or vectors of `action_size` numbers from -1 to 1 (then `num_actions` is that size too).
+    `max_episode_steps` is the longest possible episode in agent steps (on Atari: frames /
     frame skip, the no-ops at the start not counted); None means that nothing bounds it.
     """
 
@@ -74,7 +75,14 @@ class EnvSpec:
     num_actions: int
     max_episode_steps: int | None
     goals: Goals | None = None  # of a goal environment
-    actions: Actions | None = None  # the environment's own, where they do not count from 0 one by one
+    actions: Actions | BoxActions | None = (
+        None  # the environment's own, where they do not count from 0 one by one
+    )
+
+    @property
+    def action_size(self) -> int:
+        """The numbers of an action that is a vector, 0 where actions are counted."""
+        return getattr(self.actions, "size", 0)
 
     @property
     def observation_shape(self) -> tuple[int, ...]:
@@ -129,8 +137,8 @@ class VectorEnv(Protocol):
         seed s is the same run as slot 0 of seed s + i.
         """
 
-    def step(self, action: NDArray[np.int64]) -> StepResult:
-        """Acts once in every slot (action [N]); a slot that was done restarts instead (see the module)."""
+    def step(self, action: NDArray[Any]) -> StepResult:
+        """Acts once in every slot (action [N], or [N, action_size]); a slot that was done restarts instead."""
 
     def close(self) -> None:
         """Frees what the environment holds; it may not be used afterwards."""
@@ -170,6 +178,25 @@ def check_action(action: NDArray[np.int64], num_envs: int, num_actions: int) -> 
     return action.astype(np.int64, copy=False)
 
 
+def check_vectors(action: NDArray[np.float32], num_envs: int, size: int) -> NDArray[np.float32]:
+    """Returns vector actions as float32 [N, size], or says what is wrong with them.
+
+    >>> check_vectors(np.array([[0.5], [-1.0]]), num_envs=2, size=1).tolist()
+    [[0.5], [-1.0]]
+    """
+    if not isinstance(action, np.ndarray) or action.dtype.kind != "f" or action.shape != (num_envs, size):
+        got = f"{action.dtype} {action.shape}" if isinstance(action, np.ndarray) else type(action).__name__
+        raise ValueError(f"action must be floats of shape ({num_envs}, {size}), a vector per slot, got {got}")
+    outside = ~(np.abs(action) <= 1.0).all(1)  # NaN too
+    if outside.any():
+        slot = int(np.flatnonzero(outside)[0])
+        raise ValueError(
+            f"action must be in [-1, 1], got {action[slot]} in slot {slot}; it is scaled to the environment's own "
+            "bounds here: clip it"
+        )
+    return action.astype(np.float32, copy=False)
+
+
 def check_seed(seed: int, num_envs: int) -> int:
     """Returns the seed as a plain int, or says why slot i cannot have seed + i."""
     try:
@@ -206,12 +233,16 @@ class Checked:
         self._ready = True
         return observation
 
-    def step(self, action: NDArray[np.int64]) -> StepResult:
+    def step(self, action: NDArray[Any]) -> StepResult:
         """Acts once in every slot; see `VectorEnv.step`."""
         env = self._open("step")
         if not self._ready:
             raise RuntimeError(f"step was called before reset in {self.spec.id}; call reset(seed) first")
-        result = env.step(check_action(action, self.num_envs, self.spec.num_actions))
+        size = self.spec.action_size
+        if size:
+            result = env.step(check_vectors(action, self.num_envs, size))
+        else:
+            result = env.step(check_action(action, self.num_envs, self.spec.num_actions))
         self._finite("step", "reward", result.reward)
         self._finite("step", "observation", result.observation)
         return result._replace(truncated=result.truncated & ~result.terminated)

@@ -222,25 +222,57 @@ def observation_columns(observation: NDArray | Mapping[str, NDArray]) -> dict[st
     return dict(observation) if isinstance(observation, Mapping) else {OBSERVATION: observation}
 
 
+def as_previous(action: NDArray) -> NDArray:
+    """What `previous_action` holds at the steps after these actions [K] or [K, A]; nothing but 0 is "none".
+
+    >>> as_previous(np.array([0, 2])).tolist(), as_previous(np.array([[0.5, -1.0]])).tolist()
+    ([1, 3], [[1.0, 0.5, -1.0]])
+    """
+    if action.ndim == 1:
+        return (action + 1).astype(np.int32)
+    return np.concatenate([np.ones_like(action[:, :1]), action], -1).astype(np.float32)
+
+
+def no_previous(count: int, action_size: int) -> NDArray:
+    """`previous_action` of so many first steps of episodes."""
+    return np.zeros((count, 1 + action_size), np.float32) if action_size else np.zeros(count, np.int32)
+
+
+def begins_episode(previous_action: NDArray) -> NDArray[np.bool_]:
+    """Which of the steps with these `previous_action` [K] or [K, 1 + A] are the first of an episode."""
+    first: NDArray[np.bool_] = previous_action.reshape(len(previous_action), -1)[:, 0] == 0
+    return first
+
+
 def step_columns(
-    observations: Mapping[str, ObservationSpec], *, codec: Codec, stack: int
+    observations: Mapping[str, ObservationSpec],
+    *,
+    codec: Codec,
+    stack: int,
+    action_size: int = 0,
+    stochastic: bool = False,
 ) -> dict[str, Column]:
     """The columns that our actor writes and our learner reads; `codec` is for frames and grids of bytes.
 
-    `previous_action` is action + 1 of the step before, 0 at the start of an episode. `q_taken` and
-    `q_greedy` are the actor's own Q(s, a) and max Q, from which initial priorities are computed.
+    Actions count from 0, or are vectors of `action_size` numbers from -1 to 1. `previous_action` is action + 1 of
+    the step before, or a 1 and then that action, and 0 at the start of an episode (`as_previous`). `q_taken` is the
+    actor's own Q(s, a), and `q_greedy` what it would bootstrap from: max Q, or the value of its policy. Initial
+    priorities are computed from both. `log_probability` is that of the action under a `stochastic` policy.
     """
+    action = Column((action_size,)) if action_size else Column((), "int32")
+    previous = Column((1 + action_size,)) if action_size else Column((), "int32")
     columns = {
         name: Column(spec.shape, spec.dtype, codec if spec.compressible else "raw", stack - 1)
         for name, spec in observations.items()
     }
     return columns | {
-        "previous_action": Column((), "int32"),
+        "previous_action": previous,
         "previous_reward": Column((), "float32"),
-        "action": Column((), "int32"),
+        "action": action,
         "reward": Column((), "float32"),
         "terminated": Column((), "bool"),
         "truncated": Column((), "bool"),
         "q_taken": Column((), "float32"),
         "q_greedy": Column((), "float32"),
+        **({"log_probability": Column()} if stochastic else {}),
     }

@@ -60,7 +60,7 @@ class Played:
     """What really happened in one episode: L actions, L + 1 observations."""
 
     observations: list[NDArray]
-    actions: list[int] = field(default_factory=list)
+    actions: list[Any] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
     terminated: list[bool] = field(default_factory=list)
     truncated: list[bool] = field(default_factory=list)
@@ -98,11 +98,11 @@ class ScriptedEnvironments:
             ending, episode = self.script[slot], self.played[slot][-1]
             at = len(episode.actions)
             over = at + 1 == ending.length
-            rewards[slot] = np.float32(self.rng.normal() + int(action[slot]))
+            rewards[slot] = np.float32(self.rng.normal() + float(np.sum(action[slot])))
             flags[:, slot] = over and not ending.truncated, over and ending.truncated, at in ending.lives
             observations.append(self._observation())
             episode.observations.append(observations[-1])
-            episode.actions.append(int(action[slot]))
+            episode.actions.append(action[slot].tolist())
             episode.rewards.append(float(rewards[slot]))
             for name, flag in zip(("terminated", "truncated", "lives"), flags[:, slot], strict=True):
                 getattr(episode, name).append(bool(flag))

@@ -33,14 +33,17 @@ class Task(Protocol):
     """
 
     space: Box  # one observation, float32
-    num_actions: int
+    num_actions: int  # 0 where an action is a vector: then `action_space` says which
     max_episode_steps: int
 
     def begin(self, slot: int, rng: np.random.Generator) -> None:
         """Draws the slot's next episode and goes to its start."""
 
-    def act(self, action: NDArray[np.int64]) -> Outcome:
-        """Acts once in every slot (action [N]), also in those whose episode is over: that is ignored."""
+    def act(self, action: NDArray[Any]) -> Outcome:
+        """Acts once in every slot, also in those whose episode is over: that is ignored.
+
+        The action is [N], or [N, size] of the action space.
+        """
 
     def observe(self) -> NDArray[np.float32]:
         """What each slot shows now, [N, *space.shape], the caller's own array; final observations too."""
@@ -49,7 +52,7 @@ class Task(Protocol):
 MakeTask = Callable[..., Task]  # (num_envs, **options)
 
 
-class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[np.int64], Any]):
+class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Any]):
     """N slots of a task with NEXT_STEP auto-reset; `options` go to the task's constructor."""
 
     metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
@@ -59,7 +62,7 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[np.int64],
         self.num_envs = num_envs
         self.max_episode_steps = self.task.max_episode_steps
         self.single_observation_space = self.task.space
-        self.single_action_space = Discrete(self.task.num_actions)
+        self.single_action_space = action_space(self.task)
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, num_envs)
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)
         self._done = np.zeros(num_envs, dtype=np.bool_)  # [N] whether the coming step restarts the slot
@@ -84,7 +87,7 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[np.int64],
         return self.task.observe()
 
     def step(
-        self, actions: NDArray[np.int64]
+        self, actions: NDArray[Any]
     ) -> tuple[
         NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
     ]:
@@ -100,7 +103,7 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[np.int64],
         return self.task.observe(), reward, terminated, truncated, {}
 
 
-class TaskEnv(gym.Env[NDArray[np.float32], np.int64]):
+class TaskEnv(gym.Env[NDArray[np.float32], Any]):
     """One slot of `TaskVectorEnv` as a plain gymnasium environment: same seed, same episodes."""
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012
@@ -122,7 +125,7 @@ class TaskEnv(gym.Env[NDArray[np.float32], np.int64]):
         self._shown = self._env.restart([self.np_random])[0]
         return self._shown.copy(), {}
 
-    def step(self, action: np.int64) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Acts once."""
         observation, reward, terminated, truncated, _ = self._env.step(np.array([action]))
         self._shown = observation[0]
@@ -137,6 +140,11 @@ class TaskEnv(gym.Env[NDArray[np.float32], np.int64]):
         return np.repeat(gray[..., None], 3, axis=2)
 
 
+def action_space(task: Task) -> gym.Space[Any]:
+    """The actions of a task: counted, or vectors of bounded numbers."""
+    return Discrete(task.num_actions) if task.num_actions else task.action_space  # type: ignore[attr-defined]
+
+
 def check_whole(name: str, value: Any, low: int, high: int, remedy: str) -> int:
     """Returns the option as an int, or says what it must be and what to do.
 
@@ -147,6 +155,17 @@ def check_whole(name: str, value: Any, low: int, high: int, remedy: str) -> int:
     if not whole or not low <= value <= high:
         raise EnvError(f"{name} must be a whole number in [{low}, {high}], got {value!r}; {remedy}")
     return int(value)
+
+
+def check_number(name: str, value: Any, low: float, high: float, remedy: str) -> float:
+    """Returns the option as a float, or says what it must be and what to do.
+
+    >>> check_number("noise", 1, 0.0, 10.0, "")
+    1.0
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
+        raise EnvError(f"{name} must be a number in [{low:g}, {high:g}], got {value!r}; {remedy}")
+    return float(value)
 
 
 def check_probability(name: str, value: Any, remedy: str) -> float:

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from r2d2.agent.actor_critic import AgentNetwork
 from r2d2.agent.inputs import ALL, FrameStack
-from r2d2.agent.networks import QNetwork
 from r2d2.agent.precision import autocast
+from r2d2.types import as_previous, no_previous
 
 Columns = Mapping[str, NDArray]  # the observation columns [N, ...] by name
 
@@ -23,7 +24,7 @@ class ActingState:
     The arrays are those that a replay stores of this step. `core` [N, C] is the state before the observation.
     """
 
-    def __init__(self, network: QNetwork, observation: Columns, device: torch.device) -> None:
+    def __init__(self, network: AgentNetwork, observation: Columns, device: torch.device) -> None:
         self.network, self.device = network, device
         self.observation = _copies(observation)  # of each column [N, ...]
         n = len(next(iter(self.observation.values())))
@@ -31,23 +32,31 @@ class ActingState:
         self._frames.push(self.observation)
         self._frames.begin(ALL)
         self.core = torch.zeros(n, network.core_size, device=device)
-        self.previous_action = np.zeros(n, np.int32)  # action + 1
+        self.previous_action = no_previous(n, network.inputs.action_size)
         self.previous_reward = np.zeros(n, np.float32)
 
     @torch.no_grad()
     def forward(
-        self, at: slice = ALL, precision: torch.dtype = torch.float32
+        self,
+        at: slice = ALL,
+        precision: torch.dtype = torch.float32,
+        exploration: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.float32], torch.Tensor]:
-        """Q values [N, A] of the current observations and the core state after them [N, C], of some episodes."""
+        """What the network answers to the current observations (`agent.choice`), as Q values [N, A], and the core
+        state after them [N, C], of some episodes. `exploration` is for networks that take it."""
         inputs = self._frames.read(self.previous_action[at], self.previous_reward[at], at)
         with autocast(precision, self.device):
-            q, core = self.network.step(inputs, self.core[at])
-        return q.cpu().numpy(), core
+            if exploration is None:
+                answer, core = self.network.step(inputs, self.core[at])
+            else:
+                drawn = torch.from_numpy(exploration).to(self.device)
+                answer, core = self.network.step(inputs, self.core[at], drawn)
+        return answer.cpu().numpy(), core
 
     def advance(
         self,
         observation: Columns,
-        action: NDArray[np.int64],
+        action: NDArray,
         reward: NDArray[np.float32],
         core: torch.Tensor,
     ) -> None:
@@ -55,7 +64,7 @@ class ActingState:
         self.observation = _copies(observation)
         self._frames.push(self.observation)
         self.core = core
-        self.previous_action = (action + 1).astype(np.int32)
+        self.previous_action = as_previous(action)
         self.previous_reward = reward.astype(np.float32)  # a copy, since `begin` writes into it
 
     def begin(self, episodes: NDArray[np.bool_]) -> None:
@@ -74,7 +83,7 @@ class CoreStates:
     [K], all different; it returns the states [K, C] before these rows.
     """
 
-    def __init__(self, network: QNetwork, streams: int) -> None:
+    def __init__(self, network: AgentNetwork, streams: int) -> None:
         self.network = network
         self.device = next(network.parameters()).device
         self._frames = FrameStack(network.inputs, streams, self.device)

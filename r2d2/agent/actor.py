@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from r2d2.agent.acting_state import ActingState
+from r2d2.agent.actor_critic import AgentNetwork
+from r2d2.agent.choice import choice_of
 from r2d2.agent.inputs import ALL
-from r2d2.agent.networks import QNetwork
 from r2d2.agent.precision import Precision, dtype_of
-from r2d2.types import Rows, observation_columns
+from r2d2.types import Rows, begins_episode, observation_columns
 
 LifeLoss = Literal["none", "reset", "roll"]
 Observation = NDArray | Mapping[str, NDArray]  # [N, ...]
@@ -46,7 +47,7 @@ class Environments(Protocol):
     @property
     def num_envs(self) -> int: ...
     def reset(self, seed: int) -> Observation: ...
-    def step(self, action: NDArray[np.int64]) -> Result: ...
+    def step(self, action: NDArray) -> Result: ...
 
 
 @runtime_checkable
@@ -55,7 +56,7 @@ class Splittable(Protocol):
 
     @property
     def parts(self) -> list[slice]: ...
-    def begin(self, number: int, action: NDArray[np.int64]) -> None: ...
+    def begin(self, number: int, action: NDArray) -> None: ...
     def finish_all(self) -> Result: ...
 
 
@@ -77,7 +78,7 @@ class Actor:
     def __init__(
         self,
         environments: Environments,
-        network: QNetwork,
+        network: AgentNetwork,
         *,
         rng: np.random.Generator,
         life_loss: LifeLoss = "none",
@@ -90,7 +91,9 @@ class Actor:
         self.precision = dtype_of(precision, self.device)
         self.rng = rng
         self.life_loss = life_loss
-        self.epsilon = np.zeros(environments.num_envs)
+        self.choice = choice_of(network)
+        self.epsilon = np.zeros(environments.num_envs)  # [N] probability of a random action
+        self.noise = 0.0  # of vector actions, in standard deviations
         self.episodes: deque[Episode] = deque()  # finished since the caller last emptied it
         self.steps = 0  # environment steps (agent decisions)
 
@@ -110,14 +113,12 @@ class Actor:
         `reset` must follow.
         """
         n = self.environments.num_envs
-        explore = self.rng.random(n) < self.epsilon
-        action = np.where(explore, self.rng.integers(self.network.actions, size=n), -1)
         last = self._ended
-        q, core_after, result = self._play(action)
+        answer, action, core_after, result = self._play(self.choice.draw(self.epsilon, self.noise, self.rng))
         reward = result.reward.astype(np.float32)
         terminated = result.terminated | (result.life_lost & (self.life_loss != "none"))
         truncated = result.truncated | (cut & ~result.terminated & ~last)
-        values = self._values(action, reward, terminated, truncated, q)
+        values = self._values(answer, action, reward, terminated, truncated)
         values["action"][last] = 0
         rows = [Rows(values, last, self.state.core.cpu().numpy(), np.arange(n))]
         self._count(result, last, reward)
@@ -137,50 +138,50 @@ class Actor:
 
         `reset` must follow. For environments that failed: what they observed last is their final observation.
         """
-        running = self.state.previous_action > 0  # an action led to the current observation
+        running = ~begins_episode(self.state.previous_action)  # an action led to the current observation
         if not running.any():
             return []
         rows = self._final_rows(running, bootstrap=True)
         self.state.begin(running)
         return [rows]
 
-    def _play(self, action: NDArray[np.int64]) -> tuple[NDArray[np.float32], torch.Tensor, Result]:
-        """Fill in the greedy actions where there is a -1 and take the step: of halves one after the other, so
-        that the network works on the second while the first plays."""
+    def _play(self, drawn: NDArray) -> tuple[NDArray[np.float32], NDArray, torch.Tensor, Result]:
+        """Choose the actions and take the step: of halves one after the other, so that the network works on the
+        second while the first plays. Returns the network's answers, the actions and the core states too."""
         halves = self.environments if isinstance(self.environments, Splittable) else None
         found = []
         for number, part in enumerate([ALL] if halves is None else halves.parts):
-            q, core = self.state.forward(part, self.precision)
-            action[part] = np.where(action[part] < 0, q.argmax(1), action[part])
+            answer, core = self.state.forward(part, self.precision, self.choice.asked(drawn[part]))
+            action = self.choice.actions(answer, drawn[part])
             if halves is not None:
-                halves.begin(number, action[part])
-            found.append((q, core))
-        q = np.concatenate([q for q, _ in found])
-        core = torch.cat([core for _, core in found])
-        if halves is None:
-            return q, core, self.environments.step(action)
-        return q, core, halves.finish_all()
+                halves.begin(number, action)
+            found.append((answer, action, core))
+        answer, action = (np.concatenate([arrays[k] for arrays in found]) for k in (0, 1))
+        core = torch.cat([core for _, _, core in found])
+        result = self.environments.step(action) if halves is None else halves.finish_all()
+        return answer, action, core, result
 
     def _values(
-        self, action: NDArray, reward: NDArray, terminated: NDArray, truncated: NDArray, q: NDArray
+        self, answer: NDArray, action: NDArray, reward: NDArray, terminated: NDArray, truncated: NDArray
     ) -> dict[str, NDArray]:
-        return self.state.observation | {
+        return {
+            **self.state.observation,
             "previous_action": self.state.previous_action,
             "previous_reward": self.state.previous_reward,
-            "action": action.astype(np.int32),
             "reward": reward,
             "terminated": terminated,
             "truncated": truncated,
-            "q_taken": q[np.arange(len(q)), action],
-            "q_greedy": q.max(1),
+            **self.choice.recorded(answer, action),
         }
 
     def _final_rows(self, streams: NDArray[np.bool_], *, bootstrap: bool) -> Rows:
         """Rows that hold only the current, final observation of these streams' episodes."""
         n = self.environments.num_envs
-        q = self.state.forward(precision=self.precision)[0] if bootstrap else np.zeros((n, 1), np.float32)
+        answer, action = self.choice.nothing(n)
+        if bootstrap:
+            answer = self.state.forward(precision=self.precision)[0]
         none = np.zeros(n, np.bool_)
-        values = self._values(np.zeros(n, np.int64), np.zeros(n, np.float32), none, none, q)
+        values = self._values(answer, action, np.zeros(n, np.float32), none, none)
         chosen = {name: value[streams] for name, value in values.items()}
         count = int(streams.sum())
         core = self.state.core.cpu().numpy()[streams]

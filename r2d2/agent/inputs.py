@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.profiler import record_function
 
-from r2d2.types import ObservationSpec
+from r2d2.types import ObservationSpec, no_previous
 
 Index = slice | Tensor  # of streams
 ALL = slice(None)
@@ -25,11 +25,11 @@ ALL = slice(None)
 class Inputs:
     """Network inputs of T steps of B sequences, time-major.
 
-    Previous actions are stored as action + 1, 0 where there was none.
+    Previous actions are as `types.as_previous` stores them: action + 1, or 1 and the vector; 0 stands for none.
     """
 
     observation: Mapping[str, Tensor]  # of each observation column [T, B, ...], stacked
-    previous_action: Tensor  # [T, B]
+    previous_action: Tensor  # [T, B], or [T, B, 1 + A] of vectors
     previous_reward: Tensor  # [T, B]
 
     def __getitem__(self, steps: slice) -> Inputs:
@@ -40,10 +40,14 @@ class Inputs:
 
 @dataclass(frozen=True)
 class InputLayout:
-    """The observation columns of a network, each of which is read as the newest `stack` rows."""
+    """The observation columns of a network, each of which is read as the newest `stack` rows.
+
+    Actions are vectors of `action_size` numbers, or counted where that is 0.
+    """
 
     observations: Mapping[str, ObservationSpec]
     stack: int
+    action_size: int = 0
 
     @property
     def columns(self) -> list[str]:
@@ -65,7 +69,7 @@ class InputLayout:
             name: torch.from_numpy(np.zeros((sequences, self.stack, *spec.shape), spec.dtype))
             for name, spec in self.observations.items()
         }
-        columns["previous_action"] = torch.zeros(sequences, 1, dtype=torch.int32)
+        columns["previous_action"] = torch.from_numpy(no_previous(sequences, self.action_size)).unsqueeze(1)
         columns["previous_reward"] = torch.zeros(sequences, 1)
         return self.read(columns)
 

@@ -1,7 +1,8 @@
-"""Learner: one R2D2 update from one batch, to be read from `Learner.update` down.
+"""Learner: one update from one batch of sequences, to be read from `Learner.update` down.
 
-An update goes batch -> `_q_values` (burn-in, then the trained rows) -> `_errors` (targets) -> `_backward` (loss and
-priorities) -> `_step` (optimizer). Where the rows of a batch lie, and which network sees which of them::
+An update goes batch -> `unroll` (burn-in, then the trained rows) -> the method's `backward` (targets, losses and
+priorities) -> `_step` (optimizer). The method is `QLearning` of counted actions, or `PolicyLearning` of vectors.
+Where the rows of a batch lie, and which network sees which of them::
 
     row       0                   warm                    end                  rows
               |      burn-in      |        trained        |      lookahead      |
@@ -23,34 +24,28 @@ given to `record_function` are the stages of `r2d2 bench`.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.profiler import record_function
 
+from r2d2.agent.actor_critic import AgentNetwork
 from r2d2.agent.cuda_graph import CudaGraph
 from r2d2.agent.device_batch import DeviceBatch, Transfer
-from r2d2.agent.losses import LOSSES, Priority, length_mask, td_targets
-from r2d2.agent.networks import QNetwork
+from r2d2.agent.losses import Priority
+from r2d2.agent.method import NOISE, Method, TDErrors, Unrolled
 from r2d2.agent.optimizers import make_optimizer
-from r2d2.agent.precision import autocast, dtype_of
+from r2d2.agent.precision import dtype_of
+from r2d2.agent.q_learning import QLearning
 from r2d2.agent.update import Update, not_finite
 from r2d2.config.learner import LearnerConfig
 from r2d2.types import Batch, SequenceLayout
 
 InitialState = Literal["stored", "zero", "refreshed", "episode"]
-
-
-class TDErrors(NamedTuple):
-    """What `Learner.errors` finds; the first three are [unroll, B], errors and Q(s, a) with gradients."""
-
-    error: Tensor
-    q_taken: Tensor
-    mask: Tensor
-    refreshed: Tensor | None  # [B, C], see `Update`
 
 
 class Learner:
@@ -67,11 +62,12 @@ class Learner:
 
     def __init__(
         self,
-        network: QNetwork,
+        network: AgentNetwork,
         config: LearnerConfig,
         layout: SequenceLayout,
         priority: Priority,
         *,
+        method: Method | None = None,
         initial_state: InitialState = "stored",
         device: torch.device | str = "cpu",
         asynchronous: bool | None = None,
@@ -89,9 +85,10 @@ class Learner:
         for net in (self.network, self.target):
             net.flatten_core()
         graphs = config.graphs and self.device.type == "cuda"
-        self.optimizer = make_optimizer(self.network.parameters(), config, capturable=graphs)
+        self.optimizer = make_optimizer(self.network.groups(), config, capturable=graphs)
         self.max_grad_norm = config.max_grad_norm if config.max_grad_norm > 0 else math.inf
-        self.transfer = Transfer(self.device, [*network.inputs.columns, "action", "reward", "terminated"])
+        self.method = QLearning(config, priority) if method is None else method
+        self.transfer = Transfer(self.device, [*network.inputs.columns, *self.method.columns])
         self._graph = CudaGraph(self._step) if graphs else None
         # Episodes are of many lengths: a batch is as long as its longest. A graph wants one shape.
         self.trims = initial_state == "episode" and not graphs
@@ -103,12 +100,20 @@ class Learner:
             data = self.transfer(batch.trimmed(self.layout.unroll) if self.trims else batch)
         same_calls = np.isin(data.burn_in_host, (0, self.layout.burn_in)).all()
         step = self._graph if self._graph is not None and same_calls else self._step
-        values, refreshed = step(data)
+        values, refreshed = step(self._with_noise(data))
         self.updates += 1
-        update = Update(self.updates, values, refreshed, undo=self._undo)
+        update = Update(self.updates, values, refreshed, undo=self._undo, metrics=self.method.metrics)
         if self.updates % self.config.target_period == 0:
             self._move_target(update)
         return update
+
+    def _with_noise(self, data: DeviceBatch) -> DeviceBatch:
+        """The batch with the random numbers of an update as one more column."""
+        noise = self.method.noise(len(data), self.trained_rows(data) + self.layout.n_step)
+        if noise is None:
+            return data
+        columns = {**data.columns, NOISE: torch.from_numpy(noise).to(self.device)}
+        return dataclasses.replace(data, columns=columns)
 
     def _move_target(self, update: Update) -> None:
         """Copy the network into the target, or go a share of the way."""
@@ -132,16 +137,16 @@ class Learner:
         self.updates -= 1
 
     def _step(self, data: DeviceBatch) -> tuple[Tensor, Tensor | None]:
-        """The optimizer step itself; returns priorities and metrics [B + 4] and the successors' states."""
+        """The optimizer step itself; returns priorities and metrics [B + K] and the successors' states."""
         if self.network.normalization is not None:
             with record_function("normalization"):
                 inputs = self.network.inputs.read(data.columns)
                 self.network.normalization.update(inputs, data.valid(self.layout.burn_in))
         self.optimizer.zero_grad(set_to_none=True)
         parts = data.parts(self.config.gradient_accumulation_steps)
-        found = [self._backward(part, items=len(data)) for part in parts]
+        found = [self.method.backward(self, part, items=len(data)) for part in parts]
         with record_function("optimizer"):
-            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.max_grad_norm)
+            norm = self._clip()
             finite = torch.isfinite(norm)
             if self.asynchronous:  # the optimizer itself leaves out a step where this is 1
                 self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
@@ -149,48 +154,24 @@ class Learner:
                 raise not_finite(self.updates + 1)
             self.optimizer.step()
         with record_function("priorities"):
-            loss, size, q_sum, count = torch.stack([sums for _, sums, _ in found]).sum(0)
-            metrics = torch.stack([loss, norm, size / count, q_sum / count])
+            metrics = self.method.summary(torch.stack([sums for _, sums, _ in found]).sum(0), norm)
             values = torch.cat([*(priorities for priorities, _, _ in found), metrics])
         states = [state for _, _, state in found if state is not None]
         return values, torch.cat(states) if states else None
 
-    def _backward(self, data: DeviceBatch, *, items: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Adds the gradient of a part of a batch of so many items; returns its priorities, the sums [4] of
-        loss, |TD error|, Q(s, a) and trained steps, and the successors' states."""
-        error, q_taken, mask, refreshed = self._errors(data)
-        with record_function("targets"):  # sum over time, mean over items
-            loss = (LOSSES[self.config.loss](error) * mask).sum(0).mul(data.weight).sum() / items
-        with record_function("backward"):
-            loss.backward()
-        with torch.no_grad(), record_function("priorities"):
-            error = error.detach()
-            sums = [loss.detach(), (error.abs() * mask).sum(), (q_taken * mask).sum(), mask.sum()]
-            return self.priority(error, mask), torch.stack(sums), refreshed
+    def _clip(self) -> Tensor:
+        """Clip the gradients, those of critics and policy apart; returns the norm of all of them before."""
+        groups = [group["params"] for group in self.optimizer.param_groups]
+        norms = [nn.utils.clip_grad_norm_(group, self.max_grad_norm) for group in groups]
+        return norms[0] if len(norms) == 1 else torch.stack(norms).norm()
 
     def errors(self, batch: Batch) -> TDErrors:
         """TD errors, Q(s, a) and the mask of valid steps of a batch, and the successors' states if asked."""
-        return self._errors(self.transfer(batch))
+        return self.method.errors(self, self._with_noise(self.transfer(batch)))
 
-    def _errors(self, data: DeviceBatch) -> TDErrors:
-        unroll = self.trained_rows(data)
-        with autocast(self.precision, self.device):
-            q, q_target, refreshed = self._q_values(data)
-        with record_function("targets"):
-            action, reward, terminated = (  # [unroll + n_step, B]
-                data.columns[name][:, self.layout.burn_in :].T for name in ("action", "reward", "terminated")
-            )
-            q_taken = q[:unroll].gather(-1, action[:unroll].long().unsqueeze(-1)).squeeze(-1)
-            with torch.no_grad():
-                best = (q if self.config.double else q_target).argmax(-1, keepdim=True)
-                bootstrap = q_target.gather(-1, best).squeeze(-1)
-                end = data.length + data.lookahead - 1
-                target = td_targets(reward, terminated, bootstrap, end, self.layout.n_step, self.config)
-            return TDErrors(q_taken - target, q_taken, length_mask(data.length, unroll), refreshed)
-
-    def _q_values(self, data: DeviceBatch) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Q values [unroll + n_step, B, A] of the online and the target network along the trained and the
-        lookahead rows, and the successors' states if asked; the module has a picture."""
+    def unroll(self, data: DeviceBatch) -> Unrolled:
+        """Core outputs of both networks along the trained and the lookahead rows, and the successors' states if
+        asked; the module has a picture."""
         online, target, layout = self.network, self.target, self.layout
         warm, end = layout.burn_in, layout.burn_in + self.trained_rows(data)
         cut = layout.period if self.initial_state == "refreshed" else 0
@@ -200,7 +181,7 @@ class Learner:
         with torch.no_grad():
             encoded = target.encode(inputs)
             state = self.warm_up(target, encoded[:warm], initial, data)
-            q_target = target.values(target.unroll(encoded[warm:], state)[0])
+            outputs_target = target.unroll(encoded[warm:], state)[0]
 
             state = at_cut = initial
             if warm:
@@ -211,18 +192,20 @@ class Learner:
         trained, at_cut_or_end, state = unroll_past(
             online, online.encode(inputs[warm:end]), state, cut - warm
         )
-        q = online.values(trained)
         with torch.no_grad():
             lookahead = online.unroll(online.encode(inputs[end:]), state.detach())[0]
-            q_lookahead = online.values(lookahead)
         if cut > warm:
             at_cut = at_cut_or_end.detach()
         refreshed = at_cut if self.initial_state == "refreshed" else None
-        return torch.cat([q, q_lookahead]), q_target, refreshed
+        return Unrolled(trained, lookahead, outputs_target, refreshed)
+
+    def after_burn_in(self, data: DeviceBatch, name: str) -> Tensor:
+        """A column's trained and lookahead rows, time-major [unroll + n_step, B, ...]."""
+        return data.columns[name][:, self.layout.burn_in :].transpose(0, 1)
 
     def trained_rows(self, data: DeviceBatch) -> int:
         """`unroll`, or fewer where the batch was trimmed."""
-        return data.columns["action"].shape[1] - self.layout.burn_in - self.layout.n_step
+        return data.columns["reward"].shape[1] - self.layout.burn_in - self.layout.n_step
 
     def first_state(self, data: DeviceBatch) -> Tensor:
         """The states [B, C] with which the items begin."""
@@ -230,7 +213,13 @@ class Learner:
 
     @torch.no_grad()
     def warm_up(
-        self, network: QNetwork, inputs: Tensor, state: Tensor, data: DeviceBatch, *, left: int = 0
+        self,
+        network: AgentNetwork,
+        inputs: Tensor,
+        state: Tensor,
+        data: DeviceBatch,
+        *,
+        left: int = 0,
     ) -> Tensor:
         """The states [B, C] after some of the burn-in rows, core inputs [R, B, F], with `left` rows still to come.
 
@@ -269,6 +258,7 @@ class Learner:
             "target": self.target.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "updates": self.updates,
+            **self.method.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -280,9 +270,12 @@ class Learner:
         for group, numbers in zip(self.optimizer.param_groups, own, strict=True):
             group.update(numbers)  # the config's learning rate holds, which may have been edited
         self.updates = state["updates"]
+        self.method.load_state_dict(state)
 
 
-def unroll_past(network: QNetwork, inputs: Tensor, state: Tensor, cut: int) -> tuple[Tensor, Tensor, Tensor]:
+def unroll_past(
+    network: AgentNetwork, inputs: Tensor, state: Tensor, cut: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Core outputs of all rows, the state before row `cut`, and the state after the last row. A cut left of the
     first row is at the first."""
     if not 0 < cut < len(inputs):

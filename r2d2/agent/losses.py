@@ -135,6 +135,16 @@ def huber(error: Tensor) -> Tensor:
     return torch.where(size <= 1.0, squared(error), size - 0.5)
 
 
+def sequence_loss(loss: Tensor, mask: Tensor, weight: Tensor, items: int) -> Tensor:
+    """The loss [] of losses per step [T, B]: their weighted sum over time, mean over `items`.
+
+    >>> sequence_loss(torch.tensor([[1.0, 2.0], [3.0, 9.0]]), torch.tensor([[1.0, 1.0], [1.0, 0.0]]),
+    ...               torch.tensor([1.0, 0.5]), 2)
+    tensor(2.5000)
+    """
+    return (loss * mask).sum(0).mul(weight).sum() / items
+
+
 def delta_q(used: Tensor, true: Tensor) -> Tensor:
     """Delta-Q = ||used - true||_2 / |max used| over the actions; [B, A] and [B, A] -> [B].
 

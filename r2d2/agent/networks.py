@@ -1,7 +1,7 @@
-"""The Q network: torso, recurrent core fed with the previous action and reward, head.
+"""Networks: torso, recurrent core fed with the previous action and reward, and heads.
 
 A network is used in two ways that must agree: one step of N environments (`step`), and whole sequences from a
-given core state (`encode`, then `unroll`, then `values`). Encoding is apart from unrolling so that frames are
+given core state (`encode`, then `unroll`, then the heads). Encoding is apart from unrolling so that frames are
 encoded once, whatever the burn-in lengths of a batch are.
 """
 
@@ -24,32 +24,35 @@ from r2d2.parts import HEADS, load
 from r2d2.types import ObservationSpec
 
 
-class QNetwork(nn.Module):
-    """Q values [..., A] from the observation columns, previous actions and rewards, and a core state.
+class Trunk(nn.Module):
+    """Torso and core: outputs [T, B, W] of observations, previous actions and rewards, and a core state.
 
     `inputs` says how stored columns become inputs. The core state travels as one flat float tensor [B, C],
-    C = `core_size`. With several observation columns each has a torso of its own. With `network.normalize`
-    the learner keeps the statistics in `normalization`.
+    C = `core_size`. With several observation columns each has a torso of its own. `normalization` is applied
+    before the torso.
     """
 
     def __init__(
-        self, observations: Mapping[str, ObservationSpec], actions: int, config: NetworkConfig
+        self,
+        inputs: InputLayout,
+        actions: int,
+        config: NetworkConfig,
+        normalization: Normalization | None = None,
     ) -> None:
         super().__init__()
-        self.inputs = InputLayout(observations, config.stack)
-        self.actions = actions
+        self.inputs, self.actions = inputs, actions
         self.previous_inputs = config.previous_inputs
         self._codes: Tensor
         self.register_buffer("_codes", torch.arange(1, actions + 1), persistent=False)
-        self.normalization = Normalization(observations, config.stack) if config.normalize else None
-        seen = without_bounds(observations) if config.normalize else observations
+        self.normalization = normalization
+        seen = without_bounds(inputs.observations) if config.normalize else inputs.observations
         torsos = {name: torso_of(spec, config) for name, spec in seen.items()}
         self.torso = Joined(torsos) if len(torsos) > 1 else next(iter(torsos.values()))
-        features = int(self.torso.features)  # type: ignore[arg-type]
-        inputs = features + (actions + 1 if config.previous_inputs else 0)
-        self.core = core_of(inputs, config)
+        width = int(self.torso.features)  # type: ignore[arg-type]
+        if config.previous_inputs:
+            width += (inputs.action_size + 1 if inputs.action_size else actions) + 1
+        self.core = core_of(width, config)
         self.core_size: int = self.core.state_size
-        self.head = load(HEADS, config.head)(self.core.width, actions, config)
 
     def encode(self, inputs: Inputs) -> Tensor:
         """Core inputs [T, B, F]; each step on its own, no state."""
@@ -60,10 +63,12 @@ class QNetwork(nn.Module):
             features = features.unflatten(0, inputs.previous_action.shape[:2])
             if not self.previous_inputs:
                 return features
-            # Not nn.functional.one_hot: it looks at the numbers, for which a device has to be waited for.
-            one_hot = inputs.previous_action.unsqueeze(-1) == self._codes
+            action = inputs.previous_action
+            if not self.inputs.action_size:
+                # Not nn.functional.one_hot: it looks at the numbers, for which a device has to be waited for.
+                action = action.unsqueeze(-1) == self._codes
             reward = inputs.previous_reward.to(features).unsqueeze(-1)
-            return torch.cat([features, one_hot.to(features), reward], -1)
+            return torch.cat([features, action.to(features), reward], -1)
 
     def unroll(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Core outputs [T, B, W] and the state [B, C] after the last of the core inputs [T, B, F]."""
@@ -71,26 +76,49 @@ class QNetwork(nn.Module):
         with record_function("core"), torch.autocast(inputs.device.type, enabled=False):
             return self.core.unroll(inputs.float(), state.to(inputs.device))
 
-    def values(self, outputs: Tensor) -> Tensor:
-        """Q values, float32 [..., A], of core outputs [..., W]."""
-        with record_function("heads"):
-            return self.head(outputs).float()
-
-    def step(self, inputs: Inputs, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of N environments: Q values [N, A] and the next core state [N, C]; inputs [1, N, ...]."""
-        encoded = self.encode(inputs)
+    def advance(self, encoded: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Core outputs [N, W] and the next state [N, C] for the core inputs [1, N, F] of one step."""
         if not isinstance(self.core, Stepping):
             outputs, state = self.unroll(encoded, state)
-            return self.values(outputs)[0], state
+            return outputs[0], state
         with record_function("core"), torch.autocast(encoded.device.type, enabled=False):
-            outputs, state = self.core.step(encoded[0].float(), state.to(encoded.device))
-        return self.values(outputs), state
+            return self.core.step(encoded[0].float(), state.to(encoded.device))
 
     def flatten_core(self) -> None:
         """Lay recurrent weights out as cuDNN wants them; a copy of a network has lost that. Nothing on a CPU."""
         for module in self.core.modules():
             if isinstance(module, nn.RNNBase):
                 module.flatten_parameters()
+
+
+class QNetwork(Trunk):
+    """Q values [..., A] of counted actions. With `network.normalize` the learner keeps the statistics in
+    `normalization`."""
+
+    def __init__(
+        self, observations: Mapping[str, ObservationSpec], actions: int, config: NetworkConfig
+    ) -> None:
+        normalization = Normalization(observations, config.stack) if config.normalize else None
+        super().__init__(InputLayout(observations, config.stack), actions, config, normalization)
+        self.head = load(HEADS, config.head)(self.core.width, actions, config)
+
+    def values(self, outputs: Tensor) -> Tensor:
+        """Q values, float32 [..., A], of core outputs [..., W]."""
+        with record_function("heads"):
+            return self.head(outputs).float()
+
+    def answer(self, outputs: Tensor, exploration: Tensor | None = None) -> Tensor:
+        """What `EpsilonGreedy` chooses from: the Q values. It explores by itself."""
+        return self.values(outputs)
+
+    def step(self, inputs: Inputs, state: Tensor, exploration: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """One step of N environments: Q values [N, A] and the next core state [N, C]; inputs [1, N, ...]."""
+        outputs, state = self.advance(self.encode(inputs), state)
+        return self.answer(outputs), state
+
+    def groups(self) -> list[list[nn.Parameter]]:
+        """Parameters that are clipped together: all of them."""
+        return [list(self.parameters())]
 
 
 def parameter_hash(network: nn.Module) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -12,9 +12,10 @@ from r2d2.config.learner import LearnerConfig
 
 
 def make_optimizer(
-    parameters: Iterable[Tensor], config: LearnerConfig, *, capturable: bool = False
+    groups: Sequence[Sequence[Tensor]], config: LearnerConfig, *, capturable: bool = False
 ) -> torch.optim.Optimizer:
-    """The optimizer of `config.optimizer`; `capturable` is for CUDA graphs."""
+    """The optimizer of `config.optimizer` for groups of parameters; `capturable` is for CUDA graphs."""
+    parameters = [{"params": list(group)} for group in groups]
     if config.optimizer == "rmsprop":
         return RMSProp(parameters, lr=config.learning_rate, epsilon=config.min_squared_gradient)
     return torch.optim.Adam(
@@ -38,9 +39,7 @@ class RMSProp(torch.optim.Optimizer):
 
     found_inf: Tensor | None = None  # of the class: a copy of a torch optimizer has no attributes of its own
 
-    def __init__(
-        self, parameters: Iterable[Tensor], *, lr: float, epsilon: float, decay: float = 0.95
-    ) -> None:
+    def __init__(self, parameters: Iterable[Any], *, lr: float, epsilon: float, decay: float = 0.95) -> None:
         super().__init__(parameters, {"lr": lr, "epsilon": epsilon, "decay": decay})
 
     @torch.no_grad()

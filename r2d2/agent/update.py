@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-METRICS = ("loss", "gradient_norm", "td_error", "q_mean")
+METRICS = ("loss", "gradient_norm", "td_error", "q_mean")  # of every method; some have more after these
 
 
 class Update:
@@ -25,12 +25,18 @@ class Update:
     """
 
     def __init__(
-        self, number: int, values: Tensor, refreshed: Tensor | None, undo: Callable[[], None]
+        self,
+        number: int,
+        values: Tensor,
+        refreshed: Tensor | None,
+        undo: Callable[[], None],
+        metrics: tuple[str, ...] = METRICS,
     ) -> None:
-        """`values` [B + 4] are the priorities, then `METRICS`, float32 on the device."""
+        """`values` [B + K] are the priorities, then the K metrics, float32 on the device."""
         self.number = number  # of updates so far, this one included
+        self._names, self._norm = metrics, metrics.index("gradient_norm") - len(metrics)
         self._undo: Callable[[], None] | None = undo
-        self.finite = torch.isfinite(values[METRICS.index("gradient_norm") - len(METRICS)])  # on the device
+        self.finite = torch.isfinite(values[self._norm])  # on the device
         self._event = torch.cuda.Event() if values.is_cuda else None
         self._values = _to_host(values)
         self._refreshed = None if refreshed is None else _to_host(refreshed)
@@ -41,7 +47,7 @@ class Update:
         """Until the device has computed it; FloatingPointError if the gradient was not finite."""
         if self._event is not None:
             self._event.synchronize()
-        if torch.isfinite(self._values[METRICS.index("gradient_norm") - len(METRICS)]):
+        if torch.isfinite(self._values[self._norm]):
             return
         undo, self._undo = self._undo, None
         if undo is not None:
@@ -51,12 +57,12 @@ class Update:
     @cached_property
     def priorities(self) -> NDArray[np.float64]:
         self.wait()
-        return self._values[: -len(METRICS)].double().numpy()
+        return self._values[: -len(self._names)].double().numpy()
 
     @cached_property
     def metrics(self) -> dict[str, float]:
         self.wait()
-        return dict(zip(METRICS, self._values[-len(METRICS) :].tolist(), strict=True))
+        return dict(zip(self._names, self._values[-len(self._names) :].tolist(), strict=True))
 
     @property
     def refreshed(self) -> NDArray[np.float32] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 
@@ -9,21 +10,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from r2d2.agent import actor_critic
 from r2d2.agent.actor import Actor, Environments, epsilon_ladder
+from r2d2.agent.actor_critic import ActorCritic, AgentNetwork
+from r2d2.agent.cores import state_size
+from r2d2.agent.inputs import InputLayout
 from r2d2.agent.learner import Learner
 from r2d2.agent.losses import Priority
+from r2d2.agent.method import Method
 from r2d2.agent.networks import QNetwork
+from r2d2.agent.policy_learning import PolicyLearning
 from r2d2.agent.torsos import torso_name
 from r2d2.config import Config
 from r2d2.envs.observations import Part
-from r2d2.envs.vector import EnvSpec
+from r2d2.envs.vector import EnvError, EnvSpec
 from r2d2.replay import RateLimiter
-from r2d2.types import ObservationSpec, SequenceLayout
+from r2d2.types import Column, ObservationSpec, SequenceLayout, step_columns
 
 # Purposes of random numbers, each with children of the run's seed of its own, so that no two share a number. A
 # relabeler adds the number of its replay to its purpose.
 ACTING, SAMPLING, ENVIRONMENTS, EVALUATION = range(4)
-REMOVING, RELABELING = 100, 101
+REMOVING, RELABELING, LEARNING = 100, 101, 200
 
 
 def child_seed(seed: int, *key: int) -> int:
@@ -73,14 +80,67 @@ def describe_observations(config: Config, spec: EnvSpec) -> list[str]:
     return [f"{part}, seen by torso {torso_name(seen[part.name], config.network)}" for part in spec.parts]
 
 
-def network(config: Config, spec: EnvSpec) -> QNetwork:
-    """The Q network for observations of one step; its initial weights depend on `run.seed` alone.
+def network(config: Config, spec: EnvSpec) -> AgentNetwork:
+    """The networks for observations of one step; their initial weights depend on `run.seed` alone.
 
-    Of a goal environment's observations it does not see what was achieved.
+    Of a goal environment's observations they do not see what was achieved. Raises EnvError if the method is for the
+    other kind of actions.
     """
+    check_actions(config, spec)
+    seen, c = observations(config, spec), config.learner
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.run.seed)
-        return QNetwork(observations(config, spec), spec.num_actions, config.network)
+        if c.method == "q_learning":
+            return QNetwork(seen, spec.num_actions, config.network)
+        made = ActorCritic(
+            seen, spec.action_size, config.network, critics=critics(config), stochastic=c.method == "sac"
+        )
+        if c.method == "sac" and c.temperature:
+            torch.nn.init.constant_(made.log_temperature, math.log(c.temperature))
+        return made
+
+
+def check_actions(config: Config, spec: EnvSpec) -> None:
+    """Raise EnvError, which names presets that would do, if the method is for the other kind of actions."""
+    method = config.learner.method
+    if method == "q_learning" and spec.action_size:
+        raise EnvError(
+            f"{spec.id} takes vectors of {spec.action_size} as actions, learner.method q_learning counts them: "
+            "use preset sac, td3 or ddpg, or with memory rsac, rtd3 or rdpg"
+        )
+    if method != "q_learning" and not spec.action_size:
+        raise EnvError(
+            f"{spec.id} has {spec.num_actions} actions to choose from, learner.method {method} makes vectors: "
+            "use preset dqn or r2d2, or memory on a small task"
+        )
+
+
+def critics(config: Config) -> int:
+    """How many critics the method has, none for Q-learning."""
+    return {"q_learning": 0, "ddpg": 1}.get(config.learner.method, 2)
+
+
+def core_size(config: Config) -> int:
+    """The floats of the core state of the networks; none is built."""
+    count = critics(config)
+    cores = actor_critic.trunks(count, shared=config.network.shared_core) if count else 1
+    return cores * state_size(config.network)
+
+
+def input_layout(config: Config, spec: EnvSpec) -> InputLayout:
+    """What the networks read at each step."""
+    return InputLayout(observations(config, spec), config.network.stack, spec.action_size)
+
+
+def columns(config: Config, spec: EnvSpec, *, stack: int) -> dict[str, Column]:
+    """What replay stores of each step, its observations as stacks of so many rows."""
+    return step_columns(
+        observations(config, spec),
+        codec=config.replay.codec,
+        stack=stack,
+        action_size=spec.action_size,
+        stochastic=config.learner.method == "sac",
+    )
 
 
 def resolved(config: Config, spec: EnvSpec) -> Config:
@@ -118,13 +178,18 @@ def priority(config: Config) -> Priority:
     return Priority(config.replay.priority, config.replay.eta)
 
 
-def learner(config: Config, net: QNetwork, *, device: torch.device) -> Learner:
+def learner(config: Config, net: AgentNetwork, *, device: torch.device) -> Learner:
     """The learner, with its own target network and optimizer."""
+    method: Method | None = None
+    if isinstance(net, ActorCritic):
+        rng = generator(config.run.seed, LEARNING)
+        method = PolicyLearning(config.learner, priority(config), actions=net.actions, rng=rng)
     return Learner(
         net,
         config.learner,
         layout(config),
         priority(config),
+        method=method,
         initial_state=config.replay.initial_state,
         device=device,
     )
@@ -141,7 +206,9 @@ def limiter(config: Config) -> RateLimiter:
     return RateLimiter(config.replay.replay_ratio, min_steps=config.replay.min_steps)
 
 
-def actor(config: Config, environments: Environments, net: QNetwork, *, rng: np.random.Generator) -> Actor:
+def actor(
+    config: Config, environments: Environments, net: AgentNetwork, *, rng: np.random.Generator
+) -> Actor:
     """The actor of the whole vector; `net` is its own copy of the network."""
     made = Actor(
         environments,
@@ -152,6 +219,7 @@ def actor(config: Config, environments: Environments, net: QNetwork, *, rng: np.
         precision=config.actor.precision,
     )
     made.epsilon = epsilon(config, environments.num_envs, 0)
+    made.noise = config.actor.action_noise
     return made
 
 
@@ -164,6 +232,8 @@ def epsilon(config: Config, environments: int, steps: int) -> NDArray[np.float64
         case "linear":
             now = linear(steps, start=1.0, end=a.epsilon_end, steps=a.epsilon_steps)
             return np.full(environments, now)
+        case "noise":
+            return np.full(environments, float(steps < a.random_steps))
 
 
 def threads(config: Config) -> int:

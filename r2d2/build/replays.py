@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.agent import losses
-from r2d2.agent.cores import state_size
-from r2d2.build.agents import RELABELING, REMOVING, generator, layout, linear, observations, priority
+from r2d2.build.agents import RELABELING, REMOVING, columns, core_size, generator, layout, linear, priority
 from r2d2.config import Config
 from r2d2.envs.vector import EnvSpec
 from r2d2.parts import REMOVERS, SELECTORS, make
 from r2d2.replay import Combined, Hindsight, Mixture, Remover, Replay, Selector, Sequencer
 from r2d2.replay.draw import batch_shares
-from r2d2.types import step_columns
 
 # Mean length, steps, of the shortest whole episodes for which there are items enough to keep `steps`; ours.
 SHORT_EPISODE = 10
@@ -47,7 +45,7 @@ def replay(config: Config, spec: EnvSpec) -> Replay | Mixture:
 
 def _sequencer(config: Config) -> Sequencer:
     cut = layout(config)._asdict()
-    return Sequencer(config.env.num_envs, **cut, core_size=state_size(config.network))
+    return Sequencer(config.env.num_envs, **cut, core_size=core_size(config))
 
 
 def relabeler(config: Config, sequencer: Sequencer, spec: EnvSpec, number: int = 0) -> Hindsight | None:
@@ -74,7 +72,7 @@ def relabeler(config: Config, sequencer: Sequencer, spec: EnvSpec, number: int =
 
 def _replay(config: Config, spec: EnvSpec, sequencer: Sequencer, relabeler: Hindsight | None) -> Replay:
     r = config.replay
-    columns = step_columns(observations(config, spec), codec=r.codec, stack=config.network.stack)
+    stored = columns(config, spec, stack=config.network.stack)
     streams = sequencer.streams
     steps = kept_steps(config)
     # A fourth more items than long episodes make; it grows where they are short.
@@ -88,7 +86,7 @@ def _replay(config: Config, spec: EnvSpec, sequencer: Sequencer, relabeler: Hind
     )  # each item has a first step of its own
     chosen = selector(config, capacity, streams)
     return Replay(
-        columns,
+        stored,
         streams=streams,
         sequencer=sequencer,
         selector=chosen,

@@ -9,12 +9,11 @@ from types import MappingProxyType
 import psutil
 import torch
 
-from r2d2.agent.cores import state_size
 from r2d2.build import agents, environments
 from r2d2.build.replays import kept_steps, versions
 from r2d2.config import Config
 from r2d2.envs.vector import EnvSpec
-from r2d2.types import Column, step_columns
+from r2d2.types import Column
 
 # Compression of blocks of 40 Atari frames by game: 25 to 190 with zstd, 14 to 60 with lz4. An estimate for
 # an unknown game takes a low one; raw is exact.
@@ -52,11 +51,11 @@ def _check(config: Config, spec: EnvSpec, replay: Mapping[str, int]) -> None:
 def replay_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
     """Estimated bytes of the replay at capacity, by column; nothing is allocated for it."""
     r = config.replay
-    columns = step_columns(agents.observations(config, spec), codec=r.codec, stack=1)
+    columns = agents.columns(config, spec, stack=1)
     steps = kept_steps(config) * (2 if r.long_term else 1)
     period = min(r.period, spec.max_episode_steps or r.period)  # an episode makes an item at least
     items = versions(config) * (r.items * (2 if r.long_term else 1) or -(-steps // period))
-    return column_bytes(columns, steps=steps, items=items, core_size=state_size(config.network))
+    return column_bytes(columns, steps=steps, items=items, core_size=agents.core_size(config))
 
 
 def column_bytes(columns: Mapping[str, Column], *, steps: int, items: int, core_size: int) -> dict[str, int]:

@@ -188,3 +188,23 @@ def _check_methods(config: Config) -> None:
         )
     if c.target_clip and c.discount == 1.0:
         raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")
+    if c.method != "q_learning":
+        _check_policy_method(config)
+
+
+def _check_policy_method(config: Config) -> None:
+    """Values that mean something for counted actions alone."""
+    c = config.learner
+    if c.rescaling:
+        raise ValueError(
+            f"learner.rescaling must be false with learner.method {c.method}: its values are sums of rewards"
+        )
+    if c.graphs and c.policy_period > 1:
+        raise ValueError(
+            f"learner.graphs needs learner.policy_period 1, got {c.policy_period}: a graph repeats one update"
+        )
+    if config.actor.exploration == "ladder":
+        raise ValueError(
+            f"actor.exploration must be noise or linear with learner.method {c.method}, got ladder, which is "
+            "for counted actions"
+        )

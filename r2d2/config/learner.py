@@ -12,6 +12,8 @@ from r2d2.config.bounds import COUNT, SHARE, Bounds
 class LearnerConfig:
     """The update."""
 
+    method: Literal["q_learning", "sac", "td3", "ddpg"] = "q_learning"
+    """Q-learning for actions that are counted; SAC, TD3 or DDPG for those that are vectors (Box spaces)."""
     batch: Annotated[int, Bounds(1, 10**6)] = 64
     """Items in a batch."""
     batch_steps: Annotated[int, Bounds(0, 10**9)] = 0
@@ -37,6 +39,16 @@ class LearnerConfig:
     target_averaging: Annotated[float, Bounds(1e-6, 1)] = 1.0
     """Share of the way to the online network that the target goes every `target_period` updates; 1 is a copy. DDPG
     has 0.001 after every update (Lillicrap et al. 2016)."""
+    policy_period: Annotated[int, COUNT] = 1
+    """SAC, TD3, DDPG: updates between those of the policy; TD3 has 2, with targets that follow as often."""
+    target_noise: Annotated[float, Bounds(0, 100)] = 0.2
+    """TD3: standard deviation of the noise on target actions, which go from -1 to 1 (section 6.1)."""
+    target_noise_limit: Annotated[float, Bounds(0, 100)] = 0.5
+    """TD3: where that noise is clipped."""
+    temperature: Annotated[float, Bounds(0, 1e6)] = 0.0
+    """SAC: weight of the entropy; 0 learns it, from 1 on, so that the entropy goes to `target_entropy`."""
+    target_entropy: Annotated[float, Bounds(-1e6, 1e6)] | None = None
+    """SAC: nats; None is minus the numbers of an action (Haarnoja et al. 2018b)."""
     double: bool = True
     """Double Q-learning."""
     rescaling: bool = True

@@ -1,4 +1,4 @@
-"""NetworkConfig: the Q network."""
+"""NetworkConfig: the Q network, or the policy and its critics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from r2d2.parts import CoreName, HeadName, TorsoName
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The Q network."""
+    """The Q network, or the policy and its critics."""
 
     torso: TorsoName = "nature"
     """Encoder of frames; too small ones get `small` or `grid`, small grids `grid`, vectors always an MLP."""
@@ -25,8 +25,10 @@ class NetworkConfig:
     """Units of the core."""
     core_layers: Annotated[int, Bounds(1, 100)] = 1
     """Cores on top of each other; from the second on each adds to what the one below puts out, after a norm."""
+    shared_core: bool = False
+    """SAC, TD3, DDPG: one torso and core, trained by the critics, instead of one for the policy and each critic."""
     hidden: Annotated[int, WIDTH] = 512
-    """Hidden units of the head, of each of its streams."""
+    """Hidden units of the head, of each of its streams; policies and critics have two layers of them."""
     scale_vectors: bool = False
     """Scale the numbers of vectors that have finite bounds to [0, 1]; images, grids and bytes always are."""
     normalize: bool = False

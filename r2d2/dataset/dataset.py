@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from r2d2.dataset.files import Dataset, DatasetError, Episode, open_dataset, write_dataset
 from r2d2.replay import Replay
 from r2d2.replay.episodes import Episodes, read_episode, stored_episodes
-from r2d2.types import Column
+from r2d2.types import Column, begins_episode
 
 __all__ = ["Dataset", "DatasetError", "Spec", "export", "fill", "open_dataset", "read", "write_dataset"]
 
-OPTIONAL = ("q_taken", "q_greedy")  # columns that players other than our actor do not have: zeros then
+VALUES = ("q_taken", "q_greedy")  # that initial priorities are computed from
+OPTIONAL = (*VALUES, "log_probability")  # columns that players other than our actor do not have: zeros then
 PROTOCOL = ("protocol", "life_loss", "options")  # of the environment: how it is played, not what it is
 AT_ONCE = 256 << 20  # bytes of episodes that `fill` holds; ours: little beside any replay of frames
 
@@ -163,7 +164,7 @@ def _demonstrations(
         steps = int(episodes.steps[index])
         columns = read_episode(replay, episodes, index, names)
         ends = columns["terminated"][steps - 1] or columns["truncated"][steps - 1]
-        whole = columns["previous_action"][0] == 0 and ends
+        whole = begins_episode(columns["previous_action"])[0] and ends
         if not whole or columns["reward"][:steps].sum(dtype=np.float64) < min_return:
             continue
         if steps > limit:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.checkpoint.manifest import sync_folder, write_file
+from r2d2.types import begins_episode
 
 FORMAT = "r2d2-dataset"
 VERSION = 1  # raise it when a dataset written before cannot be read any more
@@ -166,7 +167,7 @@ def _facts(episode: Episode) -> tuple[int, float, bool, bool]:
     steps = len(episode["action"]) - 1
     ends = episode["terminated"][steps - 1] | episode["truncated"][steps - 1]
     total = float(episode["reward"][:steps].sum(dtype=np.float64))
-    return steps, total, bool(episode["previous_action"][0] == 0), bool(ends)
+    return steps, total, bool(begins_episode(episode["previous_action"])[0]), bool(ends)
 
 
 def _chunks(episodes: Iterable[Episode], columns: Mapping[str, Any]) -> Iterator[list[Episode]]:

@@ -16,7 +16,7 @@ from r2d2.checkpoint.blobs import Blobs
 from r2d2.checkpoint.segments import OnDemand
 from r2d2.replay.replay import Replay
 from r2d2.replay.saved import Saved
-from r2d2.types import Batch
+from r2d2.types import Batch, as_previous, begins_episode
 
 Ints = NDArray[np.int64]
 
@@ -83,8 +83,8 @@ class SavedReplay:
         at = int(first[layout.context + layout.burn_in - int(table["burn_in"][place])])
         rows: list[int] = []
         while len(rows) < most:
-            if self._value("previous_action", at) == 0:
-                break  # the first row of an episode
+            if begins_episode(self._value("previous_action", at)):
+                break
             before = self._row_before(at)
             if before is None:
                 break
@@ -123,14 +123,14 @@ class SavedReplay:
         if slot < 0 or self.replay.storage.blocks.filled[slot] < block:
             return None
         before = slot * block + block - 1
-        alike = self._value("action", before) + 1 == self._value("previous_action", row)
-        return (
-            before if alike and self._value("reward", before) == self._value("previous_reward", row) else None
-        )
+        acted = as_previous(self._value("action", before)) == self._value("previous_action", row)
+        rewarded = self._value("reward", before) == self._value("previous_reward", row)
+        return before if acted.all() and rewarded.all() else None
 
-    def _value(self, name: str, row: int) -> float:
+    def _value(self, name: str, row: int) -> NDArray:
+        """A column at one row, [1, ...]."""
         self._read_blocks(np.array([row]))
-        return float(self.replay.storage.raw.column(name)[row])
+        return self.replay.storage.raw.column(name)[row : row + 1]
 
     def _windows(self, places: Ints) -> Ints:
         """Stored rows [K, context + T] of items."""

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from r2d2.agent.acting_state import ActingState
-from r2d2.agent.networks import QNetwork
+from r2d2.agent.actor_critic import AgentNetwork
+from r2d2.agent.choice import choice_of
 from r2d2.config import Config
 from r2d2.envs.observations import Part
 from r2d2.envs.vector import EnvSpec
@@ -44,7 +45,7 @@ class Policy:
 
     def __init__(
         self,
-        network: QNetwork,
+        network: AgentNetwork,
         config: Config,
         spec: EnvSpec,
         origin: Origin = Origin(),
@@ -54,6 +55,7 @@ class Policy:
         self.device = torch.device(device)
         self.network = network.to(self.device).eval()
         self.config, self.spec, self.origin = config, spec, origin
+        self._choice = choice_of(self.network)
         self._rewards_are_missed = network.previous_inputs  # and a warning is due
         self.reset(None)
 
@@ -67,7 +69,7 @@ class Policy:
             raise ValueError(f"n must be at least 1 environment, got {n}")
         self._n = n
         self._state: ActingState | None = None
-        self._action: NDArray[np.int64] = np.zeros(0, np.int64)  # [N], that were taken last
+        self._action: NDArray = np.zeros(0, np.int64)  # [N] or [N, A], that were taken last
         self._core: torch.Tensor = torch.zeros(0)  # [N, C], after the last observations
 
     def act(
@@ -78,8 +80,8 @@ class Policy:
         episode_start: ArrayLike | None = None,
         epsilon: float = 0.0,
         rng: np.random.Generator | None = None,
-    ) -> NDArray[np.int64]:
-        """The actions [N] (or [N, ...] of environments with several at once) for observations [N, ...].
+    ) -> NDArray:
+        """The environment's own actions [N], or [N, ...] where one is several numbers, for observations [N, ...].
 
         `rewards` [N] are those that came with the observations; a network that was trained with previous rewards
         takes none for zeros, and warns once. `episode_start` [N] marks the observations with which an episode
@@ -97,13 +99,15 @@ class Policy:
             self._state.advance(columns, self._action, self._rewards(rewards), self._core)
             if episode_start is not None:
                 self._state.begin(_vector("episode_start", episode_start, n).astype(np.bool_))
-        q, self._core = self._state.forward()
-        action = q.argmax(1)
         if epsilon:
             if rng is None:
                 raise ValueError(f"epsilon={epsilon} needs an rng: pass numpy.random.default_rng(SEED)")
-            explore = rng.random(n) < epsilon
-            action = np.where(explore, rng.integers(self.spec.num_actions, size=n), action)
+            drawn = self._choice.draw(np.full(n, epsilon), 0.0, rng)
+            answer, self._core = self._state.forward(exploration=self._choice.asked(drawn))
+            action = self._choice.actions(answer, drawn)
+        else:
+            answer, self._core = self._state.forward()
+            action = self._choice.greedy(answer)
         self._action = action
         return action.copy() if self.spec.actions is None else self.spec.actions.of(action)
 

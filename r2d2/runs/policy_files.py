@@ -21,12 +21,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from r2d2.agent.networks import QNetwork, parameter_hash
+from r2d2.agent.actor_critic import AgentNetwork
+from r2d2.agent.networks import parameter_hash
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, from_dict, to_dict
-from r2d2.envs.actions import Actions
+from r2d2.envs.actions import Actions, BoxActions
 from r2d2.envs.observations import Part
 from r2d2.envs.vector import EnvSpec, Goals
 from r2d2.errors import UserError
@@ -42,7 +43,7 @@ class PolicyError(UserError, ValueError):
     """A folder that holds no policy, or one that cannot be read or written."""
 
 
-def save_policy(folder: Path, network: QNetwork, config: Config, spec: EnvSpec, origin: Origin) -> None:
+def save_policy(folder: Path, network: AgentNetwork, config: Config, spec: EnvSpec, origin: Origin) -> None:
     """Write a policy into a folder, in place of one of the same run that is there."""
     origin = dataclasses.replace(origin, parameter_hash=parameter_hash(network))
     about = {"format": FORMAT, "config": to_dict(config), "environment": _spec_to_json(spec)}
@@ -161,18 +162,18 @@ class Policies:
         self.folder, self.name = run_dir / POLICIES, run_dir.resolve().name
         self.config, self.spec, self.warn = config, spec, warn
 
-    def keep_last(self, network: QNetwork, *, env_steps: int, updates: int) -> None:
+    def keep_last(self, network: AgentNetwork, *, env_steps: int, updates: int) -> None:
         """Keep these weights as the newest."""
         self._save("last", network, Origin(self.name, env_steps, updates))
 
-    def keep_best(self, network: QNetwork, *, env_steps: int, updates: int, score: float) -> None:
+    def keep_best(self, network: AgentNetwork, *, env_steps: int, updates: int, score: float) -> None:
         """Keep these weights if their score, a number, is above that of the best so far."""
         best = read_origin(self.folder / "best")
         least = -math.inf if best is None or best.score is None else best.score
         if score > least:
             self._save("best", network, Origin(self.name, env_steps, updates, score))
 
-    def _save(self, which: Which, network: QNetwork, origin: Origin) -> None:
+    def _save(self, which: Which, network: AgentNetwork, origin: Origin) -> None:
         try:
             save_policy(self.folder / which, network, self.config, self.spec, origin)
         except PolicyError as error:
@@ -191,7 +192,9 @@ def _spec_to_json(spec: EnvSpec) -> dict[str, Any]:
     for part in values["parts"]:
         for bound in ("low", "high"):  # JSON has no infinity
             part[bound] = [value if math.isfinite(value) else None for value in part[bound]]
-    if spec.actions is not None:
+    if isinstance(spec.actions, BoxActions):
+        values["actions"] = dataclasses.asdict(spec.actions)
+    elif spec.actions is not None:
         start = np.asarray(spec.actions.start).tolist()
         values["actions"] = {"count": spec.actions.count, "sizes": spec.actions.sizes, "start": start}
     return values
@@ -207,7 +210,10 @@ def _spec_from_json(values: Mapping[str, Any]) -> EnvSpec:
             part[bound] = tuple(nothing if value is None else value for value in part[bound])
         parts.append(Part(**part))
     actions = values["actions"]
-    if actions is not None:
+    if actions is not None and "low" in actions:
+        low, high, shape = (tuple(actions[name]) for name in ("low", "high", "shape"))
+        actions = BoxActions(low, high, shape, actions["dtype"])
+    elif actions is not None:
         actions = Actions(actions["count"], tuple(actions["sizes"]), np.array(actions["start"]))
     size = values["goal_size"]
     goals = None if size is None else Goals(size, _no_outcome)

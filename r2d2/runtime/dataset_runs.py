@@ -16,7 +16,7 @@ from r2d2.build.sizes import check_fits, replay_bytes
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, to_dict
 from r2d2.config.resumed import check_same_parts
-from r2d2.dataset.dataset import OPTIONAL, Dataset, Spec, export, fill
+from r2d2.dataset.dataset import VALUES, Dataset, Spec, export, fill
 from r2d2.replay import Mixture, Replay
 from r2d2.replay.episodes import stored_episodes
 from r2d2.runs import folder
@@ -117,7 +117,7 @@ def _single(replay: Replay | Mixture) -> Replay:
 def _recorded_values(config: Config, dataset: Dataset) -> bool:
     """Whether the recorded Q values give priorities here; says so if not."""
     source = dataset.head.get("source", {}).get("config", {}).get("learner", {}).get("rescaling")
-    if not set(OPTIONAL) <= set(dataset.head["columns"]):
+    if not set(VALUES) <= set(dataset.head["columns"]):
         why = "the dataset has no recorded Q values"
     elif source is not None and source != config.learner.rescaling:
         why = f"the recorded Q values are those of learner.rescaling {source}"

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from r2d2.agent.networks import QNetwork
+from r2d2.agent.actor_critic import AgentNetwork
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.checkpoint import checkpoint
@@ -24,7 +24,7 @@ class Trained(NamedTuple):
 
     config: Config
     vector: VectorEnv
-    network: QNetwork
+    network: AgentNetwork
     source: dict[str, Any]  # checkpoint, env_steps and updates
 
 

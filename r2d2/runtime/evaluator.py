@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, SupportsFloat
 
 from r2d2.agent.actor import Episode
-from r2d2.agent.networks import QNetwork
+from r2d2.agent.actor_critic import AgentNetwork
 from r2d2.build import environments
 from r2d2.build.agents import EVALUATION, child_seed
 from r2d2.config import Config
@@ -47,7 +47,12 @@ class Evaluator:
         return goal is not None and self.last_return >= goal
 
     def evaluate(
-        self, network: QNetwork, *, steps: int, updates: int, stopped: Callable[[], bool] = never
+        self,
+        network: AgentNetwork,
+        *,
+        steps: int,
+        updates: int,
+        stopped: Callable[[], bool] = never,
     ) -> None:
         """Greedy episodes of this network, logged. One that is `stopped` is due again when the run is resumed."""
         before = self.state_dict()
@@ -68,14 +73,14 @@ class Evaluator:
             self._film(network, seed, steps, stopped)
 
     def _play(
-        self, network: QNetwork, seed: int, stopped: Callable[[], bool]
+        self, network: AgentNetwork, seed: int, stopped: Callable[[], bool]
     ) -> tuple[list[Episode], EnvSpec]:
         config = self.config
         with closing(environments.vector(config, config.run.evaluate_episodes)) as vector:
             greedy = make_greedy(vector, network)
             return play(greedy, seed, stopped=stopped), vector.spec
 
-    def _film(self, network: QNetwork, seed: int, steps: int, stopped: Callable[[], bool]) -> None:
+    def _film(self, network: AgentNetwork, seed: int, steps: int, stopped: Callable[[], bool]) -> None:
         """One greedy episode as a video. What goes wrong is reported once, and the run goes on without videos."""
         path = self.run_dir / VIDEOS / f"step-{steps}.mp4"
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from r2d2.agent.actor import Actor, Environments, Episode
-from r2d2.agent.networks import QNetwork
+from r2d2.agent.actor_critic import AgentNetwork
 from r2d2.build import environments
 from r2d2.config import Config
 from r2d2.envs.vector import RecordableEnv
@@ -23,7 +23,7 @@ class Interrupted(Exception):
     """The run was asked to stop within an evaluation, which is given up."""
 
 
-def make_greedy(vector: Environments, network: QNetwork) -> Actor:
+def make_greedy(vector: Environments, network: AgentNetwork) -> Actor:
     """An actor that never explores. R2D2 evaluates greedily from up to 30 no-ops."""
     device = next(network.parameters()).device
     rng = np.random.default_rng(0)  # never decides anything: epsilon is 0

@@ -46,9 +46,17 @@ def check_learner(state: Any, learner: Learner) -> None:
     if [group["params"] for group in state[name]["param_groups"]] != [group["params"] for group in groups]:
         raise ValueError(f"{path}/param_groups are of another network")
     if state["updates"]:  # before the first there is nothing
-        check_alike(state[name]["state"], _after_a_step(learner.optimizer)["state"], f"{path}/state")
+        check_alike(state[name]["state"], _known(state[name], learner.optimizer), f"{path}/state")
     elif state[name]["state"]:
         raise ValueError(f"{path}/state must be empty before the first update")
+
+
+def _known(saved: Any, optimizer: torch.optim.Optimizer) -> dict[Any, Any]:
+    """The states that must be there: of all parameters, but for groups that still wait for their first gradient."""
+    every = _after_a_step(optimizer)["state"]
+    first, *others = (group["params"] for group in saved["param_groups"])
+    begun = [group for group in others if any(i in saved["state"] for i in group)]
+    return {i: every[i] for group in [first, *begun] for i in group}
 
 
 def _after_a_step(optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from r2d2.agent.actor_critic import AgentNetwork
 from r2d2.agent.networks import QNetwork
 
 # Rows and columns of the measured product, and bytes of the measured copy, on a CPU and elsewhere: large enough
@@ -69,7 +70,7 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def row_operations(network: QNetwork) -> Row:
+def row_operations(network: AgentNetwork) -> Row:
     """Counted layer by layer; only products count, as everything else is
     small beside them."""
     twin = copy.deepcopy(network).cpu()
@@ -84,10 +85,16 @@ def row_operations(network: QNetwork) -> Row:
             module.register_forward_hook(count)
     with torch.no_grad():
         twin.step(twin.inputs.zeros(), torch.zeros(1, twin.core_size))
-    torso = [counts[module] for module in twin.torso.modules() if module in counts]
-    heads = sum(counts[module] for module in twin.head.modules() if module in counts)
-    core = 2 * sum(p.numel() for p in twin.core.parameters() if p.ndim == 2)
-    return Row(sum(torso), torso[0], core, heads)
+    trunks: Any = [twin] if isinstance(twin, QNetwork) else twin.trunks
+    heads = [twin.head] if isinstance(twin, QNetwork) else [twin.policy, *twin.critics]
+
+    def layers(module: nn.Module) -> list[int]:
+        return [counts[layer] for layer in module.modules() if layer in counts]
+
+    torsos = [layers(trunk.torso) for trunk in trunks]
+    cores = [2 * sum(p.numel() for p in trunk.core.parameters() if p.ndim == 2) for trunk in trunks]
+    first = sum(sum(torso[:1]) for torso in torsos)
+    return Row(sum(map(sum, torsos)), first, sum(cores), sum(sum(layers(head)) for head in heads))
 
 
 def update_operations(row: Row, *, items: int, burn_in: int, unroll: int, n_step: int) -> dict[str, int]:
@@ -105,7 +112,7 @@ def update_operations(row: Row, *, items: int, burn_in: int, unroll: int, n_step
     }
 
 
-def optimizer_bytes(network: QNetwork) -> int:
+def optimizer_bytes(network: AgentNetwork) -> int:
     """Adam reads parameter, gradient and both moments and writes three of them, float32; clipping reads the
     gradient for its norm, then reads and writes it."""
     return 10 * 4 * sum(parameter.numel() for parameter in network.parameters())

@@ -14,9 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from r2d2.agent.actor import Environments
+from r2d2.agent.actor_critic import ActorCritic, AgentNetwork
 from r2d2.agent.inputs import Inputs
 from r2d2.agent.networks import QNetwork
 from r2d2.runtime.greedy import make_greedy, play
+
+EQUAL = 0.05  # of the range from -1 to 1; ours
 
 
 class ShortMemory(nn.Module):
@@ -28,16 +31,17 @@ class ShortMemory(nn.Module):
     remember, and are exact.
     """
 
-    def __init__(self, network: QNetwork, history: int | None) -> None:
+    def __init__(self, network: AgentNetwork, history: int | None) -> None:
         super().__init__()
         self.network = network
         self.inputs, self.actions = network.inputs, network.actions
+        self.stochastic = getattr(network, "stochastic", False)
         self.states = 1 if history is None else history + 1
         self.core_size = self.states * network.core_size
         self.max_q: list[Tensor] = []  # of each step: max Q [N, 2] with the whole and with the short memory
         self.equal: list[Tensor] = []  # and whether both would act alike [N]
 
-    def step(self, inputs: Inputs, state: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, inputs: Inputs, state: Tensor, exploration: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """As `QNetwork.step`, by the short memory; what was compared is appended to the lists."""
         encoded = self.network.encode(inputs)  # [1, N, F]
         n = encoded.shape[1]
@@ -46,19 +50,25 @@ class ShortMemory(nn.Module):
             before = torch.cat([before[:, :1], torch.zeros_like(before[:, :1]), before[:, 1:-1]], 1)
         outputs, after = self.network.unroll(encoded.repeat_interleave(self.states, 1), before.flatten(0, 1))
         outputs = outputs.view(n, self.states, -1)
-        whole, short = self.network.values(outputs[:, 0]), self.network.values(outputs[:, -1])
-        self.max_q.append(torch.stack([whole.amax(-1), short.amax(-1)], -1))
-        self.equal.append(whole.argmax(-1) == short.argmax(-1))
-        return short, after.view(n, -1)
+        whole, short = outputs[:, 0], outputs[:, -1]
+        q_whole, q_short = self.network.values(whole), self.network.values(short)
+        self.max_q.append(torch.stack([q_whole.amax(-1), q_short.amax(-1)], -1))
+        if isinstance(self.network, ActorCritic):
+            apart = (self.network.action(whole) - self.network.action(short)).abs().amax(-1)
+            self.equal.append(apart <= EQUAL)
+        else:
+            self.equal.append(q_whole.argmax(-1) == q_short.argmax(-1))
+        return self.network.answer(short, exploration), after.view(n, -1)
 
 
 def play_with_memory(
-    environments: Environments, network: QNetwork, history: int | None, *, seed: int
+    environments: Environments, network: AgentNetwork, history: int | None, *, seed: int
 ) -> dict[str, Any]:
     """Greedy episodes, one of each environment, with a memory of `history` observations (None: unlimited).
 
     `max_q_difference` is the mean of |max Q short - max Q whole| over all steps, `max_q` that of max Q whole,
-    `equal_actions` the share of steps at which both memories take the same greedy action.
+    `equal_actions` the share of steps at which both memories take the same greedy action, or vectors that differ by
+    at most `EQUAL` in every number. Q values of vectors are those of the policy's action.
     """
     if network.core_size == 0:
         raise ValueError("the memory test needs a recurrent network, got network.core none")

@@ -57,6 +57,10 @@ METRICS: dict[str, Metric] = {
         "value", "Mean absolute n-step TD error of the trained steps, after rescaling."
     ),
     "learner/q_mean": Metric("value", "Mean Q value of the actions taken, after rescaling."),
+    "learner/entropy": Metric(
+        "nats", "SAC: mean entropy of the policy, from one action at each observation."
+    ),
+    "learner/temperature": Metric("1", "SAC: weight of the entropy."),
     "replay/fill": Metric("share", "Steps written over the capacity in steps, at most 1."),
     "replay/items": Metric("items", "Items that can be drawn."),
     "replay/ratio": Metric(

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from r2d2.agent.losses import delta_q
-from r2d2.types import Batch, ObservationSpec
+from r2d2.types import Batch, ObservationSpec, begins_episode
 from r2d2.viewer.contents import Contents
 
 MOST_BEFORE = (
@@ -61,7 +61,7 @@ def opened(contents: Contents, item: int) -> dict[str, Any]:
         },
         "delta_q": _plain(delta_q(torch.from_numpy(stored), torch.from_numpy(recomputed)).numpy()),
         "recomputed_from": len(before),
-        "whole": bool(columns["previous_action"][0, 0] == 0),
+        "whole": bool(begins_episode(columns["previous_action"][0])[0]),
         "td_error": _plain(error),
         "q_taken": _plain(q_taken),
         "target": _plain(q_taken - error),

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from r2d2.agent.acting_state import ActingState
+from r2d2.agent.choice import choice_of
 from r2d2.runs.policy import Policy
 from r2d2.runtime.greedy import LONGEST, film_set
 from r2d2.types import observation_columns
@@ -24,7 +25,7 @@ class Moment:
     """What is drawn beside one frame: the state of the policy as it chooses its action."""
 
     step: int
-    q: NDArray[np.float32]  # [A]
+    q: NDArray[np.float32]  # [A], or the vector that is the action
     action: int  # that it takes; -1 once the episode is over
     reward: float  # of the step before
     total: float  # return so far
@@ -64,13 +65,15 @@ def play(policy: Policy, single: object, seed: int, most: int) -> Iterator[tuple
     frame."""
     network = policy.network
     state = ActingState(network, observation_columns(single.reset(seed)), policy.device)  # type: ignore[attr-defined]
+    choice, counted = choice_of(network), not network.inputs.action_size
     moment = Moment(0, np.zeros(network.actions, np.float32), -1, 0.0, 0.0)
     over = False
     while True:
-        q, core = state.forward()
-        action = q.argmax(1)
-        moment.q, moment.action = q[0], -1 if over else int(action[0])
-        moment.best_q.append(float(q[0].max()))
+        answer, core = state.forward()
+        action = choice.greedy(answer)
+        moment.q = answer[0] if counted else action[0]
+        moment.action = int(action[0]) if counted and not over else -1
+        moment.best_q.append(float(choice.recorded(answer, action)["q_greedy"][0]))
         moment.norm.append(float(core.norm()))
         yield single.rgb_frame(), moment  # type: ignore[attr-defined]
         if over or moment.step == most:

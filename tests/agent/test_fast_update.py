@@ -256,7 +256,7 @@ def test_precisions_agree_on_the_papers_layers() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Tensor, "float", Tensor.double)
         data = double.transfer(dataclasses.replace(batch, core=batch.core.astype(np.float64)))
-        true = double._errors(data).error.detach() * mask
+        true = double.method.errors(double, data).error.detach() * mask
     assert true.dtype == torch.float64
     assert 0 < (exact - true).norm() < 1e-5 * true.norm()
     assert 0 < (mixed - exact).norm() < 1e-2 * exact.norm()

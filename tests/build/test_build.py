@@ -20,7 +20,7 @@ from r2d2.build import sizes
 from r2d2.config import Config, from_dict, to_dict
 from r2d2.config.presets import PRESETS
 from r2d2.envs.observations import parts_of
-from r2d2.envs.vector import EnvSpec
+from r2d2.envs.vector import EnvError, EnvSpec
 from r2d2.replay import (
     Combined,
     Fifo,
@@ -76,7 +76,23 @@ def two_updates(config: Config, folder: Path) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_learns_from_vectors(name: str, tmp_path: Path) -> None:
     env_id = "BitFlipping-v0" if name == "her" else "CartPole-v1"
+    if PRESETS[name].learner.method != "q_learning":
+        env_id = "Pendulum-v1"
     two_updates(preset(name, env_id, count=4, batch=4, ratio=8.0), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "env_id", "message"),
+    [
+        ("r2d2", "Pendulum-v1", "vectors of 1 as actions.*use preset sac, td3 or ddpg, or with memory rsac"),
+        ("sac", "CartPole-v1", "has 2 actions.*use preset dqn or r2d2"),
+    ],
+)
+def test_a_preset_for_other_actions_is_refused_and_one_that_would_do_is_named(
+    name: str, env_id: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(EnvError, match=message):
+        new_run(preset(name, env_id, count=2, batch=2, ratio=2.0), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["r2d2", "r2d2-small", "dqn"])

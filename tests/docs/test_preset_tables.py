@@ -12,7 +12,7 @@ from r2d2.config import Config, to_dict
 from r2d2.config.presets import PRESETS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "presets.md").read_text()
-OURS = {"r2d2-small", "memory"}  # no paper has them
+OURS = {"r2d2-small", "memory", "rsac", "rtd3", "rdpg"}  # no paper has them
 WORDS = {"yes": True, "no": False}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Text
 
 from r2d2.envs.actions import actions_of
 from r2d2.envs.make import make
@@ -43,7 +43,9 @@ def test_the_last_of_several_runs_fastest() -> None:
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        (Box(-1, 1, (1,)), "action space Box.*supported are Discrete, MultiDiscrete and MultiBinary"),
+        (Text(3), "action space Text.*supported are Discrete, MultiDiscrete, MultiBinary and bounded Box"),
+        (Box(-np.inf, 1, (1,)), "action space Box.*finite bounds.*RescaleAction"),
+        (Box(0, 9, (1,), np.int64), "action space Box.*must be of floats"),
         (MultiDiscrete([40, 40]), "1,600 joint actions.*at most 1,000"),
         (MultiBinary(10), "1,024 joint actions"),
         (MultiBinary(100), "joint actions"),

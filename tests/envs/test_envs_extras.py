@@ -131,10 +131,12 @@ def test_popgym_observations_are_flat_and_episodes_repeat(task: str) -> None:
     assert lengths.max() <= (env.spec.max_episode_steps or 0)
 
 
-def test_popgym_without_discrete_actions_is_refused() -> None:
+def test_popgym_has_tasks_with_continuous_actions() -> None:
     pytest.importorskip("popgym")
-    with pytest.raises(EnvError, match="action space Box"):
-        make("popgym-PositionOnlyPendulumEasy-v0", 1)
+    env = make("popgym-PositionOnlyPendulumEasy-v0", 2)
+    env.reset(0)
+    assert env.spec.action_size == 1
+    assert env.step(np.zeros((2, 1), np.float32)).observation.shape == (2, *env.spec.observation_shape)
 
 
 def test_vizdoom_frames_have_the_size_asked_for() -> None:

@@ -186,7 +186,8 @@ class Hindsight:
         reward, terminated = self.outcome(achieved.reshape(-1, g), np.repeat(goals, rows, 0))
         reward, terminated = reward.reshape(-1, rows), terminated.reshape(-1, rows)  # of arriving in each row
         if TOLD[1] in columns:
-            columns[TOLD[1]][chosen] = np.where(columns[TOLD[0]][chosen] > 0, reward, 0.0)
+            told = columns[TOLD[0]][chosen].reshape(*reward.shape, -1)[..., 0]  # 0 at the start of an episode
+            columns[TOLD[1]][chosen] = np.where(told > 0, reward, 0.0)
         trained = rows - self.sequencer.unroll - self.sequencer.n_step
         begin = trained - batch.burn_in[chosen, None]
         end = trained + batch.length[chosen, None] + batch.lookahead[chosen, None] - 1

@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from r2d2.agent.cores import state_size
-from r2d2.agent.inputs import InputLayout, Inputs
+from r2d2.agent.inputs import Inputs
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.config import Config
@@ -34,11 +33,12 @@ class Asked(NamedTuple):
     previous_action: NDArray[np.int32]  # [1, N]
     previous_reward: NDArray[np.float32]  # [1, N]
     core: NDArray[np.float32]  # [N, C]
+    exploration: NDArray[np.float32] | None  # [N, K] of networks that take it
     offered: Published | None
 
 
 class Answered(NamedTuple):
-    """Q values [N, A], core states after the step [N, C], and the updates in the weights that gave them."""
+    """What `step` answers, as Q values [N, A], the core states after it [N, C], and the updates in the weights."""
 
     q: NDArray[np.float32]
     core: NDArray[np.float32]
@@ -97,7 +97,9 @@ class InferenceRole:
             self._joined([one.previous_reward for one in asked], 1),
         )
         before = self._joined([one.core for one in asked], 0)
-        q, core = (tensor.cpu().numpy() for tensor in self.network.step(inputs, before))
+        drawn = [one.exploration for one in asked if one.exploration is not None]
+        exploration = self._joined(drawn, 0) if drawn else None
+        q, core = (tensor.cpu().numpy() for tensor in self.network.step(inputs, before, exploration))
         self.batches += 1
         self.steps += len(q)
         ends = np.cumsum([len(one.core) for one in asked])
@@ -132,8 +134,9 @@ class RemoteNetwork:
 
     def __init__(self, config: Config, spec: EnvSpec, port: InferencePort) -> None:
         self.port = port
-        self.inputs = InputLayout(build.observations(config, spec), config.network.stack)
-        self.core_size, self.actions = state_size(config.network), spec.num_actions
+        self.inputs = build.input_layout(config, spec)
+        self.core_size, self.actions = build.core_size(config), spec.num_actions
+        self.stochastic = config.learner.method == "sac"
         self.offered: Published | None = None
         self.updates = 0  # in the weights that answered last
 
@@ -141,13 +144,14 @@ class RemoteNetwork:
         """Where the actor's tensors are: on the CPU."""
         yield torch.empty(0)
 
-    def step(self, inputs: Inputs, state: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, inputs: Inputs, state: Tensor, exploration: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See `QNetwork.step`."""
         asked = Asked(
             {name: value.numpy() for name, value in inputs.observation.items()},
             inputs.previous_action.numpy(),
             inputs.previous_reward.numpy(),
             state.numpy(),
+            None if exploration is None else exploration.numpy(),
             self.offered,
         )
         while True:

@@ -1,0 +1,77 @@
+"""QLearning: n-step, double Q-learning of counted actions, along sequences (R2D2; DQN with an unroll of 1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.profiler import record_function
+
+from r2d2.agent.device_batch import DeviceBatch
+from r2d2.agent.losses import LOSSES, Priority, length_mask, sequence_loss, td_targets
+from r2d2.agent.method import Backward, TDErrors
+from r2d2.agent.networks import QNetwork
+from r2d2.agent.precision import autocast
+from r2d2.agent.update import METRICS
+from r2d2.config.learner import LearnerConfig
+
+if TYPE_CHECKING:
+    from r2d2.agent.learner import Learner
+
+
+class QLearning:
+    """The method of a `QNetwork`; see `agent.learner.Method`."""
+
+    columns: tuple[str, ...] = ("action", "reward", "terminated")
+    metrics: tuple[str, ...] = METRICS
+
+    def __init__(self, config: LearnerConfig, priority: Priority) -> None:
+        self.config, self.priority = config, priority
+
+    def noise(self, items: int, rows: int) -> None:
+        """It needs no random numbers."""
+
+    def errors(self, learner: Learner, data: DeviceBatch) -> TDErrors:
+        """TD errors of double Q-learning: the online network chooses the action that the target network values."""
+        online, target_network = (cast(QNetwork, net) for net in (learner.network, learner.target))
+        unroll = learner.trained_rows(data)
+        with autocast(learner.precision, learner.device):
+            found = learner.unroll(data)
+            q = online.values(found.trained)
+            with torch.no_grad():
+                q_lookahead, q_target = online.values(found.lookahead), target_network.values(found.target)
+            q = torch.cat([q, q_lookahead])
+        with record_function("targets"):
+            action, reward, terminated = (learner.after_burn_in(data, name) for name in self.columns)
+            q_taken = q[:unroll].gather(-1, action[:unroll].long().unsqueeze(-1)).squeeze(-1)
+            with torch.no_grad():
+                best = (q if self.config.double else q_target).argmax(-1, keepdim=True)
+                bootstrap = q_target.gather(-1, best).squeeze(-1)
+                end = data.length + data.lookahead - 1
+                target = td_targets(reward, terminated, bootstrap, end, learner.layout.n_step, self.config)
+            mask = length_mask(data.length, unroll)
+            return TDErrors(q_taken - target, q_taken, mask, found.refreshed)
+
+    def backward(self, learner: Learner, data: DeviceBatch, *, items: int) -> Backward:
+        """Adds the gradient of the TD errors' loss. The sums are loss, |TD error|, Q(s, a) and trained steps."""
+        error, q_taken, mask, refreshed = self.errors(learner, data)
+        with record_function("targets"):  # sum over time, mean over items
+            loss = sequence_loss(LOSSES[self.config.loss](error), mask, data.weight, items)
+        with record_function("backward"):
+            loss.backward()
+        with torch.no_grad(), record_function("priorities"):
+            error = error.detach()
+            sums = [loss.detach(), (error.abs() * mask).sum(), (q_taken * mask).sum(), mask.sum()]
+            return Backward(self.priority(error, mask), torch.stack(sums), refreshed)
+
+    def summary(self, sums: Tensor, norm: Tensor) -> Tensor:
+        """See `Method.summary`."""
+        loss, size, q_sum, count = sums
+        return torch.stack([loss, norm, size / count, q_sum / count])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing: the networks are all there is."""
