@@ -45,3 +45,5 @@ class RunConfig:
     """Weights & Biases group; empty is the environment id."""
     tags: tuple[str, ...] = ()
     """Weights & Biases tags."""
+    upload_policy: bool = False
+    """Weights & Biases: keep the best and the last policy as an artifact when the run ends."""

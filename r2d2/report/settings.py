@@ -16,7 +16,7 @@ FREE = frozenset(
     f"run.{name}"
     for name in (
         "seed", "steps", "threads", "prefetch", "log_period", "checkpoint_period", "evaluate_period",
-        "evaluate_episodes", "video_period", "stop_return", "track", "group", "tags",
+        "evaluate_episodes", "video_period", "stop_return", "track", "group", "tags", "upload_policy",
     )
 ) | {"env.threads", "env.folder"}  # fmt: skip
 

@@ -145,6 +145,9 @@ def _tracker(config: Config, run_dir: Path, preset: str) -> Tracker:
         job_type="train",
         tags=(preset, config.env.id, *config.run.tags),
         config=to_dict(config),
+        policies={which: run_dir / folder.POLICIES / which for which in ("best", "last")}
+        if config.run.upload_policy
+        else {},
     )
 
 

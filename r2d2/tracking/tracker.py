@@ -193,12 +193,13 @@ def open_tracker(
     job_type: str | None = None,
     tags: Sequence[str] = (),
     config: Mapping[str, Any] | None = None,
+    policies: Mapping[str, Path] | None = None,
     stream: TextIO | None = None,
 ) -> Tracker:
     """A tracker with a terminal (on `stream`, or the standard output) and, as `track` says, wandb.
 
-    `auto` uses wandb online when somebody is logged in, offline when not, and says which. Raises ValueError
-    when `track` asks for what cannot work here.
+    `auto` uses wandb online when somebody is logged in, offline when not, and says which. wandb keeps the
+    `policies`, alias -> folder, as an artifact. Raises ValueError when `track` asks for what cannot work here.
     """
     terminal = Terminal(sys.stdout if stream is None else stream, total_env_steps=total_env_steps)
     mode, why = choose_mode(track)
@@ -214,6 +215,7 @@ def open_tracker(
             job_type=job_type,
             tags=tags,
             config=config,
+            policies=policies,
         )
     terminal.say(why)
     return Tracker(run_dir, sinks)

@@ -15,17 +15,23 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from r2d2.tracking.metrics import Record
+from r2d2.tracking.metrics import Record, read_metrics
+from r2d2.tracking.names import CLOCKS, METRICS
 from r2d2.tracking.wandb_login import sweep_run
 
 # Set to the run folder: by default wandb writes there into the home folder.
 FOLDERS = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ARTIFACT_DIR")
-SUMMARIES = {  # what the table of runs shows beside the last value
+SUMMARIES = {  # what the table of runs shows of a metric or of a group; of all others the last value
     "evaluate/mean_return": "last,max",
     "train/mean_return": "last,max",
-    "time/env_steps_per_second": "mean",
-    "time/updates_per_second": "mean",
+    "time": "mean",
+    "memory": "max",
 }
+TABLE = "evaluate/table"
+TABLE_COLUMNS = (
+    "env_steps", "updates", "wall_seconds", "evaluate/mean_return", "evaluate/median_return",
+    "evaluate/min_return", "evaluate/max_return", "evaluate/mean_length",
+)  # fmt: skip
 FINISH_SECONDS = 120  # ours: an upload may take that long at the end, then the run ends without it
 
 
@@ -33,7 +39,8 @@ class WandbRun:
     """Sends records to one wandb run, whose id survives a resume.
 
     The horizontal axis of all charts is `env_steps`, not wandb's own counter, which starts again with each
-    offline part of a run. All offline parts of one run have the same id.
+    offline part of a run. All offline parts of one run have the same id. At the end it gets a table of all
+    evaluations and, of `policies` (alias -> folder), those that exist as versions of one artifact.
     """
 
     def __init__(
@@ -48,7 +55,9 @@ class WandbRun:
         job_type: str | None = None,
         tags: Sequence[str] = (),
         config: Mapping[str, Any] | None = None,
+        policies: Mapping[str, Path] | None = None,
     ) -> None:
+        self._policies = dict(policies or {})
         self.id = sweep_run() or secrets.token_hex(4)
         self._dir, self._mode, self._say = Path(run_dir), mode, say
         self._about: dict[str, Any] = {"project": project, "name": name, "group": group, "job_type": job_type}
@@ -87,12 +96,39 @@ class WandbRun:
 
     def close(self, exit_code: int) -> None:
         if self._run is not None and not self._off:
+            self._guard(self._log_table)
+            self._guard(self._log_policies)
             self._guard(lambda: self._run.finish(exit_code=exit_code))
             if self._mode == "offline" and not self._off:
                 parts = f"{self._dir}/wandb/offline-run-*-{self.id}"
                 self._say(f"wandb: upload with `wandb sync --id {self.id} {parts}`")
         self._run, self._off = None, True
         self._restore_environ()
+
+    def _log_table(self) -> None:
+        """All evaluations of the run, those before a resume too."""
+        import wandb
+
+        found = [record for record in read_metrics(self._dir) if TABLE_COLUMNS[3] in record]
+        if found:
+            rows = [[record.get(name) for name in TABLE_COLUMNS] for record in found]
+            self._run.log(
+                {
+                    TABLE: wandb.Table(columns=list(TABLE_COLUMNS), data=rows),
+                    "env_steps": found[-1]["env_steps"],
+                }
+            )
+
+    def _log_policies(self) -> None:
+        import wandb
+
+        for alias, folder in self._policies.items():
+            if folder.is_dir():
+                artifact = wandb.Artifact(
+                    f"policy-{self.id}", "policy", metadata={"run_folder": self._dir.name}
+                )
+                artifact.add_dir(str(folder))
+                self._run.log_artifact(artifact, aliases=[alias])
 
     def _started(self) -> Any:
         if self._run is None:
@@ -113,10 +149,13 @@ class WandbRun:
                 settings=settings,
                 **self._about,
             )
-            self._run.define_metric("env_steps")
+            for clock in CLOCKS:
+                self._run.define_metric(clock, hidden=True)  # no chart of its own
             self._run.define_metric("*", step_metric="env_steps")
-            for name, summary in SUMMARIES.items():
-                self._run.define_metric(name, step_metric="env_steps", summary=summary)
+            for name, metric in METRICS.items():
+                if metric.unit not in ("file", "histogram"):
+                    summary = SUMMARIES.get(name) or SUMMARIES.get(name.partition("/")[0], "last")
+                    self._run.define_metric(name, step_metric="env_steps", summary=summary)
         return self._run
 
     def _guard(self, call: Callable[[], None]) -> None:

@@ -87,9 +87,9 @@ def _choose(contents: Contents, count: int) -> np.ndarray:
         for descending in (True, False):
             order = found.order(column, descending=descending)
             known = ~np.isnan(np.asarray(found.values[column], np.float64)[order])
-            ends.append(order[known].tolist())
+            ends.append(order[known][:count].tolist())
     chosen: dict[int, None] = {}
-    for rank in range(len(found)):
+    for rank in range(min(len(found), count)):
         for end in ends:
             if rank < len(end) and len(chosen) < count:
                 chosen[end[rank]] = None

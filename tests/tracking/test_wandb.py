@@ -46,9 +46,9 @@ def test_wandb_is_asked_for_what_a_resumed_run_needs(tmp_path: Path, monkeypatch
             calls.append(("log", data))
 
         def define_metric(
-            self, name: str, step_metric: str | None = None, summary: str | None = None
+            self, name: str, step_metric: str | None = None, summary: str | None = None, hidden: bool = False
         ) -> None:
-            calls.append((name, summary or step_metric))
+            calls.append((name, "hidden" if hidden else summary or step_metric))
 
         def finish(self, exit_code: int) -> None:
             calls.append(("finish", exit_code))
@@ -85,6 +85,9 @@ def test_wandb_is_asked_for_what_a_resumed_run_needs(tmp_path: Path, monkeypatch
     assert asked[0]["settings"].console == "off"
     assert ("*", "env_steps") in calls
     assert ("evaluate/mean_return", "last,max") in calls
+    assert ("learner/loss", "last") in calls
+    assert ("memory/process_bytes", "max") in calls
+    assert ("wall_seconds", "hidden") in calls
     assert ("finish", 3) in calls
     assert next(value for name, value in calls if name == "log")["env_steps"] == 7
 
@@ -94,9 +97,17 @@ REAL = """if True:
     from pathlib import Path
     from r2d2.tracking.tracker import open_tracker
     run_dir, fault = Path(sys.argv[1]), sys.argv[2]
-    tracker = open_tracker(run_dir, track="auto", name="a run", config={"lr": 0.1}, total_env_steps=100)
+    policy = run_dir / "policies" / "best"
+    policy.mkdir(parents=True)
+    (policy / "policy.json").write_text("{}")
+    tracker = open_tracker(
+        run_dir, track="auto", name="a run", config={"lr": 0.1}, total_env_steps=100,
+        policies={"best": policy, "last": run_dir / "policies" / "last"},
+    )
     for step in range(60):
         tracker.log({"loss": step / 2, "bad": float("nan")}, env_steps=step, updates=step)
+        if step == 15:
+            tracker.log({"evaluate/mean_return": 2.0, "evaluate/max_return": 3.0}, env_steps=step, updates=step)
         if step == 20:
             tracker.log_histogram("priority", [1.0, 2.0], env_steps=step)
         if step == 30 and fault == "kill":
@@ -133,7 +144,10 @@ def test_real_wandb_offline_lands_in_the_run_folder_only(tmp_path: Path) -> None
     (written,) = (tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb")
     assert written.stat().st_size > 1000
     assert not list((tmp_path / "home").iterdir())
-    assert len(read_metrics(tmp_path / "run")) == 61
+    assert len(read_metrics(tmp_path / "run")) == 62
+    content = written.read_bytes()
+    assert b"evaluate/table" in content
+    assert b"policy-" in content, "the artifact"
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the child process in /proc")
