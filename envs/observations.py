@@ -136,8 +136,16 @@ def _part(space: gym.Space[Any], path: tuple[str | int, ...], env_id: str, chann
             return _one_hot(name, path, space.nvec.shape, counts, starts, env_id)
         case MultiBinary() if math.prod(space.shape) > 0:
             size = math.prod(space.shape)
-            return Part(name, (size,), "float32", "vector", (0.0,) * size, (1.0,) * size,
-                        path=path, own_shape=space.shape)  # fmt: skip
+            return Part(
+                name,
+                (size,),
+                "float32",
+                "vector",
+                (0.0,) * size,
+                (1.0,) * size,
+                path=path,
+                own_shape=space.shape,
+            )
     where = "the observation space" if not path else f"{name}, which is"
     raise EnvError(
         f"{env_id} has {where} {space}; a part of an observation must be a Box that is not empty, a Discrete, a "
@@ -148,17 +156,32 @@ def _part(space: gym.Space[Any], path: tuple[str | int, ...], env_id: str, chann
 
 
 def _one_hot(
-    name: str, path: tuple[str | int, ...], own_shape: tuple[int, ...], counts: list[int], starts: list[int],
+    name: str,
+    path: tuple[str | int, ...],
+    own_shape: tuple[int, ...],
+    counts: list[int],
+    starts: list[int],
     env_id: str,
-) -> Part:  # fmt: skip
+) -> Part:
     size = sum(counts)
     if not 0 < size <= MAX_SYMBOLS:
         raise EnvError(
             f"{env_id} shows {size:,} symbols in {name}; at most {MAX_SYMBOLS:,} can be shown one-hot: give "
             "them as numbers in a Box"
         )
-    return Part(name, (size,), "float32", "vector", (0.0,) * size, (1.0,) * size, "none",
-                path, own_shape, tuple(counts), tuple(starts))  # fmt: skip
+    return Part(
+        name,
+        (size,),
+        "float32",
+        "vector",
+        (0.0,) * size,
+        (1.0,) * size,
+        "none",
+        path,
+        own_shape,
+        tuple(counts),
+        tuple(starts),
+    )
 
 
 def _array(space: Box, name: str, path: tuple[str | int, ...], channels: Chosen) -> Part:
@@ -170,8 +193,16 @@ def _array(space: Box, name: str, path: tuple[str | int, ...], channels: Chosen)
         shape = own if where == "last" else (*own[1:], own[0])
     if len(own) not in (2, 3) or min(shape[:2]) == 1:
         size = math.prod(own)
-        return Part(name, (size,), "uint8" if space.dtype == np.uint8 else "float32", "vector",
-                    _numbers(space.low), _numbers(space.high), path=path, own_shape=own)  # fmt: skip
+        return Part(
+            name,
+            (size,),
+            "uint8" if space.dtype == np.uint8 else "float32",
+            "vector",
+            _numbers(space.low),
+            _numbers(space.high),
+            path=path,
+            own_shape=own,
+        )
     kind: Kind = "frames" if min(shape[:2]) >= FRAME_SIDE else "grid"
     low, high = float(space.low.min()), float(space.high.max())
     assert space.dtype is not None

@@ -46,9 +46,12 @@ def write_run(
             "unix_time": 0.0,
         }
         training = {
-            "train/mean_return": score - 0.1, "learner/loss": 1 / number, "replay/age": 2.0 * number,
-            "replay/ratio": 16.0, "time/env_steps_per_second": 100.0,
-        }  # fmt: skip
+            "train/mean_return": score - 0.1,
+            "learner/loss": 1 / number,
+            "replay/age": 2.0 * number,
+            "replay/ratio": 16.0,
+            "time/env_steps_per_second": 100.0,
+        }
         histogram = {"counts": COUNTS, "edges": np.linspace(0, 1, len(COUNTS) + 1).tolist()}
         lines += [
             clock | training,

@@ -32,8 +32,9 @@ def cartpole_step(state: NDArray[np.float64], action: NDArray[np.int64]) -> NDAr
     push = (force + moment * np.square(turning) * sine) / total
     twist = (GRAVITY * sine - cosine * push) / (HALF_LENGTH * (4.0 / 3.0 - POLE * np.square(cosine) / total))
     speed = push - moment * twist * cosine / total
-    return np.stack([position + TAU * velocity, velocity + TAU * speed, angle + TAU * turning,
-                     turning + TAU * twist])  # fmt: skip
+    return np.stack(
+        [position + TAU * velocity, velocity + TAU * speed, angle + TAU * turning, turning + TAU * twist]
+    )
 
 
 class MaskedCartPole:

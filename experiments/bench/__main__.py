@@ -44,8 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
             sizes = TIERS[tier]
             limit = sizes.limit if job.subject == OURS else sizes.rival_limit
             result = jobs.run(job, python, limit=limit)
-            print(f"{job.part:12} {job.subject:9} {Path(job.variant).name:6} {result['status']:7}"
-                  f"{result['seconds']:7.1f} s  {result.get('reason', '')}", file=sys.stderr)  # fmt: skip
+            print(
+                f"{job.part:12} {job.subject:9} {Path(job.variant).name:6} {result['status']:7}"
+                f"{result['seconds']:7.1f} s  {result.get('reason', '')}",
+                file=sys.stderr,
+            )
             report["results"].append(result | {"variant": Path(job.variant).name})
             (options.out / RESULTS).write_text(json.dumps(report, indent=1) + "\n")
     write_csv(report, options.out / "results.csv")

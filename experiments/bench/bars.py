@@ -73,8 +73,9 @@ def _batch(variant: str, floor: str, limit: float) -> Bar:
 
 def _insert(variant: str, limit: float) -> Bar:
     quantity = Quantity("sequences", "insert", scale=1e-3)
-    return Bar(f"A {variant}: insert, 64 environments a call", "k steps/s", quantity, variant, limit, True,
-               quantity)  # fmt: skip
+    return Bar(
+        f"A {variant}: insert, 64 environments a call", "k steps/s", quantity, variant, limit, True, quantity
+    )
 
 
 def _bytes(variant: str, which: str, limit: float | None, title: str) -> Bar:

@@ -48,9 +48,11 @@ class Feed:
         """Steps t, t + 1, ... of every stream, [N, length, ...] each, as new contiguous arrays."""
         k = (t + np.arange(length)) % len(self.frames)
         columns: dict[str, NDArray] = {
-            "observation": self.frames, "action": self.action, "reward": self.reward,
+            "observation": self.frames,
+            "action": self.action,
+            "reward": self.reward,
             "terminated": self.terminated,
-        }  # fmt: skip
+        }
         return {name: np.ascontiguousarray(column[k].swapaxes(0, 1)) for name, column in columns.items()}
 
 

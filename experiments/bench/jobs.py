@@ -91,6 +91,9 @@ def run(job: Job, python: str, limit: float) -> dict[str, Any]:
     if result["status"] == "failed" and job.subject == OURS:
         print(errors, file=sys.stderr)
     return {
-        "part": job.part, "subject": job.subject, "variant": job.variant,
-        "seconds": round(time.perf_counter() - started, 1), **result,
-    }  # fmt: skip
+        "part": job.part,
+        "subject": job.subject,
+        "variant": job.variant,
+        "seconds": round(time.perf_counter() - started, 1),
+        **result,
+    }

@@ -247,9 +247,10 @@ def table(report: dict[str, Any]) -> str:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.bench.learner", description=__doc__,
+        prog="python -m experiments.bench.learner",
+        description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("--device", type=usable_device, default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=0, help="of the networks; 0: one for each core")
     parser.add_argument("--repeats", type=int, default=0, help="timed rounds; 0: as many as the device needs")

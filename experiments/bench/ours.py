@@ -79,9 +79,11 @@ class OurTransitions:
 
     def __init__(self, capacity: int, *, streams: int, prioritized: bool) -> None:
         columns = {
-            "obs": Column((4,)), "action": Column((), "int16"), "reward": Column(),
+            "obs": Column((4,)),
+            "action": Column((), "int16"),
+            "reward": Column(),
             "terminated": Column((), "bool"),
-        }  # fmt: skip
+        }
         sequencer = Sequencer(streams, burn_in=0, unroll=1, n_step=1, period=1)
         selector: Selector = Proportional(capacity, alpha=0.6) if prioritized else Uniform(capacity)
         self.replay = Replay(

@@ -38,8 +38,11 @@ def sequences(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> M
     }
     copy, gather = floors(feed, sizes.batch, replay.frames)
     calls: dict[str, Callable[[], object]] = {
-        "copy": copy, "gather": gather, "sample": replay.sample, "update": replay.update,
-    }  # fmt: skip
+        "copy": copy,
+        "gather": gather,
+        "sample": replay.sample,
+        "update": replay.update,
+    }
     return measures | in_turns(calls, sizes.repeats)
 
 

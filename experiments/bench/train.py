@@ -30,9 +30,12 @@ from r2d2.config.presets import PRESETS
 
 ALONE = "environments alone"
 COMMON: dict[str, Any] = {
-    "run.track": "none", "run.evaluate_period": 0, "run.video_period": 0, "run.checkpoint_period": 10**9,
+    "run.track": "none",
+    "run.evaluate_period": 0,
+    "run.video_period": 0,
+    "run.checkpoint_period": 10**9,
     "replay.steps": 400_000,
-}  # fmt: skip
+}
 THREADS = {"run.runtime": "threads"}
 BFLOAT16 = {"learner.precision": "bfloat16", "actor.precision": "bfloat16"}
 
@@ -160,9 +163,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.bench.train", description=__doc__,
+        prog="python -m experiments.bench.train",
+        description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("--device", type=usable_device, default="cpu", help="cpu or cuda")
     parser.add_argument("--env", default="ALE/Pong-v5", metavar="ID")
     parser.add_argument(

@@ -69,9 +69,12 @@ def _take(items: int, n: int) -> Callable[[], object]:
     """What no replay can beat by much: a random row of each column."""
     rng = np.random.default_rng(0)
     columns: list[NDArray] = [
-        np.zeros((items, 4), np.float32), np.zeros((items, 4), np.float32), np.zeros(items, np.int16),
-        np.zeros(items, np.float32), np.zeros(items, np.bool_),
-    ]  # fmt: skip
+        np.zeros((items, 4), np.float32),
+        np.zeros((items, 4), np.float32),
+        np.zeros(items, np.int16),
+        np.zeros(items, np.float32),
+        np.zeros(items, np.bool_),
+    ]
     for column in columns:
         column.fill(1)
 

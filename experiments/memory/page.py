@@ -54,8 +54,10 @@ def section(name: str, score: Sequence[Row], reached: Sequence[Row]) -> str:
     lines += [
         line(agent, chosen(score, agent=agent)) for agent in dict.fromkeys(row["agent"] for row in score)
     ]
-    lines += [""] + [reach_line(agent, chosen(reached, agent=agent), task.solved)
-                     for agent in dict.fromkeys(row["agent"] for row in reached)]  # fmt: skip
+    lines += [""] + [
+        reach_line(agent, chosen(reached, agent=agent), task.solved)
+        for agent in dict.fromkeys(row["agent"] for row in reached)
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -123,10 +123,13 @@ def train(task: Task, seed: int, steps: int, seconds: float, file: Path) -> None
                 self.due = self.num_timesteps + PERIOD
                 score = float(returns(model, task, normalize, SEEDS_APART + seed).mean())
                 lines.append(
-                    {"env_steps": self.num_timesteps, "score": score,
-                     "wall_seconds": time.perf_counter() - began[0],
-                     "cpu_seconds": time.process_time() - began[1]}
-                )  # fmt: skip
+                    {
+                        "env_steps": self.num_timesteps,
+                        "score": score,
+                        "wall_seconds": time.perf_counter() - began[0],
+                        "cpu_seconds": time.process_time() - began[1],
+                    }
+                )
             return not over
 
     model.learn(MOST * steps, callback=Evaluate())

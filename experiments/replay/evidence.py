@@ -79,8 +79,10 @@ def page(folder: Path) -> str:
         study, run = load(name), runs[name]
         verdict = study.verdict(read_rows(folder / f"{name}.csv"))
         word = "holds" if verdict.holds else "**does not hold**"
-        lines.append(f"| {study.method} | [{study.experiment}](#{name}) | {study.published} | "
-                     f"{verdict.ours} | {word} |")  # fmt: skip
+        lines.append(
+            f"| {study.method} | [{study.experiment}](#{name}) | {study.published} | "
+            f"{verdict.ours} | {word} |"
+        )
         made = f"Made by: {run['tier']} tier, {run['seeds']} seeds, {run['minutes']} minutes of one core"
         sections.append(
             f"## {name}\n\n{study.question}\n\n{_sentence(verdict.note)}"

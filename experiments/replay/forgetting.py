@@ -55,9 +55,11 @@ class Network:
 
     def __init__(self, inputs: int, rng: np.random.Generator) -> None:
         self.weights = [
-            rng.normal(0.0, np.sqrt(2.0 / inputs), (inputs, HIDDEN)), np.zeros(HIDDEN),
-            rng.normal(0.0, np.sqrt(1.0 / HIDDEN), (HIDDEN, ANSWERS)), np.zeros(ANSWERS),
-        ]  # fmt: skip
+            rng.normal(0.0, np.sqrt(2.0 / inputs), (inputs, HIDDEN)),
+            np.zeros(HIDDEN),
+            rng.normal(0.0, np.sqrt(1.0 / HIDDEN), (HIDDEN, ANSWERS)),
+            np.zeros(ANSWERS),
+        ]
 
     def __call__(self, inputs: Floats) -> Floats:
         first, bias, second, offset = self.weights

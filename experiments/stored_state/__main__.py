@@ -82,9 +82,10 @@ def _command(options: argparse.Namespace) -> str:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="experiments.stored_state", description=__doc__,
+        prog="experiments.stored_state",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("--env", help="another task, as ALE/Pong-v5; default is Recall-v0")
     parser.add_argument("--preset", default="r2d2-small", help="with --env (default r2d2-small)")
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds (default 5)")

@@ -50,9 +50,14 @@ def table(runs: Sequence[Run]) -> Table:
         changed = describe(changes(one))
         scores = ["" if score is None else f"{score:.4g}" for score in (one.best, one.last)]
         made.add_row(
-            one.name, one.task, f"{one.preset}, {changed}" if changed else one.preset,
-            f"{one.env_steps:,}", *scores, f"{one.minutes:,.1f}", one.state,
-        )  # fmt: skip
+            one.name,
+            one.task,
+            f"{one.preset}, {changed}" if changed else one.preset,
+            f"{one.env_steps:,}",
+            *scores,
+            f"{one.minutes:,.1f}",
+            one.state,
+        )
     return made
 
 

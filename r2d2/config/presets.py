@@ -141,17 +141,21 @@ MEMORY = Config(
     env=EnvConfig(id="Recall-v0", num_envs=16),
     network=NetworkConfig(stack=1, features=32, core_width=32, hidden=32, forget_bias=1.0),
     replay=ReplayConfig(
-        steps=20_000, burn_in=10, unroll=20, n_step=3, period=10, replay_ratio=16.0, min_steps=1000,
+        steps=20_000,
+        burn_in=10,
+        unroll=20,
+        n_step=3,
+        period=10,
+        replay_ratio=16.0,
+        min_steps=1000,
         block=10,
     ),
-    learner=LearnerConfig(
-        batch=32, discount=0.99, learning_rate=2e-3, adam_epsilon=1e-5, target_period=50
-    ),
+    learner=LearnerConfig(batch=32, discount=0.99, learning_rate=2e-3, adam_epsilon=1e-5, target_period=50),
     actor=ActorConfig(epsilon_base=0.2, actor_update_period=4),
     run=RunConfig(
         steps=60_000, threads=1, log_period=2000, evaluate_period=4000, evaluate_episodes=64, video_period=0
     ),
-)  # fmt: skip
+)
 
 # Hindsight replay on bit flipping (Andrychowicz et al. 2017, section 4.1 and appendix A): discount 0.98, epsilon
 # 0.2, Adam 1e-3, batch 128, clipped targets, 4 copies with goals of the future, 40 updates for 16 episodes of 15
@@ -163,18 +167,32 @@ HER = Config(
         stack=1, features=256, core="none", hidden=256, previous_inputs=False, head="plain"
     ),
     replay=ReplayConfig(
-        steps=100_000, burn_in=0, unroll=1, n_step=1, period=1, selector="uniform", beta=0.0, replay_ratio=20.0,
-        min_steps=1000, hindsight="future",
+        steps=100_000,
+        burn_in=0,
+        unroll=1,
+        n_step=1,
+        period=1,
+        selector="uniform",
+        beta=0.0,
+        replay_ratio=20.0,
+        min_steps=1000,
+        hindsight="future",
     ),
     learner=LearnerConfig(
-        batch=128, discount=0.98, learning_rate=1e-3, adam_epsilon=1e-8, target_period=100, double=False,
-        rescaling=False, target_clip=True,
+        batch=128,
+        discount=0.98,
+        learning_rate=1e-3,
+        adam_epsilon=1e-8,
+        target_period=100,
+        double=False,
+        rescaling=False,
+        target_clip=True,
     ),
     actor=ActorConfig(epsilon_base=0.2, epsilon_power=0.0, actor_update_period=1),
     run=RunConfig(
         steps=50_000, threads=1, log_period=5000, evaluate_period=5000, evaluate_episodes=64, video_period=0
     ),
-)  # fmt: skip
+)
 
 # SAC (Haarnoja et al. 2018b) as Stable-Baselines3 2 has it, with the learning rate and the steps that RL Baselines3
 # Zoo chose for Pendulum-v1: two layers of 256, batches of 256 after each step, automatic temperature.
@@ -182,18 +200,33 @@ SAC = Config(
     env=EnvConfig(id="Pendulum-v1", num_envs=1),
     network=NetworkConfig(stack=1, features=0, core="none", hidden=256, previous_inputs=False),
     replay=ReplayConfig(
-        steps=1_000_000, burn_in=0, unroll=1, n_step=1, period=1, selector="uniform", beta=0.0, replay_ratio=256.0,
-        min_steps=100, first_priority="highest",
+        steps=1_000_000,
+        burn_in=0,
+        unroll=1,
+        n_step=1,
+        period=1,
+        selector="uniform",
+        beta=0.0,
+        replay_ratio=256.0,
+        min_steps=100,
+        first_priority="highest",
     ),
     learner=LearnerConfig(
-        method="sac", batch=256, discount=0.99, learning_rate=1e-3, adam_epsilon=1e-8, max_grad_norm=0.0,
-        target_period=1, target_averaging=0.005, rescaling=False,
+        method="sac",
+        batch=256,
+        discount=0.99,
+        learning_rate=1e-3,
+        adam_epsilon=1e-8,
+        max_grad_norm=0.0,
+        target_period=1,
+        target_averaging=0.005,
+        rescaling=False,
     ),
     actor=ActorConfig(exploration="noise", random_steps=100, actor_update_period=1),
     run=RunConfig(
         steps=20_000, threads=1, log_period=1000, evaluate_period=5000, evaluate_episodes=20, video_period=0
     ),
-)  # fmt: skip
+)
 
 # TD3 (Fujimoto et al. 2018) and DDPG (Lillicrap et al. 2016, with TD3's numbers, as in Stable-Baselines3), as RL
 # Baselines3 Zoo tuned them for Pendulum-v1; two layers of 256 where the Zoo has 400 and 300.

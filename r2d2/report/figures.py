@@ -89,11 +89,14 @@ def _returns(settings: Sequence[Setting], palette: Mapping[str, int], clock: str
             if line is not None:
                 first = name == GREEDY or not greedy
                 lines.append(
-                    replace(line,
-                        label=f"{setting.label}, {what}", dash="solid" if name == GREEDY else "dot",
-                        markers=name == GREEDY, shown=first,
+                    replace(
+                        line,
+                        label=f"{setting.label}, {what}",
+                        dash="solid" if name == GREEDY else "dot",
+                        markers=name == GREEDY,
+                        shown=first,
                     )
-                )  # fmt: skip
+                )
     return lines
 
 
@@ -103,9 +106,14 @@ def _line(setting: Setting, palette: Mapping[str, int], name: str, clock: str = 
         return None
     scale = 1 / 60 if clock == "wall_seconds" else 1.0
     return Line(
-        setting.label, palette[setting.label], found.at * scale, found.mean, found.low, found.high,
+        setting.label,
+        palette[setting.label],
+        found.at * scale,
+        found.mean,
+        found.low,
+        found.high,
         seeds=[(at * scale, values) for at, values in found.seeds] if len(found.seeds) > 1 else [],
-    )  # fmt: skip
+    )
 
 
 def _seeds(settings: Sequence[Setting]) -> str:
@@ -178,8 +186,20 @@ def over_tasks(settings: Sequence[Setting], palette: Mapping[str, int]) -> list[
     ]
     caption = f"{count} tasks; {meaning}. Stratified bootstrap, 95 %. Only settings with all tasks."
     return [
-        Figure("interquartile-mean", "Interquartile mean over tasks", "normalized score", "", dots=dots,
-               caption=caption),
-        Figure("performance-profile", "Performance profile", "normalized score", "share of runs above it", lines,
-               caption=caption),
-    ]  # fmt: skip
+        Figure(
+            "interquartile-mean",
+            "Interquartile mean over tasks",
+            "normalized score",
+            "",
+            dots=dots,
+            caption=caption,
+        ),
+        Figure(
+            "performance-profile",
+            "Performance profile",
+            "normalized score",
+            "share of runs above it",
+            lines,
+            caption=caption,
+        ),
+    ]

@@ -39,9 +39,17 @@ def page(title: str, subtitle: str, sections: Sequence[Section], footer: str, *,
     """The page. With `files`, each figure links to the PNG file of its name, in the page's folder."""
     figures = {f.name: plot(f) for s in sections for group in s.groups for f in group.figures}
     return render(
-        file("page.html"), title=title, subtitle=subtitle, sections=sections, footer=footer, files=files,
-        css=file("page.css"), js=file("page.js"), data=embedded(figures), plotly=plotly_code(),
-    )  # fmt: skip
+        file("page.html"),
+        title=title,
+        subtitle=subtitle,
+        sections=sections,
+        footer=footer,
+        files=files,
+        css=file("page.css"),
+        js=file("page.js"),
+        data=embedded(figures),
+        plotly=plotly_code(),
+    )
 
 
 def render(template: str, **values: Any) -> str:

@@ -19,18 +19,27 @@ def plot(figure: Figure) -> dict[str, Any]:
     layout: dict[str, Any] = {
         "font": {"family": FONT, "size": 13, "color": "#222"},
         "margin": {"l": 64, "r": 16, "t": 12, "b": 48},
-        "paper_bgcolor": "white", "plot_bgcolor": "white", "hovermode": "x unified",
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "hovermode": "x unified",
         "xaxis": _axis(figure.x) | {"type": "log" if figure.log_x else "linear"},
         "yaxis": _axis(figure.y) | {"type": "log" if figure.log_y else "linear"},
         "showlegend": len(figure.lines) > 1,
         "legend": {"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top", "font": {"size": 12}},
         "hoverlabel": {"font": {"size": 12}},
-    }  # fmt: skip
+    }
     if figure.mark is not None:
-        layout["shapes"] = [{
-            "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": figure.mark, "y1": figure.mark,
-            "line": {"color": GRAY, "width": 1, "dash": "dot"},
-        }]  # fmt: skip
+        layout["shapes"] = [
+            {
+                "type": "line",
+                "xref": "paper",
+                "x0": 0,
+                "x1": 1,
+                "y0": figure.mark,
+                "y1": figure.mark,
+                "line": {"color": GRAY, "width": 1, "dash": "dot"},
+            }
+        ]
     if figure.log_y:
         layout["yaxis"] |= {"exponentformat": "power", "dtick": "D2"}
     if figure.dots:
@@ -46,9 +55,14 @@ def plot(figure: Figure) -> dict[str, Any]:
 
 def _axis(title: str) -> dict[str, Any]:
     return {
-        "title": {"text": title, "standoff": 8}, "gridcolor": "#e8e8e8", "zerolinecolor": "#cccccc",
-        "linecolor": GRAY, "ticks": "outside", "tickcolor": GRAY, "automargin": True,
-    }  # fmt: skip
+        "title": {"text": title, "standoff": 8},
+        "gridcolor": "#e8e8e8",
+        "zerolinecolor": "#cccccc",
+        "linecolor": GRAY,
+        "ticks": "outside",
+        "tickcolor": GRAY,
+        "automargin": True,
+    }
 
 
 def _line(line: Line) -> list[dict[str, Any]]:
@@ -61,26 +75,39 @@ def _line(line: Line) -> list[dict[str, Any]]:
             about
             | {
                 "x": _plain(np.concatenate([line.x, line.x[::-1]])),
-                "y": _plain(np.concatenate([line.high, line.low[::-1]])), "fill": "toself", "mode": "lines",
-                "line": {"width": 0}, "fillcolor": _faint(tint), "hoverinfo": "skip", "showlegend": False,
+                "y": _plain(np.concatenate([line.high, line.low[::-1]])),
+                "fill": "toself",
+                "mode": "lines",
+                "line": {"width": 0},
+                "fillcolor": _faint(tint),
+                "hoverinfo": "skip",
+                "showlegend": False,
             }
-        )  # fmt: skip
+        )
     traces += [
         about
         | {
-            "x": _plain(x), "y": _plain(y), "mode": "lines", "line": {"color": tint, "width": 0.8},
-            "opacity": 0.45, "hoverinfo": "skip", "showlegend": False,
+            "x": _plain(x),
+            "y": _plain(y),
+            "mode": "lines",
+            "line": {"color": tint, "width": 0.8},
+            "opacity": 0.45,
+            "hoverinfo": "skip",
+            "showlegend": False,
         }
         for x, y in line.seeds
-    ]  # fmt: skip
+    ]
     pattern = dash(line.color) if line.dash == "solid" else line.dash
     curve = about | {
-        "x": _plain(line.x), "y": _plain(line.y), "name": line.label,
+        "x": _plain(line.x),
+        "y": _plain(line.y),
+        "name": line.label,
         "mode": "lines+markers" if line.markers and len(line.x) <= 60 else "lines",
-        "line": {"color": tint, "width": 2, "dash": pattern}, "marker": {"size": 6},
+        "line": {"color": tint, "width": 2, "dash": pattern},
+        "marker": {"size": 6},
         "hovertemplate": "%{y:.4g}%{customdata}",
         "customdata": _intervals(line),
-    }  # fmt: skip
+    }
     return [*traces, curve]
 
 
@@ -106,24 +133,35 @@ def _intervals(line: Line) -> list[str]:
 def _dot(dot: Dot) -> dict[str, Any]:
     finite = math.isfinite(dot.low)
     return {
-        "x": [dot.value], "y": [dot.label], "mode": "markers", "name": dot.label,
+        "x": [dot.value],
+        "y": [dot.label],
+        "mode": "markers",
+        "name": dot.label,
         "marker": {"size": 11, "color": color(dot.color)},
         "error_x": {
-            "type": "data", "symmetric": False, "array": [dot.high - dot.value if finite else 0],
-            "arrayminus": [dot.value - dot.low if finite else 0], "thickness": 2, "color": color(dot.color),
+            "type": "data",
+            "symmetric": False,
+            "array": [dot.high - dot.value if finite else 0],
+            "arrayminus": [dot.value - dot.low if finite else 0],
+            "thickness": 2,
+            "color": color(dot.color),
         },
-        "hovertemplate": f"%{{x:.3f}} [{dot.low:.3f}, {dot.high:.3f}]<extra>%{{y}}</extra>" if finite
+        "hovertemplate": f"%{{x:.3f}} [{dot.low:.3f}, {dot.high:.3f}]<extra>%{{y}}</extra>"
+        if finite
         else "%{x:.3f}<extra>%{y}</extra>",
-    }  # fmt: skip
+    }
 
 
 def _heat(heat: Heat) -> dict[str, Any]:
     return {
-        "type": "heatmap", "x": _plain(heat.x), "y": _plain(heat.edges),
-        "z": [_plain(row) for row in heat.share], "colorscale": SCALE.capitalize(),
+        "type": "heatmap",
+        "x": _plain(heat.x),
+        "y": _plain(heat.edges),
+        "z": [_plain(row) for row in heat.share],
+        "colorscale": SCALE.capitalize(),
         "colorbar": {"title": {"text": "share", "side": "right"}, "thickness": 12},
         "hovertemplate": "%{x:,} steps<br>priority %{y:.3g}<br>share %{z:.3f}<extra></extra>",
-    }  # fmt: skip
+    }
 
 
 def _plain(values: np.ndarray) -> list[float | None]:

@@ -81,10 +81,11 @@ def _sections(found: Sequence[Setting], goal: float | None) -> Iterable[Section]
     if len(found) < sum(len(setting.runs) for setting in found):
         yield Section("scores", "Scores", "Final: the mean of the last fifth of the evaluations.", [scored])
     yield Section(
-        "learning", "Learning curves",
+        "learning",
+        "Learning curves",
         "Solid lines are greedy evaluations, dotted ones training episodes with exploration: click their names.",
         groups=[Group("", [f for own in tasks for f in figures.learning(own, palette, goal)])],
-    )  # fmt: skip
+    )
     if over := figures.over_tasks(found, palette):
         yield Section("tasks", "Over tasks", groups=[Group("", over)])
     several = len(tasks) > 1
@@ -97,9 +98,11 @@ def _sections(found: Sequence[Setting], goal: float | None) -> Iterable[Section]
     if differs.rows:
         yield Section("differences", "Differences", "Config fields in which the settings differ.", [differs])
     yield Section(
-        "provenance", "Provenance", "The command that began each run, and where it ran.",
+        "provenance",
+        "Provenance",
+        "The command that began each run, and where it ran.",
         origins=table.origins([run for setting in found for run in setting.runs]),
-    )  # fmt: skip
+    )
 
 
 def write_table(rows: table.Table, path: Path) -> None:

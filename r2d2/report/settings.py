@@ -15,10 +15,22 @@ from r2d2.report.run import Run
 FREE = frozenset(
     f"run.{name}"
     for name in (
-        "seed", "steps", "threads", "prefetch", "log_period", "checkpoint_period", "evaluate_period",
-        "evaluate_episodes", "video_period", "stop_return", "track", "group", "tags", "upload_policy",
+        "seed",
+        "steps",
+        "threads",
+        "prefetch",
+        "log_period",
+        "checkpoint_period",
+        "evaluate_period",
+        "evaluate_episodes",
+        "video_period",
+        "stop_return",
+        "track",
+        "group",
+        "tags",
+        "upload_policy",
     )
-) | {"env.threads", "env.folder"}  # fmt: skip
+) | {"env.threads", "env.folder"}
 
 
 @dataclass(frozen=True)

@@ -101,12 +101,14 @@ def runs_table(settings: Sequence[Setting], goal: float | None = None) -> Table:
 def scores_table(settings: Sequence[Setting]) -> Table:
     """One row a setting: scores over its seeds."""
     columns = [
-        Column("task"), Column("setting"), Column("seeds", shape="d"),
+        Column("task"),
+        Column("setting"),
+        Column("seeds", shape="d"),
         Column("final", "mean over seeds of the final scores", ".4g"),
         Column("95 % interval", "bootstrap over seeds"),
         Column("best", "mean over seeds of the best scores", ".4g"),
         Column("score of", "greedy evaluations, or training episodes where there were none"),
-    ]  # fmt: skip
+    ]
     rows: list[list[Cell]] = []
     for setting in settings:
         final = [run.final for run in setting.runs if run.final is not None]

@@ -29,9 +29,15 @@ SUMMARIES = {  # what the table of runs shows of a metric or of a group; of all 
 }
 TABLE = "evaluate/table"
 TABLE_COLUMNS = (
-    "env_steps", "updates", "wall_seconds", "evaluate/mean_return", "evaluate/median_return",
-    "evaluate/min_return", "evaluate/max_return", "evaluate/mean_length",
-)  # fmt: skip
+    "env_steps",
+    "updates",
+    "wall_seconds",
+    "evaluate/mean_return",
+    "evaluate/median_return",
+    "evaluate/min_return",
+    "evaluate/max_return",
+    "evaluate/mean_length",
+)
 FINISH_SECONDS = 120  # ours: an upload may take that long at the end, then the run ends without it
 
 

@@ -38,9 +38,18 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 COLUMNS = (
-    "id", "priority", "probability", "weight", "age", "lag", "drawn", "return", "delta_q_first", "delta_q_last",
+    "id",
+    "priority",
+    "probability",
+    "weight",
+    "age",
+    "lag",
+    "drawn",
+    "return",
+    "delta_q_first",
+    "delta_q_last",
     "length",
-)  # fmt: skip
+)
 BATCH = 256  # items whose Delta-Q is computed together; ours
 
 
@@ -132,10 +141,18 @@ class Contents:
         first, last = self._delta_q(ids)
         age, lag, drawn = self._history(ids)
         values = {
-            "id": ids, "priority": mass, "probability": self.share * probability, "weight": weight, "age": age,
-            "lag": lag, "drawn": drawn, "return": self.replay.returns(places), "delta_q_first": first,
-            "delta_q_last": last, "length": self.replay.lengths(places),
-        }  # fmt: skip
+            "id": ids,
+            "priority": mass,
+            "probability": self.share * probability,
+            "weight": weight,
+            "age": age,
+            "lag": lag,
+            "drawn": drawn,
+            "return": self.replay.returns(places),
+            "delta_q_first": first,
+            "delta_q_last": last,
+            "length": self.replay.lengths(places),
+        }
         return Items({name: values[name] for name in COLUMNS})
 
     def _history(self, ids: Ints) -> tuple[Floats, Floats, Floats]:

@@ -38,8 +38,15 @@ def _histogram(items: Items) -> Figure:
     caption = (
         "Items by what the selector holds for each (for proportional draws, priority to the power alpha)."
     )
-    return Figure("priorities", "Priorities", "priority as the selector holds it", "items", [line], log_x=True,
-                  caption=caption)  # fmt: skip
+    return Figure(
+        "priorities",
+        "Priorities",
+        "priority as the selector holds it",
+        "items",
+        [line],
+        log_x=True,
+        caption=caption,
+    )
 
 
 def _mass(items: Items) -> Figure:
@@ -51,8 +58,14 @@ def _mass(items: Items) -> Figure:
         Line("this replay", 0, even * 100, share[at] * 100),
         Line("uniform draws", 5, even * 100, even * 100, dash="dash"),
     ]
-    return Figure("mass", "Share of draws", "items, highest priority first (%)", "share of draws (%)", lines,
-                  caption="What part of all draws goes to the items of the highest priorities.")  # fmt: skip
+    return Figure(
+        "mass",
+        "Share of draws",
+        "items, highest priority first (%)",
+        "share of draws (%)",
+        lines,
+        caption="What part of all draws goes to the items of the highest priorities.",
+    )
 
 
 def _ages(items: Items) -> Figure:
@@ -65,5 +78,11 @@ def _ages(items: Items) -> Figure:
     mass, _ = np.histogram(age[known], edges, weights=probability[known])
     relative = np.divide(mass * len(items), held, out=np.full(len(held), np.nan), where=held > 0)
     line = Line("items", 0, (edges[1:] + edges[:-1]) / 2, relative, markers=True)
-    return Figure("ages", "Draws by age", "age (updates since an item was inserted)", "draws, over uniform", [line],
-                  caption="1 is as often as uniform draws; below it, items of that age are neglected.")  # fmt: skip
+    return Figure(
+        "ages",
+        "Draws by age",
+        "age (updates since an item was inserted)",
+        "draws, over uniform",
+        [line],
+        caption="1 is as often as uniform draws; below it, items of that age are neglected.",
+    )

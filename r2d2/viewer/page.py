@@ -32,13 +32,20 @@ HEADINGS = {
     "length": ("steps", "trained steps"),
 }
 ITEM_CHARTS = (
-    ("q-values", "Q values", "In the learner's units, with the weights of the checkpoint; crosses: when it acted."),
+    (
+        "q-values",
+        "Q values",
+        "In the learner's units, with the weights of the checkpoint; crosses: when it acted.",
+    ),
     ("all-q-values", "Q values of all actions", "From the state of training; dots are the actions taken."),
     ("td-errors", "TD errors and n-step targets", "Of the trained steps, as an update sees them."),
     ("rewards", "Rewards and actions", ""),
-    ("states", "Stored against recomputed state",
-     "Delta-Q: how far the Q values from the two states are apart, over the largest Q value."),
-)  # fmt: skip
+    (
+        "states",
+        "Stored against recomputed state",
+        "Delta-Q: how far the Q values from the two states are apart, over the largest Q value.",
+    ),
+)
 ORDERS = ("priority", "age", "return", "drawn", "delta_q_first", "delta_q_last")
 
 
@@ -66,12 +73,18 @@ def page(contents: Contents, *, live: bool, items: int = 0) -> str:
         f"{contents.updates:,} updates: {len(found):,} items of up to {config.replay.unroll} trained steps."
     )
     return render(
-        own_file("viewer.html"), title=f"Replay of {where}", subtitle=subtitle, charts=charts(found),
-        columns=[(name, *HEADINGS[name]) for name in COLUMNS], item_charts=ITEM_CHARTS,
+        own_file("viewer.html"),
+        title=f"Replay of {where}",
+        subtitle=subtitle,
+        charts=charts(found),
+        columns=[(name, *HEADINGS[name]) for name in COLUMNS],
+        item_charts=ITEM_CHARTS,
         footer="Made by r2d2 inspect. Charts: drag to zoom, double-click to go back, click a name to hide it.",
-        css=file("page.css") + own_file("viewer.css"), js=own_file("viewer.js"), data=embedded(data),
+        css=file("page.css") + own_file("viewer.css"),
+        js=own_file("viewer.js"),
+        data=embedded(data),
         plotly=plotly_code(),
-    )  # fmt: skip
+    )
 
 
 def own_file(name: str) -> str:

@@ -47,10 +47,13 @@ def test_info_tells_what_was_exported(run: Path, data: Path, capsys: Capture) ->
     source = open_dataset(data)
     returns = source.index["episode_return"][source.whole]
     for part in (
-        "CartPole-v1, 2 actions", "observation: float32 [4]", f"{source.head['steps']:,} in ",
+        "CartPole-v1, 2 actions",
+        "observation: float32 [4]",
+        f"{source.head['steps']:,} in ",
         f"{returns.min():g} to {returns.max():g}, mean {returns.mean():.6g}",
-        f"{run.name} ckpt-00000002", "every file is as it was written",
-    ):  # fmt: skip
+        f"{run.name} ckpt-00000002",
+        "every file is as it was written",
+    ):
         assert part in output.out
     assert source.head["source"]["config"]["env"]["id"] == "CartPole-v1"
     assert source.head["source"]["env_steps"] == state(run)["actor"]["steps"]
@@ -157,7 +160,7 @@ def test_demonstrations_and_the_newest_steps(run: Path, data: Path, tmp_path: Pa
         (["import", "DATA", "OUT", "--replay.period", "90"], ["period", "unroll=8", "90"]),
         (["import", "DATA", "OUT", "--core-state", "some"], ["--core-state", "zero"]),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_named_and_leaves_nothing(
     args: list[str], parts: list[str], run: Path, data: Path, tmp_path: Path, capsys: Capture
 ) -> None:

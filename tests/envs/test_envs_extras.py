@@ -41,9 +41,12 @@ def slots_are_seeds(env_id: str, steps: int, **settings: Any) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("env_id", "package"),
-    [("MiniGrid-MemoryS7-v0", "minigrid"), ("popgym-RepeatPreviousEasy-v0", "popgym"),
-     ("VizdoomMyWayHome-v1", "vizdoom")],
-)  # fmt: skip
+    [
+        ("MiniGrid-MemoryS7-v0", "minigrid"),
+        ("popgym-RepeatPreviousEasy-v0", "popgym"),
+        ("VizdoomMyWayHome-v1", "vizdoom"),
+    ],
+)
 def test_a_missing_package_names_its_extra(
     env_id: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,8 +71,10 @@ def test_rewards_are_those_of_the_goals_and_can_be_computed_again(env_id: str) -
         there = (achieved == desired).all(1)
         np.testing.assert_array_equal(reward[stepped], there[stepped] - 1.0)
         np.testing.assert_array_equal(terminated[stepped], there[stepped])
-        for compute in (goals.outcome, lambda *pair: [f(*pair, {}) for f in (
-            single.compute_reward, single.compute_terminated)]):  # type: ignore[attr-defined]  # fmt: skip
+        for compute in (
+            goals.outcome,
+            lambda *pair: [f(*pair, {}) for f in (single.compute_reward, single.compute_terminated)],
+        ):  # type: ignore[attr-defined]
             again = compute(achieved, desired)
             np.testing.assert_array_equal(again[0], there - 1.0)
             np.testing.assert_array_equal(again[1], there)
@@ -161,9 +163,11 @@ def test_any_goal_environment_with_discrete_actions_is_accepted(point_id: str) -
 
 def test_other_dicts_have_a_column_for_each_part_and_no_goals(point_id: str) -> None:
     line, image = Box(-1.0, 1.0, (1,)), Box(0, 1, (4, 4))
-    for parts in ({"achieved_goal": line, "desired_goal": Box(-1.0, 1.0, (2,)), "observation": line},
-                  {"achieved_goal": line, "desired_goal": line, "observation": image},
-                  {"achieved_goal": line, "observation": line}):  # fmt: skip
+    for parts in (
+        {"achieved_goal": line, "desired_goal": Box(-1.0, 1.0, (2,)), "observation": line},
+        {"achieved_goal": line, "desired_goal": line, "observation": image},
+        {"achieved_goal": line, "observation": line},
+    ):
         spec = make(point_id, 1, options={"observation_space": Dict(parts)}).spec
         assert {part.name for part in spec.parts} == {f"observation/{key}" for key in parts}
         assert spec.goals is None
@@ -180,6 +184,8 @@ def test_parts_are_the_whole() -> None:
     parts = GoalParts(Box(0.0, 1.0, (7,), np.float32), 2)
     split = parts(np.arange(14, dtype=np.float32).reshape(2, 7))
     assert {key: value.shape[1] for key, value in split.items()} == {
-        "observation": 3, "desired_goal": 2, "achieved_goal": 2,
-    }  # fmt: skip
+        "observation": 3,
+        "desired_goal": 2,
+        "achieved_goal": 2,
+    }
     assert flat(split).tolist() == np.arange(14.0).reshape(2, 7).tolist()

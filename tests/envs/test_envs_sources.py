@@ -113,8 +113,11 @@ def test_a_module_is_found_from_another_folder_where_it_was_first(
 
 def test_a_file_imports_what_lies_beside_it(tasks: Path) -> None:
     write(tasks, "deep/neighbor_of_it.py", "SIZE = 11")
-    write(tasks, "deep/odd-name.py", "from my_tasks import Task\nfrom neighbor_of_it import SIZE\n"
-          "def one():\n    return Task(SIZE)\n")  # fmt: skip
+    write(
+        tasks,
+        "deep/odd-name.py",
+        "from my_tasks import Task\nfrom neighbor_of_it import SIZE\ndef one():\n    return Task(SIZE)\n",
+    )
     assert make("deep/odd-name.py:one", 1).reset(0)[0, 0] == 11
 
 

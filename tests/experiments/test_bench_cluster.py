@@ -15,15 +15,20 @@ from r2d2.config.presets import R2D2
 def test_the_sizing_table_follows_from_the_measured_rates() -> None:
     """By hand: an actor of 100 steps/s at 50 bytes, shards of 400 and 900 steps/s, ratio 2, batches of 10 x 5."""
     config = changed(R2D2, {"replay.replay_ratio": 2.0, "replay.unroll": 5, "learner.batch": 10})
-    rates = [{"actors": 2, "steps_per_second": 180.0, "bytes_per_step": 50.0},
-             {"actors": 1, "steps_per_second": 100.0, "bytes_per_step": 50.0}]  # fmt: skip
+    rates = [
+        {"actors": 2, "steps_per_second": 180.0, "bytes_per_step": 50.0},
+        {"actors": 1, "steps_per_second": 100.0, "bytes_per_step": 50.0},
+    ]
     report = {"acting": rates, "shard": [{"steps_per_second": 900.0}, {"steps_per_second": 400.0}]}
     rows = {row["actors"]: row for row in cluster.sizing(config, report)}
     assert list(rows) == [1, 4, 16, 64, 256]
     assert rows[16] == {
-        "actors": 16, "steps_per_second": 1600.0, "megabytes_per_second": 0.08, "shards": 4,
+        "actors": 16,
+        "steps_per_second": 1600.0,
+        "megabytes_per_second": 0.08,
+        "shards": 4,
         "updates_per_second": 64.0,
-    }  # fmt: skip
+    }
     assert rows[1]["shards"] == 1
 
 

@@ -46,8 +46,10 @@ def test_the_benchmark_writes_its_results(tmp_path):
     }  # fmt: skip
     assert all(found["median"] > 0 for found in report["measures"].values())
     assert set(report["ratios"]) >= {
-        "plain PyTorch / ours float32", "LSTMCell loop / ours float32", "ALE alone, small / actor, small"
-    }  # fmt: skip
+        "plain PyTorch / ours float32",
+        "LSTMCell loop / ours float32",
+        "ALE alone, small / actor, small",
+    }
     text = (tmp_path / "results.md").read_text()
     assert all(name in text for name in [*report["measures"], *report["ratios"]])
     assert str(tmp_path) not in text + json.dumps(report)

@@ -36,9 +36,9 @@ def tiny(**changes: Any) -> Config:
 
 def test_rates_are_those_between_the_first_line_after_warm_up_and_the_last() -> None:
     found = whole_runs._between(tiny(), LINES)
-    assert found == pytest.approx({
-        "steps_per_second": 200.0, "updates_per_second": 4.0, "replay_ratio": 0.8, "a_share": 0.3
-    })  # fmt: skip
+    assert found == pytest.approx(
+        {"steps_per_second": 200.0, "updates_per_second": 4.0, "replay_ratio": 0.8, "a_share": 0.3}
+    )
 
 
 def test_a_run_too_short_for_a_rate_says_so() -> None:

@@ -104,8 +104,10 @@ class GoalWorld:
             if copy:
                 cut = self.check_goal(cut, episode, goal)
             assert (batch.burn_in[b], batch.length[b], batch.lookahead[b]) == (
-                cut.burn_in, cut.length, cut.lookahead,
-            )  # fmt: skip
+                cut.burn_in,
+                cut.length,
+                cut.lookahead,
+            )
             self.check_rows(batch, b, cut, episode, goal if copy else None)
 
     def check_goal(self, cut: Cut, episode: int, goal: list[float]) -> Cut:

@@ -107,8 +107,11 @@ def test_a_bad_write_changes_nothing(changes: dict[str, Any], message: str) -> N
     replay, _ = filled()
     before = snapshot(replay.state_dict())
     arguments: dict[str, Any] = {
-        "values": row(), "last": np.zeros(2, np.bool_), "streams": None, "core": np.zeros((2, 2), np.float32)
-    }  # fmt: skip
+        "values": row(),
+        "last": np.zeros(2, np.bool_),
+        "streams": None,
+        "core": np.zeros((2, 2), np.float32),
+    }
     with pytest.raises(ValueError, match=message):
         replay.write(**(arguments | changes))
     assert same(snapshot(replay.state_dict()), before)

@@ -269,8 +269,11 @@ def test_a_run_keeps_its_best_and_its_last(tmp_path: Path) -> None:
     """The best is that of the evaluation with the highest mean; each is the network of its moment."""
     run = new_run(tiny(run__steps=400, run__evaluate_period=100), tmp_path / "run")
     run.train()
-    scores = {line["env_steps"]: line["evaluate/mean_return"] for line in lines(tmp_path / "run")
-              if "evaluate/mean_return" in line}  # fmt: skip
+    scores = {
+        line["env_steps"]: line["evaluate/mean_return"]
+        for line in lines(tmp_path / "run")
+        if "evaluate/mean_return" in line
+    }
     best, last = r2d2.load(tmp_path / "run"), r2d2.load(tmp_path / "run", "last")
     assert len(scores) > 2
     assert best.origin.score == max(scores.values())

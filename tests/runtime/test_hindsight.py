@@ -100,8 +100,10 @@ def test_the_network_does_not_see_what_was_achieved(tmp_path: Path) -> None:
     achieved[:, -BITS:] = True
     zero = torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, run.learner.network.core_size)
     desired = achieved.roll(-BITS, 1).flatten()
-    q = [run.learner.network.step(inputs_of(frame, zero[0].int(), zero[1]), zero[2])[0]
-         for frame in (x, torch.where(achieved.flatten(), 9.0, x), torch.where(desired, 9.0, x))]  # fmt: skip
+    q = [
+        run.learner.network.step(inputs_of(frame, zero[0].int(), zero[1]), zero[2])[0]
+        for frame in (x, torch.where(achieved.flatten(), 9.0, x), torch.where(desired, 9.0, x))
+    ]
     assert torch.equal(q[0], q[1])
     assert not torch.equal(q[0], q[2])
 

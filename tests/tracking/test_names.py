@@ -48,5 +48,8 @@ def test_files_of_earlier_versions_are_read_under_the_names_of_today(tmp_path: P
     (tmp_path / "metrics.jsonl").write_text(json.dumps(old) + "\n")
     (record,) = read_metrics(tmp_path)
     assert record == {
-        "env_steps": 10, "train/mean_return": 1.5, "replay/delta_q_first": 0.25, "bytes_per_step/index": 20.0
-    }  # fmt: skip
+        "env_steps": 10,
+        "train/mean_return": 1.5,
+        "replay/delta_q_first": 0.25,
+        "bytes_per_step/index": 20.0,
+    }

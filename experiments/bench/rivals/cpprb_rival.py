@@ -54,9 +54,12 @@ class CpprbTransitions:
 
     def __init__(self, capacity: int, prioritized: bool) -> None:
         env_dict: dict[str, Any] = {
-            "obs": {"shape": 4}, "next_obs": {"shape": 4}, "action": {"dtype": np.int16}, "reward": {},
+            "obs": {"shape": 4},
+            "next_obs": {"shape": 4},
+            "action": {"dtype": np.int16},
+            "reward": {},
             "terminated": {"dtype": np.bool_},
-        }  # fmt: skip
+        }
         if prioritized:
             self._replay = PrioritizedReplayBuffer(capacity, env_dict, alpha=0.6)
         else:

@@ -66,9 +66,11 @@ class FlashbaxSequences:
             device="cpu",
         )
         example = {
-            "observation": jnp.zeros(shape, jnp.uint8), "action": jnp.zeros((), jnp.int16),
-            "reward": jnp.zeros(()), "terminated": jnp.zeros((), bool),
-        }  # fmt: skip
+            "observation": jnp.zeros(shape, jnp.uint8),
+            "action": jnp.zeros((), jnp.int16),
+            "reward": jnp.zeros(()),
+            "terminated": jnp.zeros((), bool),
+        }
         self._buffer = _Buffer(buffer, example)
         self._priorities = np.random.default_rng(0).lognormal(size=sizes.batch).astype(np.float32)
 
@@ -91,17 +93,21 @@ class FlashbaxTransitions:
     def __init__(self, capacity: int, streams: int, prioritized: bool) -> None:
         def make(n: int) -> Any:
             options = {
-                "max_length": capacity, "min_length": 2 * streams, "sample_batch_size": n,
+                "max_length": capacity,
+                "min_length": 2 * streams,
+                "sample_batch_size": n,
                 "add_batch_size": streams,
-            }  # fmt: skip
+            }
             if prioritized:
                 return flashbax.make_prioritized_flat_buffer(**options, priority_exponent=0.6, device="cpu")
             return flashbax.make_flat_buffer(**options)
 
         example = {
-            "obs": jnp.zeros(4), "action": jnp.zeros((), jnp.int16), "reward": jnp.zeros(()),
+            "obs": jnp.zeros(4),
+            "action": jnp.zeros((), jnp.int16),
+            "reward": jnp.zeros(()),
             "terminated": jnp.zeros((), bool),
-        }  # fmt: skip
+        }
         self._make = make
         self._buffer = _Buffer(make(32), example)
         self._known: set[int] = set()

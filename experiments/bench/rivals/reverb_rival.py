@@ -135,9 +135,12 @@ class ReverbTransitions:
 
     def __init__(self, capacity: int, prioritized: bool) -> None:
         signature = {
-            "obs": _spec((4,), tf.float32), "next_obs": _spec((4,), tf.float32),
-            "action": _spec((), tf.int16), "reward": _spec((), tf.float32), "terminated": _spec((), tf.bool),
-        }  # fmt: skip
+            "obs": _spec((4,), tf.float32),
+            "next_obs": _spec((4,), tf.float32),
+            "action": _spec((), tf.int16),
+            "reward": _spec((), tf.float32),
+            "terminated": _spec((), tf.bool),
+        }
         self._table = _Table(capacity, signature, prioritized)
         self._writer = self._table.client.trajectory_writer(num_keep_alive_refs=1)
         self._rng = np.random.default_rng(0)

@@ -35,9 +35,12 @@ class TianshouSequences:
     def prepare(self, feed: Feed, t: int) -> Any:
         row = feed.row(t)
         return Batch(
-            obs=row["observation"], act=row["action"], rew=row["reward"], terminated=row["terminated"],
+            obs=row["observation"],
+            act=row["action"],
+            rew=row["reward"],
+            terminated=row["terminated"],
             truncated=self._none,
-        )  # fmt: skip
+        )
 
     def insert(self, prepared: Any) -> None:
         self._replay.add(prepared)
@@ -68,10 +71,13 @@ class TianshouTransitions:
     def add(self, values: dict[str, NDArray]) -> None:
         self._replay.add(
             Batch(
-                obs=values["obs"], act=values["action"], rew=values["reward"],
-                terminated=values["terminated"], truncated=self._none,
+                obs=values["obs"],
+                act=values["action"],
+                rew=values["reward"],
+                terminated=values["terminated"],
+                truncated=self._none,
             )
-        )  # fmt: skip
+        )
 
     def sample(self, n: int) -> Any:
         batch, self._indexes[n] = self._replay.sample(n)

@@ -124,8 +124,9 @@ def test_what_is_stored_stays_as_it_was() -> None:
 
 def test_a_draw_keeps_the_goals_that_it_was_made_with() -> None:
     """Items that are replaced between draw and result do not lend their goals to the batch."""
-    world, replay, _ = played(TRANSITIONS, "future", 2, rows=60, capacity=120, remover=Fifo(120),
-                              selector=Proportional(120))  # fmt: skip
+    world, replay, _ = played(
+        TRANSITIONS, "future", 2, rows=60, capacity=120, remover=Fifo(120), selector=Proportional(120)
+    )
     for seed in range(20):
         draw = replay.draw(32, np.random.default_rng(seed))
         flags = replay.relabeled(draw._batch.ids)
@@ -184,8 +185,11 @@ def test_an_episode_longer_than_announced_changes_nothing() -> None:
 )
 def test_a_relabeler_that_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -> None:
     arguments: dict[str, Any] = {
-        "goal_size": 2, "longest": 5, "outcome": outcome, "rng": np.random.default_rng(0),
-    }  # fmt: skip
+        "goal_size": 2,
+        "longest": 5,
+        "outcome": outcome,
+        "rng": np.random.default_rng(0),
+    }
     with pytest.raises(ValueError, match=message):
         Hindsight(TRANSITIONS.sequencer(1), **(arguments | changes))
 

@@ -38,8 +38,11 @@ def test_a_short_run_on_a_cluster(started: None, tmp_path: Path, capsys: pytest.
     go backwards and the replay ratio is kept to within a batch."""
     run_dir = tmp_path / "run"
     changes = TASK | {
-        "run__runtime": "cluster", "cluster__actors": 2, "run__steps": 600, "run__evaluate_period": 300
-    }  # fmt: skip
+        "run__runtime": "cluster",
+        "cluster__actors": 2,
+        "run__steps": 600,
+        "run__evaluate_period": 300,
+    }
     done = call(capsys, "train", "r2d2", *arguments(**changes), "--run-dir", run_dir)
     assert done.code == 0, done.err
     first = lines(run_dir)
@@ -87,8 +90,9 @@ def test_central_inference_acts_for_all_and_comes_back_when_it_is_killed(
     started: None, tmp_path: Path
 ) -> None:
     """In a process of its own, which takes new weights and costs no step when it is lost."""
-    config = config_of(**TASK, cluster__actors=2, cluster__inference="central", cluster__inference_cpus=0.25,
-                       run__steps=1200)  # fmt: skip
+    config = config_of(
+        **TASK, cluster__actors=2, cluster__inference="central", cluster__inference_cpus=0.25, run__steps=1200
+    )
     run = run_of(config, tmp_path)
     events = Events(run, (lambda: run.env_steps > 300, lambda: kill(run, "inference")))
     run.train()

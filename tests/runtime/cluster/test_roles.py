@@ -37,9 +37,10 @@ def test_every_environment_has_one_actor_and_one_stream(environments: int, actor
     for shard in range(shards):
         streams = [
             layout.first_stream[i] + k
-            for i in range(actors) if layout.shard_of(i) == shard
+            for i in range(actors)
+            if layout.shard_of(i) == shard
             for k in range(len(layout.slots(i)))
-        ]  # fmt: skip
+        ]
         assert sorted(streams) == list(range(layout.streams(shard)))
     assert sum(layout.streams(shard) for shard in range(shards)) == environments
 

@@ -47,11 +47,14 @@ def test_whoever_waits_is_answered_in_one_batch_and_gets_his_own_answer() -> Non
     size = role.network.core_size
     asked = [
         Asked(
-            {OBSERVATION: rng.normal(size=(1, n, 8)).astype(np.float32)}, np.zeros((1, n), np.int32),
-            rng.normal(size=(1, n)).astype(np.float32), rng.normal(size=(n, size)).astype(np.float32), None,
+            {OBSERVATION: rng.normal(size=(1, n, 8)).astype(np.float32)},
+            np.zeros((1, n), np.int32),
+            rng.normal(size=(1, n)).astype(np.float32),
+            rng.normal(size=(n, size)).astype(np.float32),
+            None,
         )
         for n in (1, 3, 2, 5)
-    ]  # fmt: skip
+    ]
     alone = [role.step(one) for one in asked]
     batches, answers = role.batches, [None] * 4
     assert batches == 4
