@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -48,18 +47,21 @@ def make(
     """
     _at_least("num_envs", num_envs, 1)
     _at_least("threads", threads, 0)
-    if halves and num_envs > 1:
-        half = partial(
-            make,
-            env_id,
-            protocol=protocol,
-            frame_size=frame_size,
-            threads=threads,
-            options=options,
-            channels=channels,
-            folder=folder,
-        )
-        return Halves([half(num_envs - num_envs // 2), half(num_envs // 2)])
+    sizes = [num_envs - num_envs // 2, num_envs // 2] if halves and num_envs > 1 else [num_envs]
+    made = [_make(env_id, n, protocol, frame_size, threads, options, channels, folder) for n in sizes]
+    return made[0] if len(made) == 1 else Halves(made)
+
+
+def _make(
+    env_id: str,
+    num_envs: int,
+    protocol: str,
+    frame_size: int,
+    threads: int,
+    options: dict[str, Any] | None,
+    channels: Chosen,
+    folder: str,
+) -> VectorEnv:
     chosen = dict(options or {})
     flicker = chosen.pop("flicker", None)
     env: VectorEnv

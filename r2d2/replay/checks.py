@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -207,10 +207,33 @@ def check_priorities(ids: Any, priorities: Any) -> tuple[Ints, NDArray[np.float6
     return ids, priorities
 
 
+class Sizes(NamedTuple):
+    """The numbers of a replay: at first `capacity` items, at most `most`; `block` is in steps."""
+
+    streams: int
+    capacity: int
+    most: int
+    steps: int
+    block: int
+    core_size: int
+
+
 def check_sizes(
-    columns: Mapping[str, Column], sequencer: Sequencer, *, streams: int, capacity: int, steps: int
-) -> None:
-    """Raise ValueError if a replay of these sizes could not hold what one write makes."""
+    columns: Mapping[str, Column],
+    sequencer: Sequencer,
+    streams: Any,
+    capacity: Any,
+    max_capacity: Any,
+    steps: Any,
+    block: Any,
+    core_size: Any,
+) -> Sizes:
+    """The sizes of a replay as integers; ValueError if one could not hold what one write makes."""
+    streams, capacity = check_count("streams", streams), check_count("capacity", capacity)
+    block = check_count("block", block, "step", most=kernels.MOST, units="steps")
+    steps = check_count("steps", steps)
+    core_size = check_count("core_size", core_size, least=0)
+    most = capacity if max_capacity is None else check_count("max_capacity", max_capacity, least=capacity)
     if steps < sequencer.rows:
         raise ValueError(
             f"steps must be at least the {sequencer.rows} rows of one item "
@@ -227,16 +250,16 @@ def check_sizes(
         raise ValueError(
             f"the sequencer's context must be the columns' widest, {widest}, got {sequencer.context}"
         )
+    return Sizes(streams, capacity, most, steps, block, core_size)
 
 
-def check_parts(
-    sequencer: Sequencer, selector: Any, remover: Any, *, streams: int, capacity: int, core_size: int
-) -> None:
+def check_parts(sequencer: Sequencer, selector: Any, remover: Any, sizes: Sizes) -> None:
     """Raise ValueError if parts were made for a replay of another size, or are in use."""
+    capacity = sizes.capacity
     wanted = [
-        ("streams", sequencer, streams),
-        ("core_size", sequencer, core_size),
-        ("streams", selector, streams),
+        ("streams", sequencer, sizes.streams),
+        ("core_size", sequencer, sizes.core_size),
+        ("streams", selector, sizes.streams),
     ]
     for name, part, size in wanted:
         made_for = getattr(part, name, size)

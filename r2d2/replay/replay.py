@@ -25,14 +25,16 @@ from numpy.typing import NDArray
 
 from r2d2.replay import checks
 from r2d2.replay.draw import BatchArrays, Normalize, PendingBatch, check_normalize, weights_of
+from r2d2.replay.held import Held
 from r2d2.replay.items import ItemTable
 from r2d2.replay.kernels import index as kernels
 from r2d2.replay.relabelers.hindsight import Hindsight
 from r2d2.replay.removers.remover import Remover
+from r2d2.replay.rows import made_folder
 from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.selector import Selector
 from r2d2.replay.sequencer import Sequencer
-from r2d2.replay.storage import MOST, Storage
+from r2d2.replay.storage import Storage
 from r2d2.types import Batch, Column
 
 Ints = NDArray[np.int64]
@@ -82,52 +84,27 @@ class Replay:
         relabeler: Hindsight | None = None,
         folder: Path | None = None,
     ) -> None:
-        streams, capacity = checks.check_count("streams", streams), checks.check_count("capacity", capacity)
-        block = checks.check_count("block", block, "step", most=MOST, units="steps")
-        steps = checks.check_count("steps", steps)
-        core_size = checks.check_count("core_size", core_size, least=0)
-        checks.check_sizes(columns, sequencer, streams=streams, capacity=capacity, steps=steps)
-        checks.check_parts(
-            sequencer, selector, remover, streams=streams, capacity=capacity, core_size=core_size
+        sizes = checks.check_sizes(
+            columns, sequencer, streams, capacity, max_capacity, steps, block, core_size
         )
+        streams, capacity, most, steps, block, core_size = sizes
+        checks.check_parts(sequencer, selector, remover, sizes)
         check_normalize(normalize, selector)
         if relabeler is not None:
             relabeler.check_replay(columns, sequencer, capacity)
-        most = (
-            capacity
-            if max_capacity is None
-            else checks.check_count("max_capacity", max_capacity, least=capacity)
-        )
-        if folder is not None:
-            folder = Path(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-        writing = streams * (sequencer.window // block + 3)  # blocks that the writers may hold
-        writing += 0 if relabeler is None else relabeler.blocks(block)
-        full = -(-steps // block)
-        spare = SPARE if any(column.codec != "raw" for column in columns.values()) else 1
-        self.columns = dict(columns)
-        self.streams = streams
+        folder = made_folder(folder)
+        slots, rows = _room(columns, sequencer, relabeler, sizes)
+        self.columns, self.streams, self.normalize = dict(columns), streams, normalize
         self.sequencer, self.selector, self.remover, self.relabeler = sequencer, selector, remover, relabeler
-        self.normalize = normalize
+        window, lead = sequencer.window, sequencer.lead
         self.storage = Storage(
-            columns,
-            streams=streams,
-            slots=int(full * spare) + writing,
-            block=block,
-            window=sequencer.window,
-            lead=sequencer.burn_in + sequencer.context,
-            folder=folder,
+            columns, streams=streams, slots=slots, block=block, window=window, lead=lead, folder=folder
         )
+        goals = 0 if relabeler is None else relabeler.goal_size
         self.items = ItemTable(
-            capacity,
-            core_size,
-            streams=streams,
-            most=most,
-            linked=linked,
-            folder=folder,
-            goal_size=0 if relabeler is None else relabeler.goal_size,
+            capacity, core_size, streams=streams, most=most, linked=linked, folder=folder, goal_size=goals
         )
-        self._most_rows = (full + writing) * block
+        self._held = Held(self.items, self.storage, selector, remover, rows)
         self._all_streams = np.arange(streams)
         self._new = np.empty(streams * sequencer.items_at_once, kernels.NEW_ITEM)  # items of one write
         self._no_core = np.zeros((streams, core_size), np.float32)
@@ -190,14 +167,14 @@ class Replay:
         """`write` of rows that have been checked."""
         values, last, core, streams = rows
         self.storage.check_process()
-        opened, pending = self._make_room(streams), self.sequencer.cutter.pending
+        opened, pending = self._held.make_room(streams), self.sequencer.cutter.pending
         new = self.storage.append(values, streams, last, core, self.sequencer, opened, self._new)
         self.steps_written += len(last) - int(np.count_nonzero(last))
         if self.relabeler is None:
-            return self._insert(new, pending) if len(new) else _NO_IDS
+            return self._held.insert(new, pending) if len(new) else _NO_IDS
         ended = self.relabeler.write(values, last, streams, new, self.storage)
-        ids = [self._insert(new, pending) if len(new) else _NO_IDS]
-        ids += [self._insert(copies, self.relabeler.core, goals) for copies, goals in ended]
+        ids = [self._held.insert(new, pending) if len(new) else _NO_IDS]
+        ids += [self._held.insert(copies, self.relabeler.core, goals) for copies, goals in ended]
         return np.concatenate(ids)
 
     def truncate(self, streams: Ints) -> None:
@@ -207,60 +184,9 @@ class Replay:
         columns = self.storage.raw
         columns.column("truncated")[at] = ~columns.column("terminated")[at]
 
-    def _make_room(self, streams: Ints) -> int:
-        """Give up items until the rows to come have their blocks and the steps kept are few enough; returns how
-        many blocks they open."""
-        storage = self.storage
-        opened = storage.blocks_needed(streams)
-        while True:
-            blocks = opened - storage.free_blocks
-            over = storage.rows + len(streams) - self._most_rows
-            if blocks <= 0 and over <= 0:
-                return opened
-            if len(self) == 0:
-                if blocks <= 0:
-                    return opened
-                raise RuntimeError("the replay has no free block and no item to remove: raise `steps`")
-            self._remove(self.remover.pop(max(blocks, -(-over // storage.block))))
-
-    def _insert(
-        self, new: NDArray, pending: NDArray[np.float32], goals: NDArray[np.float32] | None = None
-    ) -> Ints:
-        """Insert items (`kernels.NEW_ITEM`), which refer to their steps already, with their recurrent states in
-        `pending`; copies have `goals` [K, G]."""
-        if len(new) > self.items.free and self.rows < self._most_rows:
-            self._grow(max(2 * self.capacity, self.capacity + len(new)))
-        accepted, leaving = self.remover.offer(len(new), self.items.free)
-        self._remove(leaving)
-        taken = new
-        if accepted is not None:
-            self.storage.decref(new[~accepted])
-            taken = new[accepted]
-            goals = None if goals is None else goals[accepted]
-        places, ids = self.items.insert(taken, pending, goals)
-        self.selector.insert(places, taken["stream"])
-        self.remover.insert(places)
-        if self.items.linked and goals is None:
-            chain = np.full(len(new), -1)
-            chain[slice(None) if accepted is None else accepted] = ids
-            self.items.link(new["stream"], new["number"], chain)
-        return ids
-
-    def _grow(self, capacity: int) -> None:
-        """Have room for `capacity` items, or as many as there may be."""
-        capacity = min(capacity, self.items.most)
-        if capacity > self.capacity:
-            for part in (self.selector, self.remover, self.items):
-                part.grow(capacity)
-
-    def _remove(self, places: Ints) -> None:
-        if len(places):
-            self.items.remove(places, self.storage)
-            self.selector.remove(places)
-
     def clear(self) -> None:
         """Remove all items. Running episodes continue, and no id is used again."""
-        self._remove(self.remover.pop(len(self)))
+        self._held.remove(self.remover.pop(len(self)))
 
     def sample(
         self, n: int, rng: np.random.Generator, *, beta: float = 0.0, out: Batch | None = None
@@ -352,7 +278,7 @@ class Replay:
             places, priorities = places[held], priorities[held]
         self.selector.update(places, priorities)
         if not initial:
-            self._remove(self.remover.updated(len(places)))
+            self._held.remove(self.remover.updated(len(places)))
 
     def locate_priorities(
         self, ids: Ints, priorities: NDArray
@@ -409,7 +335,7 @@ class Replay:
     def step_nbytes(self) -> dict[str, float]:
         """Bytes that a step takes now, by column, with its share of recurrent states and index."""
         state = len(self) * self.items.core.shape[1] * 4 / max(1, self.storage.rows)
-        share = self._index_nbytes / self._most_rows  # allocated for all the steps that there will be
+        share = self._index_nbytes / self._held.most_rows  # allocated for all the steps that there will be
         return self.storage.row_nbytes | {"core state": state, "index": share}
 
     def state_dict(self) -> dict[str, Any]:
@@ -434,7 +360,7 @@ class Replay:
         """Grow as the replay of this state has grown."""
         items = saved.part("items")
         if "most" in items:
-            self._grow(len(items.part("table").array("slot", kernels.ITEM["slot"], (None,))))
+            self._held.grow(len(items.part("table").array("slot", kernels.ITEM["slot"], (None,))))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume exactly where `state_dict` was taken; the replay must have been built alike.
@@ -447,3 +373,15 @@ class Replay:
         self.late_updates = state["late_updates"]
         for name in self._parts:
             getattr(self, name).load_state_dict(state[name])
+
+
+def _room(
+    columns: Mapping[str, Column], sequencer: Sequencer, relabeler: Hindsight | None, sizes: checks.Sizes
+) -> tuple[int, int]:
+    """The slots that a storage needs, and the most rows that may be in them."""
+    block = sizes.block
+    writing = sizes.streams * (sequencer.window // block + 3)  # blocks that the writers may hold
+    writing += 0 if relabeler is None else relabeler.blocks(block)
+    full = -(-sizes.steps // block)
+    spare = SPARE if any(column.codec != "raw" for column in columns.values()) else 1
+    return int(full * spare) + writing, (full + writing) * block

@@ -22,6 +22,13 @@ Ints = NDArray[np.int64]
 SMALL = 512  # bytes of a row, at most, of a column that goes into the records: a few cache lines; ours
 
 
+def made_folder(folder: Path | str | None) -> Path | None:
+    """The folder of scratch files, which is made if it is not there; None is memory."""
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    return None if folder is None else Path(folder)
+
+
 def zeros(shape: tuple[int, ...], dtype: np.dtype | str, folder: Path | None) -> NDArray:
     """An array of zeros, in memory (pages take none before they are written) or in a scratch file in `folder`.
 

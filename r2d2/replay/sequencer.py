@@ -20,8 +20,6 @@ from r2d2.types import Items, SequenceLayout
 
 Ints = NDArray[np.int64]
 
-MOST = 2**15 - 1  # steps of each part of an item: the item table counts them in 16 bits
-
 
 class Sequencer:
     """Cuts streams into items. `core_size` floats of recurrent state are kept per item under construction."""
@@ -38,12 +36,12 @@ class Sequencer:
         core_size: int = 0,
     ) -> None:
         streams = check_count("streams", streams)
-        burn_in = check_count("burn_in", burn_in, least=0, most=MOST, units="steps")
-        unroll = check_count("unroll", unroll, most=MOST, units="steps")
-        n_step = check_count("n_step", n_step, most=MOST, units="steps")
-        context = check_count("context", context, least=0, most=MOST, units="steps")
+        burn_in = check_count("burn_in", burn_in, least=0, most=kernels.MOST, units="steps")
+        unroll = check_count("unroll", unroll, most=kernels.MOST, units="steps")
+        n_step = check_count("n_step", n_step, most=kernels.MOST, units="steps")
+        context = check_count("context", context, least=0, most=kernels.MOST, units="steps")
         core_size = check_count("core_size", core_size, least=0)
-        if not 1 <= check_count("period", period, least=-MOST) <= unroll:
+        if not 1 <= check_count("period", period, least=-kernels.MOST) <= unroll:
             raise ValueError(
                 f"period must be in [1, unroll={unroll}] so that no action is skipped, got {period}"
             )

@@ -33,7 +33,6 @@ from r2d2.types import Batch, Column
 
 Ints = NDArray[np.int64]
 
-MOST = 2**15 - 1  # rows of a block: counted in 16 bits
 # In a state: what each name there is called in `kernels.Blocks`.
 _SLOTS = {name: name for name in ("refs", "following", "open_stream", "serial")} | {"count": "filled"}
 _STREAMS = ("cursor", "held", "closed", "began", "recent")
@@ -275,11 +274,8 @@ class Storage:
         self.check_state(Saved(state, "storage"))
         self.load_index(state)
         full, _ = self.full_and_filling(state["used"])
-        self.put_full(
-            full,
-            state["raw"]["full"].data,
-            {name: state["compressed"][name]["full"].data for name in self.compressed},
-        )
+        compressed = {name: state["compressed"][name]["full"].data for name in self.compressed}
+        self.put_full(full, state["raw"]["full"].data, compressed)
 
     def load_index(self, state: dict[str, Any]) -> None:
         """Take in a state without the content of full blocks, for `put_full`."""

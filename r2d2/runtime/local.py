@@ -47,10 +47,8 @@ class LocalRun:
     ) -> None:
         """`vector` is what `build.environments.vector` made of the config, if it was made already."""
         self.config, self.run_dir, self.tracker = config, run_dir, tracker
-        self.environments = (
-            environments.vector(config, halves=config.actor.halves) if vector is None else vector
-        )
-        spec = self.environments.spec
+        vector = environments.vector(config, halves=config.actor.halves) if vector is None else vector
+        self.environments, spec = vector, vector.spec
         # `config` as it is saved and compared, `resolved` as parts are built from it
         self.resolved = config = build.resolved(config, spec)
         self.device = build.device(config)
@@ -62,9 +60,7 @@ class LocalRun:
         self.probe = make_probe(config, core_size=network.core_size, capacity=self.replay.capacity)
         self.limiter = build.limiter(config)
         seed = config.run.seed
-        self.actor = build.actor(
-            config, self.environments, copy.deepcopy(network), rng=generator(seed, ACTING)
-        )
+        self.actor = build.actor(config, vector, copy.deepcopy(network), rng=generator(seed, ACTING))
         self.rng = generator(seed, SAMPLING)
         self.evaluator = Evaluator(config, run_dir, tracker)
         self.policies = Policies(run_dir, config, spec, tracker.warn)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from r2d2.replay.kernels.kernel import kernel
 from r2d2.types import SequenceLayout
 
+MOST = 2**15 - 1  # rows of a block, and steps of each part of an item: counted in 16 bits
 NOTHING = 2**62  # low-water row of a stream whose episode is over: no row written so far is needed
 FREE, SERIAL, ROWS = range(3)  # of `Blocks.counters`
 

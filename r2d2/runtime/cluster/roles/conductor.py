@@ -282,8 +282,7 @@ class ClusterRun:
             check_alike(state, parts | {"counters": self._counters()}, "")
         check_same_parts(state["config"], self.config)
         before: Config = from_dict(state["config"])
-        if _processes(before) != _processes(self.config):
-            reshard_checkpoint(self.resolved, before, self.run_dir, state["counters"]["saves"])
+        reshard_checkpoint(self.resolved, before, self.run_dir, state["counters"]["saves"])
         for name in _COUNTERS:
             setattr(self, name, state["counters"][name])
         self.schedule.load_state_dict(state["counters"])
@@ -292,10 +291,6 @@ class ClusterRun:
         self.tracker.load_state_dict(state["tracker"])
         self.record.load_state_dict(state["record"])
         self._from = (self.schedule.saves, path)
-
-
-def _processes(config: Config) -> tuple[int, int]:
-    return config.cluster.actors, config.cluster.shards
 
 
 _COUNTERS = ("env_steps", "updates")

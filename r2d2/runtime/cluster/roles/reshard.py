@@ -162,10 +162,12 @@ def check_reshards(config: Config) -> None:
 
 
 def reshard_checkpoint(config: Config, before: Config, run_dir: Path, number: int) -> None:
-    """Write the shards' checkpoints `number` of a run anew, for the actors and shards of `config`.
+    """Write the shards' checkpoints `number` of a run anew if `config` has other numbers of actors or shards.
 
     Takes the memory of the whole replay and of one new shard, on this machine.
     """
+    if (before.cluster.actors, before.cluster.shards) == (config.cluster.actors, config.cluster.shards):
+        return
     check_reshards(config)
     roots = [shard_root(run_dir, Layout(before), i) for i in range(before.cluster.shards)]
     olds = [ShardRole(before, i, root, number) for i, root in enumerate(roots)]
