@@ -19,8 +19,8 @@ from r2d2.agent.networks import QNetwork
 from r2d2.checkpoint.blobs import Blobs
 from r2d2.config.learner import LearnerConfig
 from r2d2.config.network import NetworkConfig
+from r2d2.config.parts import CoreName
 from r2d2.envs.vector import StepResult
-from r2d2.parts import CoreName
 from r2d2.replay import Fifo, Proportional, Replay, Sequencer
 from r2d2.types import OBSERVATION, Batch, Codec, ObservationSpec, Rows, SequenceLayout, step_columns
 

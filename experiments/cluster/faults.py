@@ -151,7 +151,7 @@ def one(case: str, folder: Path) -> dict[str, Any]:
         "processes_lost": sum(last[f"cluster/lost_{kind}s"] for kind in ("actor", "shard", "learner")),
         "steps_lost": last["cluster/lost_steps"],
         "updates_lost": last["cluster/lost_updates"],
-        "seconds_until_back": {f"{kind} {i}": round(s, 1) for (kind, i), s in run.record.recovered.items()},
+        "seconds_until_back": {f"{kind} {i}": round(s, 1) for (kind, i), s in run.tally.recovered.items()},
         "replay_ratio": last["replay/ratio"],
         "env_steps": run.env_steps,
         "updates": run.updates,

@@ -20,7 +20,7 @@ from r2d2.agent.normalization import Normalization, without_bounds
 from r2d2.agent.torsos import torso_of
 from r2d2.agent.torsos.joined import Joined
 from r2d2.config.network import NetworkConfig
-from r2d2.parts import HEADS, load
+from r2d2.config.parts import HEADS, load
 from r2d2.types import ObservationSpec
 
 

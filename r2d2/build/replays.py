@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from r2d2.agent import losses
 from r2d2.build.agents import RELABELING, REMOVING, columns, core_size, generator, layout, linear, priority
 from r2d2.config import Config
+from r2d2.config.parts import REMOVERS, SELECTORS, make
 from r2d2.envs.vector import EnvSpec
-from r2d2.parts import REMOVERS, SELECTORS, make
 from r2d2.replay import Combined, Hindsight, Mixture, Remover, Replay, Selector, Sequencer
 from r2d2.replay.draw import batch_shares
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from r2d2.config.bounds import WIDTH, Bounds
-from r2d2.parts import CoreName, HeadName, TorsoName
+from r2d2.config.parts import CoreName, HeadName, TorsoName
 
 
 @dataclass(frozen=True)

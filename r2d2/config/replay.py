@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from r2d2.config.bounds import COUNT, COUNT_OR_NEVER, ITEM_STEPS, SHARE, Bounds
-from r2d2.parts import RemoverName, SelectorName
+from r2d2.config.parts import RemoverName, SelectorName
 
 
 @dataclass(frozen=True)

@@ -70,8 +70,8 @@ CODECS = {
 }
 
 
-class Segment(NamedTuple):
-    """See `kernels.reading.SEGMENT`."""
+class Piece(NamedTuple):
+    """See `kernels.reading.PIECE`."""
 
     item: int
     start: int
@@ -207,33 +207,33 @@ class CompressedColumn:
         which may run at any time: they hold on to the bytes they need, whatever is written or freed meanwhile.
         """
         work = []
-        for segment in map(Segment._make, reading.segments(rows, self._block, filled).tolist()):
-            data = self._data(segment.slot)
+        for piece in map(Piece._make, reading.pieces(rows, self._block, filled).tolist()):
+            data = self._data(piece.slot)
             if data is None:  # still being filled: copied now, since the stream will write over it
-                stream = open_stream[segment.slot]
-                _place(out, segment, self._filling[stream, self._side[stream]])
+                stream = open_stream[piece.slot]
+                _place(out, piece, self._filling[stream, self._side[stream]])
             else:
-                work.append((data, segment))
+                work.append((data, piece))
         size = max(1, -(-len(work) // workers.count()))
         return [partial(self._decode, out, work[i : i + size]) for i in range(0, len(work), size)]
 
-    def _decode(self, out: NDArray, work: list[tuple[Any, Segment]]) -> None:
+    def _decode(self, out: NDArray, work: list[tuple[Any, Piece]]) -> None:
         """Decode in place where a block's other rows fall on padding; else into a scratch block."""
         as_bytes = out.reshape(out.shape[0], out.shape[1], -1).view(np.uint8)
         scratch = np.empty((self._block, *self._column.shape), self._column.dtype)
         scratch_bytes = scratch.reshape(self._block, -1).view(np.uint8)
         codec = self._codec
-        for data, segment in work:
+        for data, piece in work:
             if isinstance(data, _Encoding):
                 data = data.result()
-            size = segment.offset + segment.stop - segment.begin if codec.prefix else segment.filled
-            first = segment.begin - segment.offset
-            if segment.start <= first and first + size <= segment.end:
-                codec.decode(data, as_bytes[segment.item, first : first + size].reshape(-1))
-                _pad(out, segment)
+            size = piece.offset + piece.stop - piece.begin if codec.prefix else piece.filled
+            first = piece.begin - piece.offset
+            if piece.start <= first and first + size <= piece.end:
+                codec.decode(data, as_bytes[piece.item, first : first + size].reshape(-1))
+                _pad(out, piece)
             else:
                 codec.decode(data, scratch_bytes[:size].reshape(-1))
-                _place(out, segment, scratch)
+                _place(out, piece, scratch)
 
     @property
     def encoded_nbytes(self) -> int:
@@ -278,17 +278,17 @@ class CompressedColumn:
             self._keep(slot, block)
 
 
-def _place(out: NDArray, segment: Segment, block: NDArray) -> None:
-    """Copy a segment's rows from the block that holds them."""
-    rows = segment.stop - segment.begin
-    out[segment.item, segment.begin : segment.stop] = block[segment.offset : segment.offset + rows]
-    _pad(out, segment)
+def _place(out: NDArray, piece: Piece, block: NDArray) -> None:
+    """Copy a piece's rows from the block that holds them."""
+    rows = piece.stop - piece.begin
+    out[piece.item, piece.begin : piece.stop] = block[piece.offset : piece.offset + rows]
+    _pad(out, piece)
 
 
-def _pad(out: NDArray, segment: Segment) -> None:
-    """Repeat a segment's first and last row over its padding."""
-    item = out[segment.item]
-    if segment.start < segment.begin:
-        item[segment.start : segment.begin] = item[segment.begin]
-    if segment.stop < segment.end:
-        item[segment.stop : segment.end] = item[segment.stop - 1]
+def _pad(out: NDArray, piece: Piece) -> None:
+    """Repeat a piece's first and last row over its padding."""
+    item = out[piece.item]
+    if piece.start < piece.begin:
+        item[piece.start : piece.begin] = item[piece.begin]
+    if piece.stop < piece.end:
+        item[piece.stop : piece.end] = item[piece.stop - 1]

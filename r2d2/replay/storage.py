@@ -6,7 +6,7 @@ would free rows that no finished item has claimed yet). `following` chains a str
 its first slot and offset and a number of rows, wherever its stream has moved to since.
 
 In this library, a *slot* is where a block is stored, a *place* where an item is (an index into the item table), a
-*segment* a run of one item's rows within one block, and a *record* the small columns of one row, side by side.
+*piece* a run of one item's rows within one block, and a *record* the small columns of one row, side by side.
 
 Where a column is compressed, an episode begins in a block of its own, `lead` rows from its start: chosen so
 that most items are whole blocks and a few rows more, which decode straight into a batch.

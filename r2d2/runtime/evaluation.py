@@ -15,7 +15,7 @@ from r2d2.config.resumed import check_same_parts
 from r2d2.envs.vector import VectorEnv
 from r2d2.runs import folder
 from r2d2.runs.folder import EVALUATIONS, VIDEOS
-from r2d2.runtime.greedy import film_set, make_greedy, play, record, summary
+from r2d2.runtime.greedy import film, film_set, make_greedy, play, summary
 from r2d2.runtime.short_memory import memory_line, play_with_memory
 
 
@@ -65,7 +65,7 @@ def evaluate(
     if single is not None:
         file = run_dir / VIDEOS / f"{name}-seed{seed}.mp4"
         with closing(single):
-            filmed = record(make_greedy(single, network), single, seed, file)
+            filmed = film(make_greedy(single, network), single, seed, file)
         result["video"] = {"file": str(file), "return": filmed.total}
     return result, _keep(run_dir, f"{name}-{episodes}x-seed{seed}.json", result)
 

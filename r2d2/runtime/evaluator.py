@@ -15,7 +15,7 @@ from r2d2.config import Config
 from r2d2.envs.vector import EnvSpec
 from r2d2.runs.folder import VIDEOS
 from r2d2.runs.policy_files import Policies
-from r2d2.runtime.greedy import Interrupted, film_set, make_greedy, never, play, record, summary
+from r2d2.runtime.greedy import Interrupted, film, film_set, make_greedy, never, play, summary
 
 
 class Log(Protocol):
@@ -86,7 +86,7 @@ class Evaluator:
         try:
             with closing(film_set(self.config)) as single:
                 greedy = make_greedy(single, network)
-                record(greedy, single, seed, path, stopped=stopped)
+                film(greedy, single, seed, path, stopped=stopped)
         except Interrupted:
             return
         except Exception as error:

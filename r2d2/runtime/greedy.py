@@ -75,7 +75,7 @@ def film_set(config: Config) -> RecordableEnv:
     return environments.single(config)
 
 
-def record(
+def film(
     actor: Actor, environment: RecordableEnv, seed: int, path: Path, *, stopped: Callable[[], bool] = never
 ) -> Episode:
     """Play one episode of a one-slot environment with `rgb_frame()` and write it as a video file.

@@ -18,7 +18,7 @@ from r2d2.agent.losses import Priority
 from r2d2.agent.policy_learning import PolicyLearning
 from r2d2.config.learner import LearnerConfig
 from r2d2.config.network import NetworkConfig
-from r2d2.parts import CoreName
+from r2d2.config.parts import CoreName
 from r2d2.replay import Fifo, Proportional, Replay, Sequencer
 from r2d2.types import OBSERVATION, Batch, ObservationSpec, SequenceLayout, step_columns
 

@@ -1,6 +1,6 @@
 """The laws of every core that there is a name for: alone, in a network, and through the whole of R2D2.
 
-A new core is held to them by its line in `r2d2/parts.py`.
+A new core is held to them by its line in `r2d2/config/parts.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from r2d2.agent.cores import Stepping, state_size
 from r2d2.agent.learner import InitialState
 from r2d2.agent.networks import QNetwork
 from r2d2.config.network import NetworkConfig
-from r2d2.parts import CORES, CoreName, load
+from r2d2.config.parts import CORES, CoreName, load
 from r2d2.types import OBSERVATION, ObservationSpec
 
 T, B, F = 7, 3, 6

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from r2d2.config.network import NetworkConfig
-from r2d2.parts import HEADS, HeadName, load
+from r2d2.config.parts import HEADS, HeadName, load
 
 pytestmark = pytest.mark.parametrize("head", HEADS)
 

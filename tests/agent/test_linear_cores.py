@@ -11,7 +11,7 @@ from torch import Tensor
 
 from r2d2.agent.cores import core_of, state_size
 from r2d2.config.network import NetworkConfig
-from r2d2.parts import CORES
+from r2d2.config.parts import CORES
 
 T, B, F = 9, 3, 5
 EVERY = pytest.mark.parametrize("name", CORES)

@@ -15,7 +15,7 @@ from r2d2.agent.inputs import Inputs, stack_rows
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.torsos.scaling import scaled_frames
 from r2d2.config.network import NetworkConfig
-from r2d2.parts import CORES, CoreName
+from r2d2.config.parts import CORES, CoreName
 from r2d2.types import OBSERVATION, ObservationSpec
 
 T, B, A = 6, 3, 4

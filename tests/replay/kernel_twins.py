@@ -255,8 +255,8 @@ class ItemsTwin:
             np.testing.assert_array_equal(table.core[place], state)
 
 
-def segments(rows: Ints, block: int, count: Ints) -> list[tuple[int, ...]]:
-    """Windows [B, T] cut where the slot changes, as `kernels.reading.segments` lists them."""
+def pieces(rows: Ints, block: int, count: Ints) -> list[tuple[int, ...]]:
+    """Windows [B, T] cut where the slot changes, as `kernels.reading.pieces` lists them."""
     found = []
     for b, window in enumerate(rows):
         slots = window // block

@@ -9,7 +9,7 @@ import pytest
 from checkpoint_cases import same
 from helpers import snapshot
 
-from r2d2.parts import REMOVERS, SELECTORS, load, make
+from r2d2.config.parts import REMOVERS, SELECTORS, load, make
 from r2d2.replay import Column, Combined, Mixture, Remover, Replay, Selector, Sequencer
 from r2d2.replay.removers.soft_fifo import SoftFifo
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from stream_twin import Cut, Sizes, StreamTwin
 
 from r2d2.config import Config, ReplayConfig, check_config
-from r2d2.parts import REMOVERS, SELECTORS, load, make
+from r2d2.config.parts import REMOVERS, SELECTORS, load, make
 from r2d2.replay import Batch, Column, Combined, Remover, Replay, Selector
 from r2d2.replay.codecs import CODECS
 from r2d2.replay.relabelers.goals import STRATEGIES, Strategy

@@ -14,7 +14,7 @@ from helpers import snapshot
 from stream_twin import Sizes
 
 from r2d2.checkpoint.blobs import Blobs
-from r2d2.parts import REMOVERS, SELECTORS, make
+from r2d2.config.parts import REMOVERS, SELECTORS, make
 from r2d2.replay import Column, Combined, Mixture, Proportional, RateLimiter, Replay, Sequencer
 
 TRANSITIONS = Sizes(0, 1, 1, 1, 0)

@@ -18,7 +18,7 @@ from run_cases import PONG, arguments, call, new_run, tiny
 from r2d2.agent.actor import Episode
 from r2d2.agent.networks import parameter_hash
 from r2d2.config import Config, to_dict
-from r2d2.runtime.greedy import film_set, make_greedy, play, record, summary
+from r2d2.runtime.greedy import film, film_set, make_greedy, play, summary
 
 
 def saved_run(folder: Path, config: Config) -> Path:
@@ -178,7 +178,7 @@ def test_the_film_shows_the_episode_of_its_seed(tmp_path: Path) -> None:
         reset(seed)
 
     filmed.reset = noting  # type: ignore[method-assign]
-    assert record(filmed, single, 7, tmp_path / "7.mp4") == play(unfilmed, 7)[0]
+    assert film(filmed, single, 7, tmp_path / "7.mp4") == play(unfilmed, 7)[0]
     assert seeds == [7]
 
 

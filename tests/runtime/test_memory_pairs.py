@@ -13,7 +13,7 @@ from run_cases import new_run, tiny
 from r2d2.agent.networks import parameter_hash
 from r2d2.build import environments
 from r2d2.config import Config
-from r2d2.parts import CORES
+from r2d2.config.parts import CORES
 from r2d2.runtime import threads
 from r2d2.runtime.local import CHECKPOINTS
 from r2d2.runtime.short_memory import play_with_memory

@@ -14,8 +14,8 @@ from run_cases import call, new_run, tiny
 
 from r2d2.agent.networks import QNetwork
 from r2d2.config import to_dict
+from r2d2.config.parts import CoreName
 from r2d2.envs.make import make
-from r2d2.parts import CoreName
 from r2d2.runtime.greedy import make_greedy, play
 from r2d2.runtime.short_memory import ShortMemory, play_with_memory
 

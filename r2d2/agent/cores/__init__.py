@@ -11,15 +11,15 @@ which it takes the numbers that it needs. It has
 * perhaps `step(inputs [B, F], state [B, C]) -> (outputs [B, width], state [B, C])`, where one step can be done
   faster than as a sequence of length 1. It must agree with `unroll`.
 
-A core of one's own is one file here and one line in `r2d2/parts.py`. `tests/agent/test_cores.py` then holds it
-to these laws.
+A core of one's own is one file here and one line in `r2d2/config/parts.py`. `tests/agent/test_cores.py` then holds
+it to these laws.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from r2d2.parts import CORES, load
+from r2d2.config.parts import CORES, load
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,8 +5,8 @@ A torso is an `nn.Module`, made by `torso(observation, config)` from the `Observ
 the shape `observation.input_shape(config.stack)`, to features [K, features]. Frames and grids arrive as they are
 stored, as bytes for instance, and vectors as floats; the torso scales them (`scaling`).
 
-A torso of one's own is one file here and one line in `r2d2/parts.py`. Which torso a column gets is decided by
-`torso_of` alone; the features of several columns are concatenated by `Joined`.
+A torso of one's own is one file here and one line in `r2d2/config/parts.py`. Which torso a column gets is decided
+by `torso_of` alone; the features of several columns are concatenated by `Joined`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from r2d2.config.network import NetworkConfig
-from r2d2.parts import TORSOS, load
+from r2d2.config.parts import TORSOS, load
 from r2d2.types import ObservationSpec
 
 if TYPE_CHECKING:

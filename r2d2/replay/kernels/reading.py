@@ -14,7 +14,7 @@ from r2d2.types import SequenceLayout
 # A run of one item's rows that lie in one block: t from `start` to before `end`, of which those before
 # `begin` and from `stop` on are padding, which repeats a row. Row `begin` is at `offset` of `slot`, which
 # has `filled` rows.
-SEGMENT = np.dtype(
+PIECE = np.dtype(
     [(name, "i8") for name in ("item", "start", "begin", "stop", "end", "slot", "offset", "filled")]
 )
 
@@ -57,9 +57,9 @@ def windows(places, table, most, following, block, sizes, found):
 
 
 @kernel
-def segments(rows, block, filled):
-    """Cut rows [B, T] (slot * block + offset) into SEGMENTs."""
-    found = np.empty(rows.size, SEGMENT)
+def pieces(rows, block, filled):
+    """Cut rows [B, T] (slot * block + offset) into PIECEs."""
+    found = np.empty(rows.size, PIECE)
     n = 0
     for b in range(rows.shape[0]):
         start = 0
@@ -73,9 +73,9 @@ def segments(rows, block, filled):
             stop = begin + 1
             while stop < end and rows[b, stop] == rows[b, stop - 1] + 1:
                 stop += 1
-            segment = found[n]
-            segment.item, segment.start, segment.begin, segment.stop, segment.end = b, start, begin, stop, end
-            segment.slot, segment.offset, segment.filled = slot, rows[b, begin] - slot * block, filled[slot]
+            piece = found[n]
+            piece.item, piece.start, piece.begin, piece.stop, piece.end = b, start, begin, stop, end
+            piece.slot, piece.offset, piece.filled = slot, rows[b, begin] - slot * block, filled[slot]
             n += 1
             start = end
     return found[:n]

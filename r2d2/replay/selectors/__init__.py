@@ -1,5 +1,5 @@
 """Selectors: which items are replayed next.
 
-A new one is a file here and a line in `r2d2/parts.py`; the choices of the config, the pair tests and what builds a
-run from it follow.
+A new one is a file here and a line in `r2d2/config/parts.py`; the choices of the config, the pair tests and what
+builds a run from it follow.
 """

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from kernel_twins import CutterTwin, ItemsTwin, New, StoreTwin, segments, step
+from kernel_twins import CutterTwin, ItemsTwin, New, StoreTwin, pieces, step
 from stream_twin import Sizes
 
 from r2d2.replay.items import ItemTable
 from r2d2.replay.kernels import index as kernels
-from r2d2.replay.kernels.reading import segments as compiled_segments
+from r2d2.replay.kernels.reading import pieces as compiled_pieces
 from r2d2.replay.storage import Storage
 from r2d2.types import Column
 
@@ -180,8 +180,8 @@ class Both:
             assert parts == (item.burn_in, item.length, item.lookahead)
             assert found.ids[i] == self.items.id(place)
         if len(places):
-            got = compiled_segments(rows, self.storage.block, self.storage.blocks.filled).tolist()
-            assert got == segments(rows, self.storage.block, self.storage.blocks.filled)
+            got = compiled_pieces(rows, self.storage.block, self.storage.blocks.filled).tolist()
+            assert got == pieces(rows, self.storage.block, self.storage.blocks.filled)
 
     def locate(self) -> None:
         """Held, late, never given and negative ids mixed."""
@@ -256,7 +256,7 @@ def test_a_row_is_refused_where_it_makes_no_sense(sizes: Sizes, seed: int) -> No
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 6), st.integers(1, 20), st.integers(1, 4), seeds)
-def test_segments(block: int, width: int, batch: int, seed: int) -> None:
+def test_pieces(block: int, width: int, batch: int, seed: int) -> None:
     """Windows over chains of slots in any order, with any padding on either side."""
     rng = np.random.default_rng(seed)
     slots = width + 2
@@ -266,6 +266,6 @@ def test_segments(block: int, width: int, batch: int, seed: int) -> None:
         chain = (rng.permutation(slots)[:, None] * block + np.arange(block)).ravel()
         length, first, offset = rng.integers(1, width + 1), rng.integers(-width, width), rng.integers(block)
         window[:] = chain[offset + np.clip(np.arange(width) + first, 0, length - 1)]
-    got = compiled_segments(rows, block, count.astype(np.int16))
-    assert got.tolist() == segments(rows, block, count)
+    got = compiled_pieces(rows, block, count.astype(np.int16))
+    assert got.tolist() == pieces(rows, block, count)
     assert (got["end"] - got["start"]).sum() == rows.size

@@ -17,12 +17,11 @@ from r2d2.config import Config, from_dict, to_dict
 from r2d2.config.resumed import check_same_parts
 from r2d2.envs.vector import EnvSpec
 from r2d2.runtime.cluster.roles.acting import Acted
-from r2d2.runtime.cluster.roles.fleet import Fleet
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.learning import Progress
-from r2d2.runtime.cluster.roles.messages import Failed, Lost
-from r2d2.runtime.cluster.roles.record import Record
+from r2d2.runtime.cluster.roles.messages import Failed, Fleet, Lost
 from r2d2.runtime.cluster.roles.reshard import reshard_checkpoint
+from r2d2.runtime.cluster.roles.tally import Tally
 from r2d2.runtime.evaluator import Evaluator
 from r2d2.runtime.meter import RecentEpisodes
 from r2d2.runtime.restored import check_records
@@ -57,7 +56,7 @@ class ClusterRun:
         spec = environments.spec(config) if spec is None else spec
         self.resolved = build.resolved(config, spec)  # what the processes are built from
         self.evaluator = Evaluator(config, run_dir, tracker)
-        self.record = Record(config)
+        self.tally = Tally(config)
         self.schedule = Schedule(config.run, self.evaluator)
         self.recent = RecentEpisodes()
         self.env_steps = self.updates = 0  # the most that there ever were, so that no log goes backwards
@@ -78,7 +77,7 @@ class ClusterRun:
             for actor in range(self.layout.actors):
                 self._work("actor", actor, "run", self._acted)
             for shard in range(self.layout.shards):
-                self._work("shard", shard, "status", self.record.shard, pause=LOOK)
+                self._work("shard", shard, "status", self.tally.shard, pause=LOOK)
             self._work("learner", 0, "train", self._learned)
             while not self._over:
                 self._pump()
@@ -164,7 +163,7 @@ class ClusterRun:
 
     def _heard(self, kind: str, index: int, *, lost: bool) -> None:
         """Note that a process is lost, or there (again)."""
-        news = self.record.heard(kind, index, lost=lost, now=time.monotonic())
+        news = self.tally.heard(kind, index, lost=lost, now=time.monotonic())
         if news is not None:
             print(f"\n{news}", file=sys.stderr, flush=True)
 
@@ -201,11 +200,11 @@ class ClusterRun:
 
     def _acted(self, actor: int, acted: Acted) -> None:
         self.recent.extend(acted.episodes)
-        self.record.acted(actor, acted)
+        self.tally.acted(actor, acted)
 
     def _learned(self, _: int, progress: Progress) -> None:
         if progress.updates < self.progress.updates:
-            self.record.updates_lost += self.progress.updates - progress.updates
+            self.tally.updates_lost += self.progress.updates - progress.updates
         self.progress = progress
         self.env_steps = max(self.env_steps, progress.env_steps)
         self.updates = max(self.updates, progress.updates)
@@ -216,7 +215,7 @@ class ClusterRun:
         self.schedule.logged(self.env_steps)
         (report,) = self._all([("learner", 0, "report")])
         metrics = {} if isinstance(report, Lost) else dict(report)
-        metrics |= self.record.metrics(self.progress) | self.recent.means()
+        metrics |= self.tally.metrics(self.progress) | self.recent.means()
         self.tracker.log(metrics, env_steps=self.env_steps, updates=self.updates)
 
     def _evaluate(self) -> None:
@@ -266,7 +265,7 @@ class ClusterRun:
             "recent": self.recent.state_dict(),
             "evaluator": self.evaluator.state_dict(),
             "tracker": self.tracker.state_dict(),
-            "record": self.record.state_dict(),
+            "record": self.tally.state_dict(),
         }
 
     def _counters(self) -> dict[str, int]:
@@ -278,7 +277,7 @@ class ClusterRun:
         state = checkpoint.load_part(path, names)  # the learner reads its own
         with restoring(path):
             check_records(state)
-            parts = {name: getattr(self, name).state_dict() for name in ("evaluator", "record")}
+            parts = {"evaluator": self.evaluator.state_dict(), "record": self.tally.state_dict()}
             check_alike(state, parts | {"counters": self._counters()}, "")
         check_same_parts(state["config"], self.config)
         before: Config = from_dict(state["config"])
@@ -289,7 +288,7 @@ class ClusterRun:
         self.recent.load_state_dict(state["recent"])
         self.evaluator.load_state_dict(state["evaluator"])
         self.tracker.load_state_dict(state["tracker"])
-        self.record.load_state_dict(state["record"])
+        self.tally.load_state_dict(state["record"])
         self._from = (self.schedule.saves, path)
 
 

@@ -1,15 +1,31 @@
-"""What the processes of a cluster say to each other, besides packets of steps."""
+"""How the processes of a cluster are reached, and what they say to each other besides packets of steps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.types import Batch
+
+
+class Fleet(Protocol):
+    """The processes: `actor`, `shard`, `learner` and `evaluator`, each with an index."""
+
+    def call(self, kind: str, index: int, method: str, *arguments: Any) -> Any:
+        """Ask for a method's result; returns a ticket, which may be an argument of another call."""
+
+    def wait(self, timeout: float) -> list[tuple[Any, Any]]:
+        """Tickets that have come with their results: Lost where the process was, Failed where the method raised."""
+
+    def pid(self, kind: str, index: int) -> int:
+        """The number of a process on its machine."""
+
+    def close(self) -> None:
+        """End all processes."""
 
 
 class Lost(Exception):

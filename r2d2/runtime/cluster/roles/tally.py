@@ -1,4 +1,4 @@
-"""Record: the numbers of a cluster run between two log lines, and who was lost."""
+"""Tally: the numbers of a cluster run between two log lines, and who was lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from r2d2.runtime.cluster.roles.learning import Progress
 KINDS = ("actor", "shard", "learner", "evaluator")
 
 
-class Record:
+class Tally:
     """Sums up what actors and shards say of themselves. Counts of losses are of the whole run."""
 
     def __init__(self, config: Config) -> None:
