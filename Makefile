@@ -1,7 +1,7 @@
 # `make train` and `make test` set up everything themselves; Python >= 3.11 and a package index are all they need.
 #
 #   make train ENV=ALE/Breakout-v5 PRESET=r2d2 SEED=3 ARGS="--run.steps 1000000"
-#   make test | test-slow | soak | check | format | ablation | memory-benchmark | replay-studies | clean
+#   make test | test-slow | soak | check | format | ablation | memory-benchmark | control | replay-studies | clean
 #   make docs | bench | bench-learner | bench-train | bench-gpu
 #
 # PIP_ARGS is handed to pip, for example to choose a CPU build of torch from an index of your own.
@@ -16,7 +16,7 @@ SEED ?= 0
 ARGS ?=
 PIP_ARGS ?=
 
-.PHONY: help install train test test-slow soak check docs format ablation memory-benchmark bench bench-learner bench-train bench-gpu replay-studies clean
+.PHONY: help install train test test-slow soak check docs format ablation memory-benchmark control bench bench-learner bench-train bench-gpu replay-studies clean
 
 help:
 	@sed -n '1,7s/^# \{0,1\}//p' Makefile
@@ -75,6 +75,10 @@ bench: $(BENCH)/installed
 ablation: $(VENV)/installed
 	$(BIN)/python -m experiments.stored_state $(if $(filter command line environment,$(origin ENV)),--env $(ENV)) \
 		$(if $(PRESET),--preset $(PRESET)) $(ARGS)
+
+# SAC, TD3 and DDPG with and without memory; resumable. ARGS="--agents masked-rsac --seeds 1" for some of it.
+control: $(VENV)/installed
+	$(BIN)/python -m experiments.control $(ARGS)
 
 # How far memory reaches, with RecurrentPPO beside; resumable. ARGS="--tier minute" or "--tier night".
 memory-benchmark: $(VENV)/installed

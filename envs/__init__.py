@@ -14,11 +14,12 @@ if __name__ != "r2d2.envs":  # a second copy of each module would not know the c
 from r2d2.envs.goals import BitFlipping
 from r2d2.envs.memory.cartpole import MaskedCartPole
 from r2d2.envs.memory.chain import MemoryChain
-from r2d2.envs.memory.mountain_car import MaskedMountainCar
+from r2d2.envs.memory.cue import Cue
+from r2d2.envs.memory.mountain_car import MaskedMountainCar, MaskedMountainCarContinuous
 from r2d2.envs.memory.pendulum import MaskedPendulum
 from r2d2.envs.memory.recall import Recall, Repeat
 from r2d2.envs.memory.task import MakeTask
-from r2d2.envs.memory.tmaze import TMaze
+from r2d2.envs.memory.tmaze import TMaze, TMazeContinuous
 
 _TASKS: tuple[tuple[str, MakeTask, dict[str, Any]], ...] = (  # type: ignore[assignment]
     ("Recall-v0", Recall, {}),
@@ -28,6 +29,9 @@ _TASKS: tuple[tuple[str, MakeTask, dict[str, Any]], ...] = (  # type: ignore[ass
     ("MemoryChain-v0", MemoryChain, {}),
     ("MaskedCartPole-v0", MaskedCartPole, {}),
     ("MaskedPendulum-v0", MaskedPendulum, {}),
+    ("MaskedMountainCarContinuous-v0", MaskedMountainCarContinuous, {}),
+    ("TMazeContinuous-v0", TMazeContinuous, {}),
+    ("Cue-v0", Cue, {}),
     ("MaskedPendulumContinuous-v0", MaskedPendulum, {"torques": 0}),
     ("MaskedMountainCar-v0", MaskedMountainCar, {}),
 )

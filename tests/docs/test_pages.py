@@ -20,6 +20,11 @@ def test_the_quick_start(tmp_path: Path) -> None:
     follow(DOCS / "metrics.md", tmp_path)
 
 
+def test_a_continuous_task_of_ones_own(tmp_path: Path) -> None:
+    """Trained with memory, evaluated, exported, and used where neither run nor config is."""
+    assert follow(DOCS / "control.md", tmp_path).endswith("(2,) True\n")
+
+
 def test_the_recipes(tmp_path: Path) -> None:
     """In a copy of the repository, which they change."""
     for name in ("r2d2", "envs", "experiments", "tests"):

@@ -44,6 +44,52 @@ def test_the_dynamics_are_gymnasiums_over_whole_episodes(ours: str, theirs: str,
     assert ends[0] > 2 or theirs == "Pendulum-v1"
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "hidden"),
+    [
+        ("MaskedPendulumContinuous-v0", "Pendulum-v1", [0, 1]),
+        ("MaskedMountainCarContinuous-v0", "MountainCarContinuous-v0", [0]),
+    ],
+)
+def test_the_continuous_dynamics_are_gymnasiums(ours: str, theirs: str, hidden: list[int]) -> None:
+    """With the same seed and the same vectors, over whole episodes."""
+    env, masked, plain = make(ours, 2, options={"velocities": 1}), make(ours, 2), make(theirs, 2)
+    observation = env.reset(5)
+    np.testing.assert_allclose(observation, plain.reset(5), rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(masked.reset(5), observation[:, hidden])
+    rng, ends = np.random.default_rng(0), np.zeros(2, np.int64)
+    for t in range(1300):
+        action = rng.uniform(-1, 1, (2, 1)).astype(np.float32)
+        if t > 200 and "Car" in ours:  # push the way it moves: that arrives
+            action = np.sign(observation[:, 1:2])
+        mine, blind, own = (one.step(action) for one in (env, masked, plain))
+        observation = mine.observation
+        np.testing.assert_array_equal(blind.observation, observation[:, hidden])
+        np.testing.assert_allclose(
+            observation, own.observation, atol=2e-3
+        )  # their torques are in single precision
+        np.testing.assert_allclose(mine.reward, own.reward, atol=2e-3)
+        np.testing.assert_array_equal(mine.terminated, own.terminated)
+        np.testing.assert_array_equal(mine.truncated, own.truncated)
+        ends += [mine.terminated.sum(), mine.truncated.sum()]
+    assert ends.sum() > 2
+
+
+def test_noise_hides_the_pendulum_and_changes_nothing_else() -> None:
+    options = {"noise": 0.3}
+    noisy, clean = (
+        make("MaskedPendulumContinuous-v0", 64, options=options),
+        make("MaskedPendulumContinuous-v0", 64),
+    )
+    difference = [noisy.reset(3) - clean.reset(3)]
+    action = np.zeros((64, 1), np.float32)
+    for _ in range(100):
+        a, b = noisy.step(action), clean.step(action)
+        difference.append(a.observation - b.observation)
+        np.testing.assert_array_equal(a.reward, b.reward)
+    assert np.std(difference) == pytest.approx(0.3, rel=0.05)
+
+
 def test_one_remembered_position_drives_the_car_up_the_hill() -> None:
     env = make("MaskedMountainCar-v0", 64)
     before = observation = env.reset(0)

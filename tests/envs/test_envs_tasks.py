@@ -8,9 +8,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from numpy.typing import NDArray
 
 from r2d2.envs.make import make, make_single
-from r2d2.envs.vector import EnvError
+from r2d2.envs.vector import EnvError, EnvSpec
 
 # Short ones, so that many episodes end, and each option that changes what is shown.
 CASES: list[tuple[str, dict[str, Any]]] = [
@@ -27,9 +28,24 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("MaskedPendulum-v0", {"velocities": 1, "steps": 12}),
     ("MaskedMountainCar-v0", {"steps": 12}),
     ("MaskedMountainCar-v0", {"velocities": 1, "steps": 12}),
+    ("MaskedPendulumContinuous-v0", {"steps": 12}),
+    ("MaskedPendulumContinuous-v0", {"velocities": 1, "noise": 0.2, "steps": 12}),
+    ("MaskedMountainCarContinuous-v0", {"steps": 12}),
+    ("MaskedMountainCarContinuous-v0", {"velocities": 1, "steps": 12}),
+    ("TMazeContinuous-v0", {"corridor": 2}),
+    ("Cue-v0", {"delay": 3}),
+    ("Cue-v0", {"delay": 0, "cost": 0}),
 ]
 ALL = pytest.mark.parametrize(("env_id", "options"), CASES)
 N = 5
+
+
+def random_actions(spec: EnvSpec, steps: int, seed: int) -> NDArray[Any]:
+    """Actions [steps, N] of an agent, or [steps, N, size]."""
+    rng = np.random.default_rng(seed)
+    if spec.action_size:
+        return rng.uniform(-1, 1, (steps, N, spec.action_size)).astype(np.float32)
+    return rng.integers(0, spec.num_actions, (steps, N))
 
 
 @ALL
@@ -50,10 +66,11 @@ def test_slot_i_is_the_single_environment_with_seed_plus_i(env_id: str, options:
     for slot, single in enumerate(singles):
         np.testing.assert_array_equal(first[slot], single.reset(seed=7 + slot)[0])
     done, ends, length = np.zeros(N, dtype=np.bool_), 0, np.zeros(N, dtype=np.int64)
-    for action in np.random.default_rng(0).integers(0, vector.spec.num_actions, (300, N)):
+    for action in random_actions(vector.spec, 300, seed=0):
         result = vector.step(action)
+        own = action if vector.spec.actions is None else vector.spec.actions.of(action)
         for slot, single in enumerate(singles):
-            row: Any = (single.reset()[0], 0.0, False, False) if done[slot] else single.step(action[slot])
+            row: Any = (single.reset()[0], 0.0, False, False) if done[slot] else single.step(own[slot])
             np.testing.assert_array_equal(result.observation[slot], row[0])
             assert result.reward[slot] == np.float32(row[1])
             assert (result.terminated[slot], result.truncated[slot]) == (row[2], row[3])
@@ -68,7 +85,7 @@ def test_slot_i_is_the_single_environment_with_seed_plus_i(env_id: str, options:
 @ALL
 def test_a_reset_in_mid_episode_starts_the_same_run_again(env_id: str, options: dict[str, Any]) -> None:
     env = make(env_id, N, options=options)
-    actions = np.random.default_rng(1).integers(0, env.spec.num_actions, (30, N))
+    actions = random_actions(env.spec, 30, seed=1)
     runs = []
     for _ in range(2):
         rows = [env.reset(3)] + [env.step(action).observation for action in actions]

@@ -1,0 +1,1 @@
+"""Continuous control: SAC, TD3 and DDPG with and without memory."""
