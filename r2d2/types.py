@@ -250,14 +250,14 @@ def step_columns(
     codec: Codec,
     stack: int,
     action_size: int = 0,
-    stochastic: bool = False,
+    log_probability: bool = False,
 ) -> dict[str, Column]:
     """The columns that our actor writes and our learner reads; `codec` is for frames and grids of bytes.
 
     Actions count from 0, or are vectors of `action_size` numbers from -1 to 1. `previous_action` is action + 1 of
     the step before, or a 1 and then that action, and 0 at the start of an episode (`as_previous`). `q_taken` is the
     actor's own Q(s, a), and `q_greedy` what it would bootstrap from: max Q, or the value of its policy. Initial
-    priorities are computed from both. `log_probability` is that of the action under a `stochastic` policy.
+    priorities are computed from both. `log_probability` is that with which the action was chosen, if asked for.
     """
     action = Column((action_size,)) if action_size else Column((), "int32")
     previous = Column((1 + action_size,)) if action_size else Column((), "int32")
@@ -274,5 +274,5 @@ def step_columns(
         "truncated": Column((), "bool"),
         "q_taken": Column((), "float32"),
         "q_greedy": Column((), "float32"),
-        **({"log_probability": Column()} if stochastic else {}),
+        **({"log_probability": Column()} if log_probability else {}),
     }

@@ -22,6 +22,7 @@ from r2d2.agent.inputs import ALL
 from r2d2.agent.precision import Precision, dtype_of
 from r2d2.types import Rows, begins_episode, observation_columns
 
+SMALLEST = 1e-30  # probability of an action that was recorded; ours: of rows that have none
 LifeLoss = Literal["none", "reset", "roll"]
 Observation = NDArray | Mapping[str, NDArray]  # [N, ...]
 
@@ -73,6 +74,7 @@ class Actor:
 
     `life_loss` says what a lost life means to the learner: `none` nothing, `roll` it cuts the bootstrap but
     the recurrent state rolls on, `reset` it also ends the episode for replay and state (R2D2 section 5).
+    `records_behavior` adds the log probability of each action, under the epsilon that it was chosen with.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Actor:
         *,
         rng: np.random.Generator,
         life_loss: LifeLoss = "none",
+        records_behavior: bool = False,
         device: torch.device | str = "cpu",
         precision: Precision = "float32",
     ) -> None:
@@ -90,7 +93,7 @@ class Actor:
         self.device = torch.device(device)
         self.precision = dtype_of(precision, self.device)
         self.rng = rng
-        self.life_loss = life_loss
+        self.life_loss, self.records_behavior = life_loss, records_behavior
         self.choice = choice_of(network)
         self.epsilon = np.zeros(environments.num_envs)  # [N] probability of a random action
         self.noise = 0.0  # of vector actions, in standard deviations
@@ -164,7 +167,7 @@ class Actor:
     def _values(
         self, answer: NDArray, action: NDArray, reward: NDArray, terminated: NDArray, truncated: NDArray
     ) -> dict[str, NDArray]:
-        return {
+        values = {
             **self.state.observation,
             "previous_action": self.state.previous_action,
             "previous_reward": self.state.previous_reward,
@@ -173,6 +176,11 @@ class Actor:
             "truncated": truncated,
             **self.choice.recorded(answer, action),
         }
+        if self.records_behavior:
+            greedy = self.choice.greedy(answer) == action
+            chance = (1.0 - self.epsilon) * greedy + self.epsilon / self.network.actions
+            values["log_probability"] = np.log(np.maximum(chance, SMALLEST)).astype(np.float32)
+        return values
 
     def _final_rows(self, streams: NDArray[np.bool_], *, bootstrap: bool) -> Rows:
         """Rows that hold only the current, final observation of these streams' episodes."""

@@ -10,18 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-
-from r2d2.config.learner import LearnerConfig
-from r2d2.types import Batch, SequenceLayout
 
 LossName = Literal["squared", "huber"]
 PriorityName = Literal["mixed", "lap"]
 
-PRIORITY_COLUMNS = ("reward", "terminated", "q_taken", "q_greedy")  # that initial priorities are made of
 EPSILON = 1e-3  # of value rescaling: Pohlen et al. (2018), R2D2 appendix table 2
 
 
@@ -73,24 +67,6 @@ def n_step_targets(reward: Tensor, discount: Tensor, value: Tensor, end: Tensor,
         keep = torch.where(inside, keep * discount[k : k + steps], keep)
     at = torch.minimum(row + n, end.expand(steps, -1))
     return total + keep * value.gather(0, at)
-
-
-def td_targets(
-    reward: Tensor, terminated: Tensor, bootstrap: Tensor, end: Tensor, n: int, config: LearnerConfig
-) -> Tensor:
-    """What Q(s, a) is trained towards [T, B]: h(n-step return of clipped rewards), h only where `rescaling`.
-
-    `bootstrap` [rows, B] are Q values as the network has them; the other arguments are those of `n_step_targets`.
-    With `target_clip`, returns are clipped to those that rewards of -1 and 0 can have.
-    """
-    if config.reward_clip > 0:
-        reward = reward.clamp(-config.reward_clip, config.reward_clip)
-    discount = config.discount * (1.0 - terminated.float())
-    value = unrescale(bootstrap) if config.rescaling else bootstrap
-    target = n_step_targets(reward, discount, value, end, n)
-    if config.target_clip:
-        target = target.clamp(-1.0 / (1.0 - config.discount), 0.0)
-    return rescale(target) if config.rescaling else target
 
 
 def sequence_priority(error: Tensor, mask: Tensor, eta: float) -> Tensor:
@@ -184,16 +160,3 @@ class Priority:
 
     def __call__(self, error: Tensor, mask: Tensor) -> Tensor:
         return PRIORITIES[self.kind](error, mask, self.eta)
-
-
-def initial_priorities(
-    batch: Batch, config: LearnerConfig, layout: SequenceLayout, priority: Priority
-) -> NDArray[np.float64]:
-    """Priorities [K] of new items: those that the learner would have given with the actor's weights."""
-    column = {name: torch.from_numpy(batch.columns[name][:, layout.burn_in :]).T for name in PRIORITY_COLUMNS}
-    end = torch.from_numpy(batch.length + batch.lookahead - 1)
-    target = td_targets(
-        column["reward"], column["terminated"], column["q_greedy"], end, layout.n_step, config
-    )
-    error = target - column["q_taken"][: layout.unroll]
-    return priority(error, length_mask(torch.from_numpy(batch.length), layout.unroll)).double().numpy()

@@ -21,10 +21,11 @@ from torch.autograd.profiler import record_function
 
 from r2d2.agent.actor_critic import ActorCritic
 from r2d2.agent.device_batch import DeviceBatch
-from r2d2.agent.losses import LOSSES, Priority, length_mask, sequence_loss, td_targets
+from r2d2.agent.losses import LOSSES, Priority, length_mask, sequence_loss
 from r2d2.agent.method import NOISE, Backward, TDErrors, Unrolled
 from r2d2.agent.policies import smoothed, soft_value, temperature_loss
 from r2d2.agent.precision import autocast
+from r2d2.agent.targets import returns
 from r2d2.agent.update import METRICS
 from r2d2.config.learner import LearnerConfig
 
@@ -80,7 +81,9 @@ class PolicyLearning:
                 value = torch.cat([torch.zeros_like(value[:1]), value])
         with torch.no_grad(), record_function("targets"):
             end = data.length + data.lookahead - 1
-            target = td_targets(reward, terminated, value, end, learner.layout.n_step, self.config)
+            target = returns(
+                reward, terminated, value, value, None, None, end, learner.layout.n_step, self.config
+            )
         return _Found(unrolled, q, target, log_probability, length_mask(data.length, rows))
 
     def _values(self, learner: Learner, data: DeviceBatch, unrolled: Unrolled) -> tuple[Tensor, Tensor]:

@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.autograd.profiler import record_function
 
 from r2d2.agent.device_batch import DeviceBatch
-from r2d2.agent.losses import LOSSES, Priority, length_mask, sequence_loss, td_targets
+from r2d2.agent.losses import LOSSES, Priority, length_mask, sequence_loss
 from r2d2.agent.method import Backward, TDErrors
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.precision import autocast
+from r2d2.agent.targets import targets
 from r2d2.agent.update import METRICS
 from r2d2.config.learner import LearnerConfig
 
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 class QLearning:
     """The method of a `QNetwork`; see `agent.learner.Method`."""
 
-    columns: tuple[str, ...] = ("action", "reward", "terminated")
     metrics: tuple[str, ...] = METRICS
 
     def __init__(self, config: LearnerConfig, priority: Priority) -> None:
         self.config, self.priority = config, priority
+        behavior = ("log_probability",) if config.records_behavior else ()
+        self.columns: tuple[str, ...] = ("action", "reward", "terminated", *behavior)
 
     def noise(self, items: int, rows: int) -> None:
         """It needs no random numbers."""
@@ -43,13 +45,16 @@ class QLearning:
                 q_lookahead, q_target = online.values(found.lookahead), target_network.values(found.target)
             q = torch.cat([q, q_lookahead])
         with record_function("targets"):
-            action, reward, terminated = (learner.after_burn_in(data, name) for name in self.columns)
+            action, reward, terminated, *behavior = (
+                learner.after_burn_in(data, name) for name in self.columns
+            )
             q_taken = q[:unroll].gather(-1, action[:unroll].long().unsqueeze(-1)).squeeze(-1)
             with torch.no_grad():
-                best = (q if self.config.double else q_target).argmax(-1, keepdim=True)
-                bootstrap = q_target.gather(-1, best).squeeze(-1)
                 end = data.length + data.lookahead - 1
-                target = td_targets(reward, terminated, bootstrap, end, learner.layout.n_step, self.config)
+                mu = behavior[0].exp() if behavior else None
+                target = targets(
+                    q, q_target, action, reward, terminated, mu, end, learner.layout.n_step, self.config
+                )
             mask = length_mask(data.length, unroll)
             return TDErrors(q_taken - target, q_taken, mask, found.refreshed)
 

@@ -139,7 +139,7 @@ def columns(config: Config, spec: EnvSpec, *, stack: int) -> dict[str, Column]:
         codec=config.replay.codec,
         stack=stack,
         action_size=spec.action_size,
-        stochastic=config.learner.method == "sac",
+        log_probability=config.learner.method == "sac" or config.learner.records_behavior,
     )
 
 
@@ -215,6 +215,7 @@ def actor(
         net,
         rng=rng,
         life_loss=config.env.life_loss,
+        records_behavior=config.learner.records_behavior,
         device=next(net.parameters()).device,
         precision=config.actor.precision,
     )

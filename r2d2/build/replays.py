@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.agent import losses
+from r2d2.agent import targets
 from r2d2.build.agents import RELABELING, REMOVING, columns, core_size, generator, layout, linear, priority
 from r2d2.config import Config
 from r2d2.config.parts import REMOVERS, SELECTORS, make
@@ -173,8 +173,9 @@ def initial_priorities(
     config: Config, replay: Replay | Mixture, ids: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Priorities [K] of new items from the Q values recorded with their steps."""
-    items = replay.get(ids, list(losses.PRIORITY_COLUMNS))
-    return losses.initial_priorities(items, config.learner, layout(config), priority(config))
+    behavior = ["log_probability"] if config.learner.records_behavior else []
+    items = replay.get(ids, [*targets.PRIORITY_COLUMNS, *behavior])
+    return targets.initial_priorities(items, config.learner, layout(config), priority(config))
 
 
 def set_initial_priorities(

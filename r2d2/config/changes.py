@@ -33,6 +33,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     "lap": {"replay.priority": "lap", "learner.loss": "huber", "replay.alpha": 0.6, "replay.beta": 0.0},
     # What the R2D2 paper's text says of importance weights, against its table.
     "no-weights": {"replay.beta": 0.0, "replay.beta_steps": 0},
+    "peng": {"learner.target": "peng"},
+    "retrace": {"learner.target": "retrace"},
+    "watkins": {"learner.target": "watkins"},
+    "munchausen": {"learner.munchausen": 0.9, "replay.first_priority": "highest"},
     "n1": {"replay.n_step": 1},
     "n3": {"replay.n_step": 3},
     "n5": {"replay.n_step": 5},

@@ -186,6 +186,11 @@ def _check_methods(config: Config) -> None:
         raise ValueError(
             "learner.learning_rate_end must be 1 with learner.graphs, which keep the rate they began with"
         )
+    if c.munchausen and r.first_priority == "actor":
+        raise ValueError(
+            "learner.munchausen needs replay.first_priority highest: the actor does not record what its bonus is "
+            "made of; add +munchausen to the preset, or --replay.first-priority highest"
+        )
     if c.target_clip and c.discount == 1.0:
         raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")
     if c.method != "q_learning":
@@ -198,6 +203,11 @@ def _check_policy_method(config: Config) -> None:
     if c.rescaling:
         raise ValueError(
             f"learner.rescaling must be false with learner.method {c.method}: its values are sums of rewards"
+        )
+    if c.target != "n-step" or c.munchausen:
+        raise ValueError(
+            f"learner.target must be n-step and learner.munchausen 0 with learner.method {c.method}: others are "
+            "for counted actions"
         )
     if c.graphs and c.policy_period > 1:
         raise ValueError(

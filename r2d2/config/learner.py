@@ -53,6 +53,20 @@ class LearnerConfig:
     """Double Q-learning."""
     rescaling: bool = True
     """Learn h(Q), the paper's value rescaling."""
+    target: Literal["n-step", "peng", "retrace", "watkins"] = "n-step"
+    """Return that Q(s, a) is trained towards: n steps, or over the whole item with traces: uncorrected (Peng's
+    Q(lambda)), Retrace, or soft Watkins Q(lambda) (MEME); docs/targets.md."""
+    trace_decay: Annotated[float, SHARE] = 0.95
+    """lambda of the returns with traces (MEME, Agent57)."""
+    trace_tolerance: Annotated[float, Bounds(0, 1e6)] = 0.01
+    """kappa of soft Watkins: how far below the best, as a share of it, an action may be for the trace to go on
+    (MEME); 0 is Watkins' Q(lambda)."""
+    target_epsilon: Annotated[float, SHARE] = 0.01
+    """Retrace: epsilon of the policy that is learned (ours)."""
+    munchausen: Annotated[float, SHARE] = 0.0
+    """alpha of Munchausen RL, which has 0.9: rewards get alpha tau log pi(a|s), and values are soft; 0 is off."""
+    munchausen_temperature: Annotated[float, Bounds(1e-6, 1e6)] = 0.03
+    """tau of Munchausen RL."""
     reward_clip: Annotated[float, Bounds(0, 1e12)] = 0.0
     """Clip rewards to [-x, x] for the learner only; 0 is off."""
     target_clip: bool = False
@@ -66,3 +80,8 @@ class LearnerConfig:
     """Parts of a batch whose gradients are summed one after the other: less memory, the same update."""
     graphs: bool = False
     """CUDA: replay whole updates as one graph. Off until `make bench-gpu` shows a gain on your GPU (ours)."""
+
+    @property
+    def records_behavior(self) -> bool:
+        """Whether the actor must record the probability with which it chose each action."""
+        return self.target == "retrace"

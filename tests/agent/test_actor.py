@@ -131,15 +131,19 @@ def test_rows_stay_as_they_were() -> None:
 
 
 def test_each_environment_explores_with_its_own_epsilon() -> None:
-    """Greedy where epsilon is 0; where it is e, a share e (A - 1) / A of the actions is not greedy."""
+    """Greedy where epsilon is 0; where it is e, a share e (A - 1) / A of the actions is not greedy, and the
+    probability of each action is recorded if it is asked for."""
     setup = Setup(environments=3, episodes=(Ending(10_000),))
     actor = setup.actor(setup.network())
-    actor.epsilon = np.array([0.0, 0.3, 1.0])
+    actor.epsilon, actor.records_behavior = np.array([0.0, 0.3, 1.0]), True
     steps = 2000
     other = np.zeros(3)
     for _ in range(steps):
         (rows,) = actor.step()
-        other += rows.values["q_taken"] != rows.values["q_greedy"]
+        greedy = rows.values["q_taken"] == rows.values["q_greedy"]
+        chance = np.where(greedy, 1.0 - actor.epsilon * (ACTIONS - 1) / ACTIONS, actor.epsilon / ACTIONS)
+        np.testing.assert_allclose(np.exp(rows.values["log_probability"]), chance, rtol=1e-5)
+        other += ~greedy
     expected = actor.epsilon * (ACTIONS - 1) / ACTIONS
     spread = np.sqrt(expected * (1 - expected) / steps)
     assert other[0] == 0

@@ -17,8 +17,8 @@ import pytest
 import torch
 from helpers import Ending, Setup, items_of, play, recompute, select
 
-from r2d2.agent.losses import initial_priorities
 from r2d2.agent.networks import QNetwork
+from r2d2.agent.targets import initial_priorities
 from r2d2.replay import Replay
 from r2d2.types import Batch, Rows
 
@@ -72,13 +72,17 @@ def check_learner(network: QNetwork, batch: Batch, setup: Setup) -> None:
     """The learner's own path: Q(s, a) of trained rows, and over the lookahead the actor's priorities."""
     learner = setup.learner(network)
     with torch.no_grad():
-        error, q_taken, mask = learner.errors(batch)[:3]
+        _, q_taken, mask = learner.errors(batch)[:3]
     recorded = batch.columns["q_taken"][:, setup.burn_in : setup.burn_in + setup.unroll].T
     difference = np.abs(q_taken.numpy() - recorded) * mask.numpy()
     assert difference.max() < TOLERANCE, f"items {np.unique(np.argwhere(difference >= TOLERANCE)[:, 1])}"
-    from_actor = initial_priorities(batch, learner.config, setup.layout, learner.priority)
-    from_learner = learner.priority(error, mask).numpy()
-    np.testing.assert_allclose(from_actor, from_learner, rtol=1e-4, atol=TOLERANCE)
+    for kind in ("n-step", "peng", "watkins"):
+        learner.config = dataclasses.replace(learner.config, target=kind)  # type: ignore[arg-type]
+        with torch.no_grad():
+            error = learner.errors(batch).error
+        from_actor = initial_priorities(batch, learner.config, setup.layout, learner.priority)
+        from_learner = learner.priority(error, mask).numpy()
+        np.testing.assert_allclose(from_actor, from_learner, rtol=1e-4, atol=TOLERANCE, err_msg=kind)
 
 
 def kinds(batch: Batch, setup: Setup) -> Counter[str]:

@@ -30,11 +30,12 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "mixture": {
         "replay__selector": "rank", "replay__newest": 1, "replay__long_term": 0.25, "replay__remover": "soft",
-        "replay__beta_steps": 400, "replay__alpha_steps": 400, "learner__batch": 8,
+        "replay__beta_steps": 400, "replay__alpha_steps": 400, "learner__batch": 8, "learner__target": "peng",
+        "learner__munchausen": 0.9, "replay__first_priority": "highest",
     },
     "refreshed": {
         "replay__initial_state": "refreshed", "replay__replay_ratio": 12.0, "run__probe_items": 9,
-        "replay__alpha_steps": 400, "replay__alpha_end": 0.2,
+        "replay__alpha_steps": 400, "replay__alpha_end": 0.2, "learner__target": "retrace",
     },
     "hindsight": {
         "env__id": "BlindBitFlipping-v0", "env__options": {"bits": 6}, "replay__hindsight": "random",
