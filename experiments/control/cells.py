@@ -22,11 +22,14 @@ class Agent:
 
 
 # The velocity is hidden: whoever holds the pendulum up gets about -150.
-MASKED: dict[str, Any] = {"env.id": "MaskedPendulumContinuous-v0", "run.steps": 30_000}
+MASKED: dict[str, Any] = {
+    "env.id": "MaskedPendulumContinuous-v0", "run.steps": 30_000, "run.evaluate_period": 2500,
+}  # fmt: skip
 # The number lies 21 steps before the question, twice what a sequence with its burn-in spans.
 CUE: dict[str, Any] = {
     "env.id": "Cue-v0", "env.options": {"delay": 20}, "env.num_envs": 8, "network.core": "lru",
-    "replay.burn_in": 4, "replay.unroll": 6, "replay.period": 3, "run.steps": 60_000, "run.evaluate_episodes": 64,
+    "replay.burn_in": 4, "replay.unroll": 6, "replay.period": 3, "replay.replay_ratio": 96.0, "run.steps": 12_000,
+    "run.evaluate_period": 2000, "run.evaluate_episodes": 64,
 }  # fmt: skip
 
 AGENTS: dict[str, Agent] = {

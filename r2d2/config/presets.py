@@ -242,7 +242,7 @@ DDPG = replace(TD3, learner=replace(TD3.learner, method="ddpg", policy_period=1,
 RSAC = replace(
     SAC,
     env=EnvConfig(id="MaskedPendulumContinuous-v0", num_envs=4),
-    network=replace(SAC.network, core="lstm", core_width=64, hidden=64, previous_inputs=True),
+    network=replace(SAC.network, core="lstm", core_width=64, hidden=128, previous_inputs=True),
     replay=replace(
         SAC.replay,
         steps=200_000,

@@ -59,7 +59,9 @@ def test_the_continuous_dynamics_are_gymnasiums(ours: str, theirs: str, hidden: 
     np.testing.assert_array_equal(masked.reset(5), observation[:, hidden])
     rng, ends = np.random.default_rng(0), np.zeros(2, np.int64)
     for t in range(1300):
-        action = (rng.integers(-8, 9, (2, 1)) / 8).astype(np.float32)  # exact in single precision, as theirs is
+        action = (rng.integers(-8, 9, (2, 1)) / 8).astype(
+            np.float32
+        )  # exact in single precision, as theirs is
         if t > 200 and "Car" in ours:  # push the way it moves: that arrives
             action = np.sign(observation[:, 1:2])
         mine, blind, own = (one.step(action) for one in (env, masked, plain))

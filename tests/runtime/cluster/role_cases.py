@@ -17,6 +17,12 @@ from r2d2.runtime.cluster.roles.learning import LearnerRole
 from r2d2.runtime.cluster.roles.messages import Lost, Receipt, Reply, Request
 from r2d2.runtime.cluster.roles.shard import ShardRole
 
+# Continuous actions, sampled by SAC and random at first.
+CONTROL: dict[str, Any] = {
+    "env__id": "MaskedPendulumContinuous-v0", "env__options": {"steps": 23}, "learner__method": "sac",
+    "learner__rescaling": False, "actor__exploration": "noise", "actor__random_steps": 20,
+}  # fmt: skip
+
 
 def cluster(**changes: Any) -> Config:
     """A tiny run on a cluster; changes as `cluster__actors=2`."""

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers import Ending, ScriptedEnvironments, Setup
-from role_cases import InlineFleet, cluster, items, replays_differ
+from role_cases import CONTROL, InlineFleet, cluster, items, replays_differ
 from run_cases import new_run, tiny
 
 from r2d2.agent.actor import Actor
@@ -254,7 +255,7 @@ def test_the_replay_ratio_is_kept_over_all_shards(
 # -- local and cluster are the same ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", ["cartpole", "pong"])
+@pytest.mark.parametrize("case", ["cartpole", "pong", "pendulum"])
 @pytest.mark.parametrize("packet", [1, 7])
 def test_one_actor_inserts_the_items_of_the_local_run(case: str, packet: int, tmp_path: Path) -> None:
     """Same steps, same cuts, same states, same priorities, bit for bit, while the weights are the same."""
@@ -264,6 +265,10 @@ def test_one_actor_inserts_the_items_of_the_local_run(case: str, packet: int, tm
         "run__checkpoint_period": 10_000,
         **UNTRAINED,
     }
+    if case == "pendulum":
+        changes |= CONTROL | {
+            "actor__random_steps": 0
+        }  # the packets of a cluster say late how many there were
     if case == "pong":
         changes |= {"env__id": "ALE/Pong-v5", "env__options": {"max_frames": 240}, "run__steps": 120}
     local = new_run(tiny(**changes), tmp_path / "local")
@@ -277,6 +282,24 @@ def test_one_actor_inserts_the_items_of_the_local_run(case: str, packet: int, tm
     assert role.actor.steps == local.actor.steps
     assert len(shard) == len(local.replay) > 20
     assert replays_differ(shard, local.replay) == []
+
+
+def test_a_policy_is_learned_over_shards(tmp_path: Path) -> None:
+    """Actors record, shards draw, the learner's critics and policy move, and its checkpoint goes on."""
+    config = cluster(cluster__actors=2, cluster__shards=2, **{**CONTROL, "replay__min_steps": 30})
+    fleet = InlineFleet(config, tmp_path)
+    before = {name: value.clone() for name, value in fleet.learner.learner.network.state_dict().items()}
+    for _ in range(12):
+        fleet.act()
+        fleet.learn()
+    assert fleet.learner.learner.updates > 3
+    after = fleet.learner.learner.network.state_dict()
+    assert all(not torch.equal(before[name], value) for name, value in after.items())
+    fleet.learner.save(1, {"actor": {"steps": 100}})
+    again = InlineFleet(config, tmp_path)
+    assert again.learner.learner.updates == fleet.learner.learner.updates
+    restored = again.learner.learner.network.state_dict()
+    assert all(torch.equal(restored[name], value) for name, value in after.items())
 
 
 def test_environments_have_their_seeds_whoever_runs_them(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from role_cases import InlineFleet, cluster, replays_differ
+import pytest
+from role_cases import CONTROL, InlineFleet, cluster, replays_differ
 
 from r2d2.config import Config
 from r2d2.runtime.cluster.roles.acting import ActorRole
@@ -15,7 +17,7 @@ from r2d2.runtime.cluster.roles.inference import Answered, Asked, InferenceRole
 from r2d2.runtime.cluster.roles.messages import Published
 from r2d2.types import OBSERVATION
 
-UNTRAINED = {"replay__min_steps": 10**9}  # weights that never change
+UNTRAINED: dict[str, Any] = {"replay__min_steps": 10**9}  # weights that never change
 
 
 class Central:
@@ -28,9 +30,12 @@ class Central:
         return self.role.step(asked)
 
 
-def test_central_inference_makes_the_items_of_an_actors_own_network(tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", [{}, CONTROL], ids=["cartpole", "pendulum"])
+def test_central_inference_makes_the_items_of_an_actors_own_network(
+    task: dict[str, Any], tmp_path: Path
+) -> None:
     """One actor, the same weights: bit for bit, and the updates in the weights that acted are those that it had."""
-    config = cluster(cluster__actors=1, **UNTRAINED)
+    config = cluster(cluster__actors=1, **UNTRAINED, **task)
     own, central = (InlineFleet(config, tmp_path / name) for name in ("own", "central"))
     central.actors = [ActorRole(config, 0, central.actors[0].port, inference=Central(config))]
     for _ in range(12):

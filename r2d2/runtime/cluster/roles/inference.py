@@ -33,8 +33,8 @@ class Asked(NamedTuple):
     previous_action: NDArray[np.int32]  # [1, N]
     previous_reward: NDArray[np.float32]  # [1, N]
     core: NDArray[np.float32]  # [N, C]
-    exploration: NDArray[np.float32] | None  # [N, K] of networks that take it
     offered: Published | None
+    exploration: NDArray[np.float32] | None = None  # [N, K] of networks that take it
 
 
 class Answered(NamedTuple):
@@ -151,8 +151,8 @@ class RemoteNetwork:
             inputs.previous_action.numpy(),
             inputs.previous_reward.numpy(),
             state.numpy(),
-            None if exploration is None else exploration.numpy(),
             self.offered,
+            None if exploration is None else exploration.numpy(),
         )
         while True:
             try:
