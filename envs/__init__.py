@@ -1,7 +1,7 @@
-"""Environments behind one small interface: see `r2d2.envs.make.make`. Imports nothing of the other packages.
+"""Environments behind one small interface: see `r2d2.envs.make.make`. Imports none of the other packages.
 
-Importing the package registers its own tasks with gymnasium. The folder stands beside `r2d2/`, whose link makes it
-`r2d2.envs`: so it is installed, and so a project's own `envs` never takes its place.
+Importing the package registers its own tasks with gymnasium. The folder lies beside `r2d2/`, where a link makes it
+`r2d2.envs`. It is installed under that name, so a project's own `envs` never shadows it.
 """
 
 from typing import Any

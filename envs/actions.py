@@ -1,4 +1,4 @@
-"""Actions: whatever an environment calls them, an agent counts them from 0, or gives numbers from -1 to 1."""
+"""Actions: an agent counts them from 0, or gives numbers from -1 to 1, whatever the environment's own are."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ MAX_JOINT_ACTIONS = 1_000  # ours: one output each
 
 @dataclass(frozen=True)
 class Actions:
-    """`count` actions; several at once (MultiDiscrete, MultiBinary) are one, the last of them running fastest."""
+    """`count` actions; joint ones (MultiDiscrete, MultiBinary) are flattened, the last one varying fastest."""
 
     count: int
-    sizes: tuple[int, ...] = ()  # of what is chosen at once
+    sizes: tuple[int, ...] = ()  # of the components of a joint action
     start: Any = 0  # the environment's own lowest action(s)
 
     @property
     def plain(self) -> bool:
-        """Whether the environment counts them as agents do."""
+        """Whether the environment counts actions from 0, as agents do."""
         return not self.sizes and self.start == 0
 
     def of(self, action: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The environment's own actions of actions [N] that count from 0.
+        """The environment's own actions for actions [N] that count from 0.
 
         >>> actions_of(MultiDiscrete([2, 3]), "Task-v0").of(np.array([0, 4])).tolist()
         [[0, 0], [1, 1]]
@@ -44,18 +44,18 @@ class Actions:
 class BoxActions:
     """Vectors of `size` numbers, each from -1 to 1 for the agent and from `low` to `high` for the environment."""
 
-    low: tuple[float, ...]  # of every number, the axes of the space flattened
+    low: tuple[float, ...]  # of every number, with the axes of the space flattened
     high: tuple[float, ...]
-    shape: tuple[int, ...]  # that the environment takes
+    shape: tuple[int, ...]  # of the actions that the environment takes
     dtype: str = "float32"
 
     @property
     def size(self) -> int:
-        """The numbers of one action."""
+        """How many numbers an action has."""
         return len(self.low)
 
     def of(self, action: NDArray[np.float32]) -> NDArray[Any]:
-        """The environment's own actions [N, *shape] of actions [N, size] from -1 to 1.
+        """The environment's own actions [N, *shape] for actions [N, size] from -1 to 1.
 
         >>> actions_of(Box(np.float32([-2, 0]), np.float32([2, 1])), "Task-v0").of(np.array([[-1.0, 0.5]])).tolist()
         [[-2.0, 0.75]]

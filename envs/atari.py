@@ -1,8 +1,8 @@
 """Atari games on ALE's C++ vector environment, under the paper's protocol or Machado's.
 
 The only module that touches ale-py (GPL-2.0), and it does so only when a game is built: the package is an
-extra. ALE's vector environment hangs, or lies, when it is misused; the guards are here and in
-`envs.vector.Checked`.
+extra. ALE's vector environment hangs, or returns wrong data, when it is misused; the guards are here and
+in `envs.vector.Checked`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ATARI_57: tuple[str, ...] = tuple(_GAMES.split())
 
 # The console's screen, pixels (Bellemare et al. 2013): what a recorded video shows.
 SCREEN = (210, 160)
-# Smaller frames show nothing, larger ones than the screen's width would be blown up (ours).
+# Smaller frames show nothing; frames larger than the screen's width would be enlarged (ours).
 FRAME_SIZES = (8, 160)
 
 
@@ -118,14 +118,14 @@ def rom_name(env_id: str) -> str:
 
 
 class AtariVector:
-    """N copies of one game in C++ threads; steps about 2,300 times a second and core.
+    """N copies of one game in C++ threads; about 2,300 steps per second and core.
 
     Gray frames are reduced with an area filter. `reset` reloads the cartridge in each slot to seed it, about
     0.1 s each; the automatic restart of an episode takes 5 ms. `threads=0` lets ALE choose; the number of
-    threads never changes a run. It must be used in the process that built it: a fork has none of its threads.
-    When a game ends, its final frame still shows the observation before, as in gymnasium's
+    threads never changes results. It must be used in the process that built it: a fork has none of its threads.
+    When a game ends, its final frame still shows the previous observation, as in gymnasium's
     AtariPreprocessing (nothing is bootstrapped from it); at the frame cap the final frame is right.
-    `rgb=True` gives color frames of the whole screen instead, for films.
+    `rgb=True` gives color frames of the whole screen instead, for videos.
     """
 
     def __init__(
@@ -165,7 +165,9 @@ class AtariVector:
         """Plays frame_skip frames in every slot; the actions must be valid, or ALE never answers."""
         env, cut = self._same_process(), self._cut
         observation, reward, terminated, _, info = env.step(np.where(cut, 0, action))
-        if cut.any():  # ALE does not know that these episodes are over: restart them, random streams going on
+        if (
+            cut.any()
+        ):  # ALE does not know that these episodes are over: restart them, continue the random streams
             goes_on = np.full(np.count_nonzero(cut), -1)
             observation, info = env.reset(seed=goes_on, options={"reset_mask": cut})
             reward, terminated = np.where(cut, 0, reward), terminated & ~cut
@@ -205,7 +207,7 @@ class AtariVector:
 
 
 class AtariSingle:
-    """One game that can be filmed: its observations are those of a slot of `AtariVector`, bit for bit.
+    """One game that can be recorded: its observations are those of a slot of `AtariVector`, bit for bit.
 
     ALE's vector environment cannot render, so a second emulator with the same seed plays along in color.
     The two are compared at every step.
@@ -248,7 +250,7 @@ class AtariSingle:
 def _build(
     env_id: str, num_envs: int, protocol: AtariProtocol, size: tuple[int, int], threads: int, rgb: bool
 ) -> AtariVectorEnv:
-    """Constructs ALE's vector environment with every default that would be wrong here spelt out."""
+    """Constructs ALE's vector environment and sets every option whose default would be wrong here."""
     game = rom_name(env_id)
     from ale_py.vector_env import AtariVectorEnv
     from gymnasium.vector import AutoresetMode

@@ -28,8 +28,8 @@ MAX_MISSIONS = 1_000  # ours: one input each
 class Extra:
     """A package whose ids start with one of `prefixes`; importing `module` registers them.
 
-    `build` makes one environment of (id, options, frame size in pixels); `limit` reads its longest episode,
-    in steps, from what was built.
+    `build` makes one environment from (id, options, frame size in pixels); `limit` reads the length of its
+    longest episode, in steps, from that environment.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Extra:
 
 
 def extra_of(env_id: str) -> Extra | None:
-    """The package that an id belongs to, imported; None for all other ids."""
+    """Imports and returns the package that an id belongs to; None for all other ids."""
     for extra in EXTRAS:
         if env_id.startswith(extra.prefixes):
             try:
@@ -58,10 +58,10 @@ def extra_of(env_id: str) -> Extra | None:
 
 
 def minigrid(env_id: str, options: dict[str, Any], frame_size: int) -> AnyEnv:
-    """What the agent sees as one vector of zeros and ones, for the codes of a cell are names, not colors.
+    """What the agent sees as one vector of zeros and ones, because the codes of a cell are labels, not colors.
 
-    For each cell of its view (7 x 7) the kind of object, its color and its state one-hot; then the direction
-    one-hot; then the mission one-hot, where the task has more than one.
+    For each cell of its view (7 x 7) the kind of object, its color and its state, one-hot; then the direction,
+    one-hot; then the mission, one-hot, where the task has more than one.
     """
     env: AnyEnv = gym.make(env_id, disable_env_checker=True, **options)
     space: Any = env.observation_space
@@ -103,7 +103,7 @@ def popgym(env_id: str, options: dict[str, Any], frame_size: int) -> AnyEnv:
 
 # -- ViZDoom -----------------------------------------------------------------------------------------------
 
-DOOM_SCREEN = (120, 160)  # pixels; the smallest of ViZDoom, for the frames are smaller still
+DOOM_SCREEN = (120, 160)  # pixels; ViZDoom's smallest, since frames are smaller still
 FRAME_SKIP = 4  # tics a step; ours, as on Atari and, at 60 frames/s, in the paper's DMLab
 
 
@@ -124,9 +124,9 @@ def area_weights(size: int, bands: int) -> NDArray[np.float32]:
 class DoomFrames(gym.Wrapper[Any, Any, Any, Any]):
     """The screen of a ViZDoom game as square frames, [size, size, 3], or [size, size] in gray.
 
-    Health, ammunition and other numbers are not shown, except for what the screen shows. The package gives a
-    black screen after the last step and calls a timeout a termination as well: here the last frame stays, and
-    a timeout is a truncation alone, so that what is bootstrapped from it is right but for one step.
+    Health, ammunition and other numbers are visible only if the screen shows them. The package returns a black
+    screen after the last step and flags a timeout as a termination too. Here the last frame is kept and a
+    timeout is a truncation only, so what is bootstrapped from it is right except for one step.
     """
 
     def __init__(self, env: AnyEnv, size: int) -> None:
@@ -147,7 +147,7 @@ class DoomFrames(gym.Wrapper[Any, Any, Any, Any]):
         return self._frame, info
 
     def step(self, action: Any) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
-        """Holds the buttons of an action down for `frame_skip` tics."""
+        """Holds down the buttons of an action for `frame_skip` tics."""
         seen, reward, terminated, truncated, info = self.env.step(action)
         if not (terminated or truncated):
             self._frame = self._reduced(seen["screen"])
@@ -161,7 +161,7 @@ class DoomFrames(gym.Wrapper[Any, Any, Any, Any]):
 
 
 def vizdoom(env_id: str, options: dict[str, Any], frame_size: int) -> AnyEnv:
-    """A game in color, or in gray with the option rgb 0; `frame_skip` and the package's options besides."""
+    """A game in color, or in gray with the option rgb 0; also takes `frame_skip` and the package's options."""
     from r2d2.envs.atari import FRAME_SIZES
 
     low, high = FRAME_SIZES

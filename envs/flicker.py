@@ -1,4 +1,4 @@
-"""Flickering observations: each is blanked with a given probability, so that one alone is not enough.
+"""Flickering observations: each is blanked with a given probability, so one observation is not enough.
 
 Hausknecht & Stone 2015 (arXiv 1507.06527) blank Atari frames with probability 0.5.
 """
@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from r2d2.envs.memory.task import check_probability
 from r2d2.envs.vector import EnvError, Observation, StepResult, VectorEnv, each
 
-DRAWN_AHEAD = 256  # steps; ours: one call of each slot's generator pays for so many steps
+DRAWN_AHEAD = 256  # steps that one call of each slot's generator draws; ours
 STREAM = (
-    0xF11C  # ours: sets the flicker's random numbers apart from the environment's, which have the same seed
+    0xF11C  # ours: separates the flicker's random numbers from the environment's, which have the same seed
 )
 
 
 class Flickering:
-    """An environment whose observations are all zeros with `probability`, each slot and step on its own.
+    """An environment whose observations are all zeros with `probability`, independently per slot and step.
 
-    First and final observations flicker too; rewards and ends do not. Slot i of seed s blinks like slot 0 of
+    First and final observations flicker too; rewards and flags do not. Slot i of seed s flickers like slot 0 of
     seed s + i, whatever the actions are.
     """
 
@@ -65,7 +65,7 @@ class Flickering:
 
 
 def flickering(env: VectorEnv, probability: float) -> VectorEnv:
-    """The environment itself for probability 0; raises EnvError for what is no probability."""
+    """Adds flicker to an environment, none for probability 0; raises EnvError unless it is a probability."""
     probability = check_probability("flicker", probability, "Hausknecht & Stone 2015 have 0.5")
     if probability and env.spec.goals is not None:
         raise EnvError(

@@ -1,6 +1,6 @@
-"""Goal tasks for hindsight replay, as Gymnasium has them: a dict of what is seen, achieved and desired.
+"""Goal tasks for hindsight replay, as in Gymnasium: a dict of observation, achieved and desired goal.
 
-A goal environment answers {"observation", "achieved_goal", "desired_goal"} and computes the reward of any
+A goal environment returns {"observation", "achieved_goal", "desired_goal"} and computes the reward of any
 achieved and desired goal, also of many at once (arrays [K, G]).
 """
 
@@ -31,7 +31,7 @@ class GoalTask(Task, Protocol):
     goal_size: int
 
     def outcome(self, achieved: Floats, desired: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-        """The reward [...] of arriving at `achieved` [..., G], and whether that ends the episode."""
+        """The reward [...] for achieving `achieved` [..., G], and whether that ends the episode."""
 
 
 def reached(achieved: Floats, desired: Floats) -> NDArray[np.bool_]:
@@ -40,7 +40,7 @@ def reached(achieved: Floats, desired: Floats) -> NDArray[np.bool_]:
 
 
 class BitFlipping:
-    """Flip one of `bits` bits at each step until they are as desired (Andrychowicz et al. 2017, section 3.1).
+    """Flip one of `bits` bits at each step until they match the goal (Andrychowicz et al. 2017, section 3.1).
 
     The state and the goal are drawn uniformly. Reward: -1 at each step, 0 at the one that reaches the goal and
     ends the episode, which has at most `bits` steps. Observation: the bits; goals are bits as well.
@@ -75,7 +75,7 @@ class BitFlipping:
         return Outcome(reward, terminated, ~terminated & (self._time >= self.max_episode_steps))
 
     def observe(self) -> Floats:
-        """The bits as they are seen, the desired and the true ones, [N, 3 bits] and a flag if blind."""
+        """The visible, the desired and the true bits, [N, 3 bits], and a flag if blind."""
         if not self.blind:
             return np.concatenate([self._state, self._goal, self._state], 1)
         first = (self._time == 0)[:, None].astype(np.float32)
@@ -126,7 +126,7 @@ class GoalVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         return (self._parts(observation), *rest)  # type: ignore[return-value]
 
     def compute_reward(self, achieved_goal: Floats, desired_goal: Floats, info: Any) -> Floats:
-        """The rewards [...] of arriving at achieved goals [..., G]."""
+        """The rewards [...] for achieved goals [..., G]."""
         return np.asarray(self.task.outcome(achieved_goal, desired_goal)[0])
 
     def compute_terminated(self, achieved_goal: Floats, desired_goal: Floats, info: Any) -> NDArray[np.bool_]:
@@ -157,7 +157,7 @@ class GoalEnv(gym.Env[Any, Any]):
         return (self._parts(observation), *rest)  # type: ignore[return-value]
 
     def compute_reward(self, achieved_goal: Floats, desired_goal: Floats, info: Any) -> Any:
-        """The reward of arriving at an achieved goal [G], a float, or of many at once."""
+        """The reward for an achieved goal [G], a float, or for many at once."""
         return self.task.outcome(achieved_goal, desired_goal)[0]
 
     def compute_terminated(self, achieved_goal: Floats, desired_goal: Floats, info: Any) -> Any:
@@ -165,12 +165,12 @@ class GoalEnv(gym.Env[Any, Any]):
         return self.task.outcome(achieved_goal, desired_goal)[1]
 
     def render(self) -> NDArray[np.uint8]:
-        """Bits, desired and true ones as a row of gray squares."""
+        """The visible, desired and true bits as a row of gray squares."""
         return self._env.render()
 
 
 def is_goal_space(space: gym.Space[Any]) -> TypeGuard[Dict]:
-    """Whether this is the dict of a goal environment, with vectors in it and goals of one size."""
+    """Whether this is the dict of a goal environment: all vectors, and both goals of the same size."""
     return (
         isinstance(space, Dict)
         and set(space.spaces) == set(KEYS)
@@ -180,7 +180,7 @@ def is_goal_space(space: gym.Space[Any]) -> TypeGuard[Dict]:
 
 
 def goals_of(env: Any, size: int) -> Goals:
-    """The goals of a goal environment, whose `compute_reward` may know one goal at a time only.
+    """The goals of a goal environment, whose `compute_reward` may take only one goal at a time.
 
     An environment without `compute_terminated` does not end at its goal.
     """
@@ -195,12 +195,12 @@ def goals_of(env: Any, size: int) -> Goals:
 
 
 def _each(compute: Compute, achieved: Floats, desired: Floats) -> NDArray[Any]:
-    """compute(achieved, desired) [K] of goals [K, G], all at once if it can do that."""
+    """compute(achieved, desired) [K] of goals [K, G], vectorized if possible."""
     try:
         values = np.asarray(compute(achieved, desired, {}))
         if values.shape == (len(achieved),):
             return values
-    except (TypeError, ValueError):  # it asked an array for its truth: goal by goal then
+    except (TypeError, ValueError):  # it cannot take arrays of goals: one goal at a time
         pass
     pairs = zip(achieved, desired, strict=True)
     return np.array([compute(one, other, {}) for one, other in pairs]).reshape(len(achieved))

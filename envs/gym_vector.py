@@ -1,4 +1,4 @@
-"""Any Gymnasium environment whose actions can be counted or have bounds, as our vector of N slots."""
+"""Any Gymnasium environment with discrete or bounded actions, as our vector of N slots."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from r2d2.envs.vector import EnvError, EnvSpec, Observation, StepResult
 
 
 class GymVector:
-    """A gymnasium vector environment under our interface.
+    """A gymnasium vector environment behind our interface.
 
     Observations become the columns that `envs.observations` describes; a goal environment's dict becomes one
     float32 vector, in the order of `goals.KEYS`. Actions count from 0, or are vectors from -1 to 1.
-    `env` must restart slots on the next step (NEXT_STEP) and seed slot i with seed + i: the caller vouches.
+    `env` must restart slots on the next step (NEXT_STEP) and seed slot i with seed + i; this is not checked.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class GymVector:
         else:
             parts = parts_of(space, env_id, channels)
         self._env = env
-        self._whole = parts[0].name == "observation"  # the one array there is, not an array by column
+        self._whole = parts[0].name == "observation"  # a single array, not one per column
         self.num_envs = env.num_envs
         own = self._actions
         count = own.count if isinstance(own, Actions) else own.size
@@ -61,7 +61,7 @@ class GymVector:
         )
 
     def rgb_frame(self) -> NDArray[np.uint8]:
-        """The picture of slot 0 now, [height, width, 3]; only for environments made to be rendered."""
+        """The current picture of slot 0, [height, width, 3]; only for environments made to be rendered."""
         try:
             frames = self._env.render()
         except gym.error.DependencyNotInstalled as error:
@@ -75,7 +75,7 @@ class GymVector:
         self._env.close()
 
     def _columns(self, observation: Any) -> Observation:
-        """Fresh arrays: gymnasium writes to its own again."""
+        """Fresh arrays: gymnasium reuses its own."""
         if self._whole:
             return self.spec.parts[0].read(observation)
         return {part.name: part.read(observation) for part in self.spec.parts}

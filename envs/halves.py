@@ -1,4 +1,4 @@
-"""Halves: two vector environments as one, of which one can play while something else is done."""
+"""Halves: two vector environments as one, so that one can step while other work is done."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from r2d2.envs.vector import Observation, StepResult, VectorEnv, each
 class Halves:
     """The slots of several vectors, usually two, in a row.
 
-    `begin` hands actions to one of them and returns at once, `finish` waits for its step. The steps run in a
-    thread for each; C++ environments leave Python to the others meanwhile. Slot i is seeded with seed + i as in
-    one vector, so the run is the same.
+    `begin` hands actions to one of them and returns at once; `finish` waits for its step. Each one steps in a
+    thread of its own; C++ environments release the GIL meanwhile. Slot i is seeded with seed + i as in one
+    vector, so results are the same.
     """
 
     def __init__(self, parts: Sequence[VectorEnv]) -> None:
@@ -56,12 +56,12 @@ class Halves:
         return running.result()
 
     def finish_all(self) -> StepResult:
-        """The results of all parts, as that of one vector; waits for each, also if one raises."""
+        """The results of all parts, as one vector's; waits for every part, even if one raises."""
         results, errors = [], []
         for number in range(len(self.parts)):
             try:
                 results.append(self.finish(number))
-            except Exception as error:  # raised below, when none plays any more
+            except Exception as error:  # raised below, once no part is stepping
                 errors.append(error)
         if errors:
             raise errors[0]

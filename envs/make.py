@@ -1,4 +1,4 @@
-"""An environment id becomes a vector environment with its spec."""
+"""Builds a vector environment, with its spec, from an environment id."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from r2d2.envs.vector import Checked, EnvError, Observation, RecordableEnv, Step
 
 ATARI = "ALE/"  # how ids of Atari games begin
 FILM = "rgb_array"  # the render mode that gives pictures
-# How gymnasium calls a task that brings its own vector environment.
+# What gymnasium calls a task that brings its own vector environment.
 VECTOR: Any = {"vectorization_mode": "vector_entry_point"}
 
 
@@ -37,13 +37,13 @@ def make(
     """Builds num_envs slots of an environment, checked at every step; `halves` in two parts (`envs.halves`).
 
     `protocol` ('paper' or 'machado') and `threads` (0: ALE chooses) concern Atari alone, `frame_size` (pixels
-    a side) Atari and ViZDoom; they are ignored elsewhere. `options` overrides fields of the Atari protocol
+    per side) Atari and ViZDoom; they are ignored elsewhere. `options` overrides fields of the Atari protocol
     ({'max_frames': 400}), or goes to the environment's constructor ({'delay': 10}; 'max_episode_steps' too).
-    The option 'flicker' is every environment's: the probability that an observation is blanked. `channels` says
-    which axis of an image they are (`envs.observations.parts_of`); `folder` is where the module of
+    Every environment takes the option 'flicker': the probability that an observation is blanked. `channels` says
+    which axis of an image holds them (`envs.observations.parts_of`); `folder` is where the module of
     'module:Task-v0' may be (`envs.modules`).
-    Raises EnvError, with what would work, for anything that cannot be built; what an environment's own code raises
-    is passed on.
+    Raises EnvError, with what would work, for anything that cannot be built; exceptions of the environment's own
+    code are passed on.
     """
     _at_least("num_envs", num_envs, 1)
     _at_least("threads", threads, 0)
@@ -90,10 +90,10 @@ def make_single(
     channels: Chosen = "auto",
     folder: str = "",
 ) -> RecordableEnv:
-    """Builds one slot that can be filmed with `rgb_frame()`; otherwise it is `make(env_id, 1, ...)`.
+    """Builds one slot that can be recorded with `rgb_frame()`; otherwise it equals `make(env_id, 1, ...)`.
 
     With the same seed and actions its observations equal the vector's, bit for bit. On Atari it runs two
-    emulators, so it is half as fast. A film does not flicker.
+    emulators, so it is half as fast. A video does not flicker.
     """
     chosen = dict(options or {})
     flicker = chosen.pop("flicker", None)
@@ -126,7 +126,7 @@ class Recordable:
         return self._checked.step(action)
 
     def rgb_frame(self) -> NDArray[np.uint8]:
-        """The picture a person would see now, [height, width, 3]; the final one after a done."""
+        """The current picture for a person, [height, width, 3]; after a done, the final one."""
         return self._camera.rgb_frame()
 
     def close(self) -> None:
@@ -140,7 +140,7 @@ def _at_least(name: str, value: int, low: int) -> None:
 
 
 def _checked(env: VectorEnv, flicker: float | None) -> Checked:
-    """The environment behind its checks, with observations that are blanked with probability `flicker`."""
+    """The environment with checks and flicker; `flicker` is the probability of a blank observation."""
     if flicker is None:
         return Checked(env)
     from r2d2.envs.flicker import flickering
@@ -169,7 +169,7 @@ def _sync(
 
 
 def _built(source: Source, options: dict[str, Any]) -> Any:
-    """One environment; a missing package and an option that is not one are told in one clear error."""
+    """One environment; a missing package or an unknown option raises one clear error."""
     try:
         return source.make(**options)
     except EnvError:
@@ -203,7 +203,7 @@ def _check_same(slots: list[Slot], env_id: str) -> None:
 
 
 def _longest(first: Slot, source: Source) -> int | None:
-    """The longest episode in steps, as the time limits around it, the package or the task say; None without."""
+    """The longest episode in steps, from the time limit wrappers, the package or the task; None if unlimited."""
     limits = [source.limit(first)]
     layer: Any = first
     while isinstance(layer, gym.Wrapper):

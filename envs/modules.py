@@ -1,4 +1,4 @@
-"""Modules of the user's own that an environment id names: importable from the working folder, too."""
+"""Imports the user's own modules that an environment id names, from the working folder too."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from r2d2.envs.vector import EnvError
 def import_named(name: str, folder: str, env_id: str) -> ModuleType:
     """Imports a module, or a file that ends in .py, for the environment `env_id`.
 
-    `folder` is looked in last, but before the working folder of this process; a file's path may be relative to
-    either. What goes wrong inside the module itself is raised as it is.
+    `folder` is searched last, but before the working folder of this process; a file's path may be relative to
+    either. Exceptions of the module itself are passed on.
     """
     folders = list(dict.fromkeys([os.getcwd(), os.path.abspath(folder or os.curdir)]))
     for each in folders:
@@ -33,7 +33,7 @@ def import_named(name: str, folder: str, env_id: str) -> ModuleType:
 
 
 def _put_on_path(folder: str) -> None:
-    """`folder` is searched last, but before the working folder, which Python itself may have put first."""
+    """Searches `folder` last, but before the working folder, which Python itself may have put first."""
     known = [os.path.abspath(entry or os.curdir) for entry in sys.path]
     if folder not in known:
         here = os.getcwd()
@@ -41,7 +41,7 @@ def _put_on_path(folder: str) -> None:
 
 
 def _import(name: str, folders: list[str], env_id: str) -> ModuleType:
-    importlib.invalidate_caches()  # the user may have written it a moment ago
+    importlib.invalidate_caches()  # the user may have just written it
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -61,11 +61,11 @@ def _import_file(name: str, folders: list[str], env_id: str) -> ModuleType:
             f"env_id {env_id!r}: there is no file {' or '.join(map(str, places))}; give its path, or name "
             "the folder to which it is relative with --env.folder"
         )
-    _put_on_path(str(path.parent))  # for what stands beside it
+    _put_on_path(str(path.parent))  # for modules beside it
     found = importlib.util.find_spec(path.stem) if path.stem.isidentifier() else None
     if found is not None and found.origin == str(path):
         return importlib.import_module(path.stem)
-    name = f"{path.stem}_{zlib.crc32(str(path).encode()):08x}"  # another module has its plain name
+    name = f"{path.stem}_{zlib.crc32(str(path).encode()):08x}"  # its plain name may be another module's
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

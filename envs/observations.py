@@ -1,8 +1,8 @@
 """What an agent sees: the parts of an observation, each an array that becomes a column of its own.
 
 A Box, a Discrete, a MultiDiscrete or a MultiBinary is one part. A Dict or a Tuple, nested or not, has one for
-each of these in it. Frames and grids are handed on with their channels last, numbers as float32, bytes as uint8,
-symbols one-hot.
+each of these in it. Frames and grids are returned with channels last, numbers as float32, bytes as uint8, symbols
+one-hot.
 """
 
 from __future__ import annotations
@@ -23,11 +23,9 @@ Kind = Literal["frames", "grid", "vector"]
 Channels = Literal["first", "last", "none"]
 Chosen = Literal["auto", "first", "last"]
 
-FRAME_SIDE = (
-    23  # pixels; ours: the smallest frame that convolutions with strides can take, below it is a grid
-)
+FRAME_SIDE = 23  # pixels; ours: the smallest frame for convolutions with strides; smaller ones are grids
 MAX_SYMBOLS = 10_000  # ours: one input each
-UNBOUNDED = 1e6  # ours: a bound as large as this is no scale
+UNBOUNDED = 1e6  # ours: a bound this large is not used for scaling
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,9 @@ class Part:
 
     `shape` and `dtype` are those of the column: frames and grids [height, width] or [height, width, channels],
     vectors [D]; uint8 or float32. `low` and `high` bound each number of a vector, or all of a frame or grid ([1]);
-    they are infinite where nothing does. `channels` tells where the environment itself has them. `path` leads
-    through Dicts and Tuples to the environment's own array, of `own_shape`. Numbers that are shown one-hot have
-    `symbols` values each, from `first` on.
+    they are infinite where there is no bound. `channels` tells which axis is the environment's own channel axis.
+    `path` leads through Dicts and Tuples to the environment's own array, of `own_shape`. Numbers that are shown
+    one-hot have `symbols` values each, from `first` on.
     """
 
     name: str  # of the column: 'observation', or 'observation/NAME' of a part of a Dict or Tuple
@@ -52,7 +50,7 @@ class Part:
     own_shape: tuple[int, ...] = ()
     symbols: tuple[int, ...] = ()
     first: tuple[int, ...] = ()
-    keys: tuple[str, ...] = ()  # of a Dict whose vectors are this one, one after the other
+    keys: tuple[str, ...] = ()  # of a Dict whose vectors are concatenated into this one
 
     def read(self, observation: Any) -> NDArray[Any]:
         """This part [..., *shape] of an observation [...], an array of its own.
@@ -76,7 +74,7 @@ class Part:
         return np.array(own.reshape(*outer, *self.shape), dtype=self.dtype, order="C")
 
     def __str__(self) -> str:
-        """What it is taken for, as 'observation/image: frames 64 x 64, 3 channels (first), uint8 in [0, 255]'."""
+        """A description, as 'observation/image: frames 64 x 64, 3 channels (first), uint8 in [0, 255]'."""
         sides = " x ".join(map(str, self.shape[:2]))
         match self.kind:
             case "vector":
@@ -91,7 +89,7 @@ class Part:
 
     @property
     def bounded(self) -> NDArray[np.bool_]:
-        """Which numbers have bounds that can serve as a scale, as `low` and `high`."""
+        """Which numbers have bounds that can be used for scaling, shaped as `low` and `high`."""
         low, high = np.array(self.low), np.array(self.high)
         return (np.abs(low) < UNBOUNDED) & (np.abs(high) < UNBOUNDED) & (low < high)
 
@@ -101,7 +99,7 @@ def parts_of(space: gym.Space[Any], env_id: str, channels: Chosen = "auto") -> t
 
     `channels` says which axis of frames and grids they are; 'auto' takes the one that differs from the two others,
     else the smaller of the first and the last.
-    Raises EnvError for a space that holds something that is no array of fixed size, naming it and the remedy.
+    Raises EnvError, with the space and the remedy, if part of the space is not an array of fixed size.
     """
     if channels not in ("auto", "first", "last"):
         raise EnvError(f"channels must be auto, first or last, got {channels!r}")
@@ -215,7 +213,7 @@ def _numbers(bounds: NDArray[Any]) -> tuple[float, ...]:
 
 
 def _channel_axis(shape: tuple[int, ...]) -> Literal["first", "last"]:
-    """Where the channels of [?, ?, ?] most likely are.
+    """Guesses the channel axis of an array [?, ?, ?].
 
     >>> [_channel_axis(shape) for shape in [(84, 84, 3), (3, 64, 48), (7, 7, 20), (20, 7, 7), (8, 8, 8)]]
     ['last', 'first', 'last', 'first', 'last']

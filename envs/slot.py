@@ -1,4 +1,4 @@
-"""One environment of somebody else's, held to gymnasium's rules at every call."""
+"""A third-party environment, checked against gymnasium's rules at every call."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ NEW_API = (
     "gymnasium's reset(seed=..., options=...) returns (observation, info) and step returns (observation, "
     "reward, terminated, truncated, info): rewrite these two, or wrap the environment with shimmy"
 )
-# Where a call of an old API fails: in what calls the environment, not in the environment.
+# Where a call of an old API fails: in the caller of the environment, not in the environment.
 _CALLERS = (Path(gym.__file__).parent / "wrappers", Path(gym.core.__file__), Path(__file__))
 
 
 class Slot(gym.Wrapper[Any, Any, Any, Any]):
-    """The environment itself, whose answers are what its spaces say; `info` is dropped, for nobody reads it.
+    """Makes an environment's answers match its spaces; `info` is dropped, as nothing reads it.
 
     A vector cannot hold infos of varying shapes or kinds, so they must not get there. Raises EnvError, which
-    names the environment, the call and the remedy, for an answer that is not gymnasium's; exceptions of the
-    environment itself pass as they are.
+    names the environment, the call and the remedy, for an answer that breaks gymnasium's rules; exceptions of
+    the environment itself are passed on.
     """
 
     def __init__(self, env: AnyEnv, name: str) -> None:
@@ -58,7 +58,7 @@ class Slot(gym.Wrapper[Any, Any, Any, Any]):
         )
 
     def _called(self, call: str, function: Callable[[], Any]) -> Any:
-        """The answer to a call; one of another API fails in its caller, before it can be looked at."""
+        """The answer to a call; with another API it fails in the caller, before it can be checked."""
         try:
             return function()
         except (TypeError, ValueError) as error:
@@ -70,7 +70,7 @@ class Slot(gym.Wrapper[Any, Any, Any, Any]):
             raise
 
     def _number(self, name: str, value: Any, kinds: str, kind: Callable[[Any], Any]) -> Any:
-        """One number of an array or scalar that holds nothing else."""
+        """The number in a scalar or an array of one element."""
         array = np.asarray(value)
         if array.size != 1 or array.dtype.kind not in kinds:
             what = "a number" if kind is float else "True or False"
@@ -78,7 +78,7 @@ class Slot(gym.Wrapper[Any, Any, Any, Any]):
         return kind(array.item())
 
     def _conforming(self, space: gym.Space[Any], seen: Any, call: str, name: str = "observation") -> Any:
-        """What was seen, as the space has it; extra keys of a Dict are left out."""
+        """The observation in the form of its space; extra keys of a Dict are left out."""
         match space:
             case Dict() | Tuple():
                 inner = dict(enumerate(space.spaces)) if isinstance(space, Tuple) else space.spaces
@@ -127,7 +127,7 @@ class Slot(gym.Wrapper[Any, Any, Any, Any]):
 
 
 def _shown(value: Any) -> str:
-    """What a value is, in short.
+    """A short description of a value.
 
     >>> _shown(np.zeros((2, 3))), _shown([1, 2])
     ('float64 [2, 3]', 'a list of 2')

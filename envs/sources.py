@@ -1,7 +1,7 @@
 """Where the single environments of an id come from: gymnasium's registry, an extra package, or a function.
 
-`CartPole-v1` is registered; `package:Task-v0` is registered by the package, which is imported for that; the
-function or class of `module:function` or `file.py:function` returns an environment.
+`CartPole-v1` is registered; `package:Task-v0` is registered by importing the package; the function or class of
+`module:function` or `file.py:function` returns an environment.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ ACCEPTED = (
 class Source:
     """Makes the environments of `env_id`, one at each call of `make` with the options chosen.
 
-    `creator` is the class or function behind it, whose parameters are the options. `limit` tells the longest
-    episode of an environment, in steps, where more than its wrappers know it. `also` are options that `make`
-    takes besides.
+    `creator` is the class or function behind it, whose parameters are the options. `limit` gives the longest
+    episode of an environment, in steps, where its wrappers do not tell. `also` are options that `make` takes
+    besides.
     """
 
     env_id: str
@@ -66,7 +66,7 @@ class Source:
 
 
 def source_of(env_id: str, folder: str, frame_size: int) -> Source:
-    """What makes the environments of an id; raises EnvError, with close names, for one that leads nowhere."""
+    """The source of an id's environments; raises EnvError, with close names, for an unknown id."""
     extra = extra_of(env_id)
     if extra is not None:
         registered(env_id)
@@ -129,7 +129,7 @@ def _registered_source(env_id: str, spec: gym.envs.registration.EnvSpec) -> Sour
         creator = gym.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
     except (ImportError, gym.error.DependencyNotInstalled) as error:
         if ":" in env_id and not isinstance(error, gym.error.DependencyNotInstalled):
-            raise  # a fault in the user's own module
+            raise  # an error in the user's own module
         raise EnvError(f"{env_id} needs a package that is not installed: {error}") from error
     if inspect.isclass(creator) and not issubclass(creator, gym.Env):
         raise _foreign(env_id, creator)
@@ -193,7 +193,7 @@ def _foreign(env_id: str, kind: type) -> EnvError:
 def parameters(creator: Callable[..., Any]) -> tuple[list[str], bool]:
     """The names of a constructor's keyword arguments, and whether it takes others as well.
 
-    One with **kwargs hands them on to the classes that it inherits from, mostly.
+    A constructor with **kwargs usually passes them to its base classes.
 
     >>> parameters(gym.envs.classic_control.CartPoleEnv), parameters(lambda size=8, **more: None)
     ((['sutton_barto_reward', 'render_mode'], False), (['size'], True))

@@ -1,6 +1,6 @@
-"""What every environment of this project looks like to an agent: a vector of N slots with one spec.
+"""The interface of every environment to an agent: a vector of N slots with one spec.
 
-The alignment is gymnasium's NEXT_STEP auto-reset, fixed: `step` returns the observation that the action led
+The alignment is always gymnasium's NEXT_STEP auto-reset: `step` returns the observation that the action led
 to, the final one included. The step after a done ignores that slot's action and returns the first
 observation of the slot's next episode with reward 0 and no flag set: drop that transition and reset the
 core state there.
@@ -34,7 +34,7 @@ class EnvError(ValueError):
 
 
 def each(function: Callable[..., NDArray[Any]], *observations: Observation) -> Observation:
-    """The function's results, of one array from each of the observations, as an observation again.
+    """Applies a function to the arrays of observations, column by column; returns an observation.
 
     >>> each(np.add, {"observation/a": np.ones(2)}, {"observation/a": np.ones(2)})
     {'observation/a': array([2., 2.])}
@@ -75,13 +75,11 @@ class EnvSpec:
     num_actions: int
     max_episode_steps: int | None
     goals: Goals | None = None  # of a goal environment
-    actions: Actions | BoxActions | None = (
-        None  # the environment's own, where they do not count from 0 one by one
-    )
+    actions: Actions | BoxActions | None = None  # the environment's own actions, unless they count from 0
 
     @property
     def action_size(self) -> int:
-        """The numbers of an action that is a vector, 0 where actions are counted."""
+        """How many numbers a vector action has, 0 for discrete actions."""
         return getattr(self.actions, "size", 0)
 
     @property
@@ -104,7 +102,7 @@ class EnvSpec:
 class StepResult(NamedTuple):
     """One step of N slots; at most one of `terminated` and `truncated` is set in a slot.
 
-    `life_lost` marks the steps where the game's life counter fell, also when the episode goes on; it is never
+    `life_lost` marks the steps where the game's life counter fell, even if the episode continues; it is never
     set by a reset and always False where there are no lives. `observation` is the caller's own array.
     """
 
@@ -118,7 +116,7 @@ class StepResult(NamedTuple):
 class VectorEnv(Protocol):
     """N slots of one environment that step together.
 
-    Every returned array belongs to the caller: it is not written again, so it may be kept without a copy.
+    Every returned array belongs to the caller: it is not overwritten, so it may be kept without a copy.
     """
 
     @property
@@ -141,20 +139,20 @@ class VectorEnv(Protocol):
         """Acts once in every slot (action [N], or [N, action_size]); a slot that was done restarts instead."""
 
     def close(self) -> None:
-        """Frees what the environment holds; it may not be used afterwards."""
+        """Frees the environment's resources; it may not be used afterwards."""
 
 
 class RecordableEnv(VectorEnv, Protocol):
-    """A vector of one slot that can be filmed; its observations are those of any other vector."""
+    """A vector of one slot that can be recorded; its observations are those of any other vector."""
 
     def rgb_frame(self) -> NDArray[np.uint8]:
-        """The picture a person would see now, [height, width, 3]."""
+        """The current picture for a person, [height, width, 3]."""
 
 
 def check_action(action: NDArray[np.int64], num_envs: int, num_actions: int) -> NDArray[np.int64]:
-    """Returns the actions as int64 [N], or says what is wrong with them.
+    """Returns the actions as int64 [N]; raises ValueError for bad ones.
 
-    An action outside its range makes ALE's vector environment wait for ever, hence the error here.
+    An action outside its range would make ALE's vector environment wait forever.
 
     >>> check_action(np.array([0, 2]), num_envs=2, num_actions=3)
     array([0, 2])
@@ -179,7 +177,7 @@ def check_action(action: NDArray[np.int64], num_envs: int, num_actions: int) -> 
 
 
 def check_vectors(action: NDArray[np.float32], num_envs: int, size: int) -> NDArray[np.float32]:
-    """Returns vector actions as float32 [N, size], or says what is wrong with them.
+    """Returns vector actions as float32 [N, size]; raises ValueError for bad ones.
 
     >>> check_vectors(np.array([[0.5], [-1.0]]), num_envs=2, size=1).tolist()
     [[0.5], [-1.0]]
@@ -214,7 +212,7 @@ def check_seed(seed: int, num_envs: int) -> int:
 
 
 class Checked:
-    """A vector environment that refuses bad input and bad output instead of hanging or learning from it.
+    """A vector environment that rejects bad input and output instead of hanging or passing it to the learner.
 
     Raises ValueError for a bad action, EnvError for a reward or an observation that is not finite, and RuntimeError
     for a step before the first reset or any use after close. Where a slot sets both flags, termination wins.

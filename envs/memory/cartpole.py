@@ -1,4 +1,4 @@
-"""CartPole without its velocities: what is seen now does not say where it is going."""
+"""CartPole without its velocities: one observation does not show where it is going."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MemoryChain: bits are shown first, and one of them is asked for at the end (bsuite's memory length and size)."""
+"""MemoryChain: bits are shown first, one of them is asked for at the end (bsuite's memory length and size)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class MemoryChain:
     steps, as in bsuite; bsuite's code shows the bits at the second step too, and the time one step behind.
 
     Solving it takes the bits, kept for `length` steps. The best return is 1; without memory 0 is the optimum, a
-    guess. Unlike in Recall the actions before the question are free: an agent that sees its previous action can
-    note one bit in it, and so earn 1 without memory. `r2d2 evaluate --memory` tells the two apart.
+    guess. Unlike in Recall, the actions before the question are free: an agent that sees its previous action can
+    encode one bit in it, and so earn 1 without memory. `r2d2 evaluate --memory` tells the two apart.
     """
 
     def __init__(self, num_envs: int, *, length: int = 40, bits: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""MountainCar without its velocity, with three pushes to choose from or any."""
+"""MountainCar without its velocity, with discrete or continuous pushes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class MaskedMountainCarContinuous:
     MountainCarContinuous-v0 shows them. Reward: -0.1 push^2 a step, and 100 at the goal, position 0.45, where the
     episode ends; after `steps` steps it is truncated.
 
-    MountainCarContinuous-v0 calls 90 solved. Whoever does not find the goal learns to do nothing.
+    MountainCarContinuous-v0 calls 90 solved. An agent that never finds the goal learns to do nothing.
     """
 
     num_actions = 0

@@ -1,4 +1,4 @@
-"""Pendulum without its velocity, with a few torques to choose from or any."""
+"""Pendulum without its velocity, with discrete or continuous torques."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from r2d2.envs.memory.task import Outcome, check_probability, check_whole
 
-MAX_STEPS = 100_000  # of each stretch of an episode; ours: longer ones would be drawn into too much memory
+MAX_STEPS = 100_000  # of each phase of an episode; ours: longer ones would take too much memory
 MAX_SYMBOLS = 1_000  # ours: one action and one input each
 
 
@@ -88,9 +88,9 @@ class Recall:
 
     Solving it takes one latch for each cue: store the symbol when "first" is set, hold it until asked. The
     best return is `length`. Without memory `memoryless_return(cues, length)` is the optimum, 2 / cues - 1 for
-    one cue (-0.5 for 4 cues): say 0 and guess. The previous action and reward give nothing away, because the
-    one course of actions that does not end the episode says only what was asked already; were any action
-    free, an agent could note a cue in it and read it back from its own input.
+    one cue (-0.5 for 4 cues): say 0 and guess. The previous action and reward reveal nothing, because the only
+    sequence of actions that does not end the episode repeats answers already given; if any action were free,
+    an agent could encode a cue in it and read it back from its own input.
     """
 
     def __init__(
@@ -122,15 +122,15 @@ class Repeat:
     """At every step a new symbol is shown: name the one of `back` steps ago (k-back; Morad et al. 2023).
 
     The first `back` steps ask nothing: only action 0 is allowed. Then `length` answers are due, one a step,
-    under the flag "asked", while new symbols go on appearing.
+    under the flag "asked", while new symbols keep appearing.
     Observation: one-hot symbol [symbols], flag asked; float32 [symbols + 1]. Actions: `symbols`.
     Reward: +1 for a right answer, -1 for a wrong one, which ends the episode and includes any answer before
     the first question; 0 otherwise. The longest episode has back + length steps.
 
     Solving it takes a queue of `back` symbols that moves at every step. The best return is `length`. Without
     memory `memoryless_return(symbols, length)` is the optimum: guess. A wrong answer ends the episode, unlike
-    in POPGym, for a reason: where answering wrongly is merely dear, an agent that sees its own previous
-    action can write a symbol into it at one step and be right at a later one without any memory.
+    in POPGym, for a reason: if it only cost reward, an agent that sees its own previous action could encode a
+    symbol in it at one step and be right at a later one without any memory.
     """
 
     def __init__(self, num_envs: int, *, symbols: int = 4, back: int = 4, length: int = 32) -> None:

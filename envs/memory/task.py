@@ -1,4 +1,4 @@
-"""One task over N slots becomes a gymnasium vector environment, or a single one: same seed, same episodes."""
+"""Turns a task over N slots into a gymnasium vector environment, or a single one: same seed, same episodes."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Outcome(NamedTuple):
 class Task(Protocol):
     """The rules of one task, for N slots at once; its options are the arguments of its constructor.
 
-    All randomness of an episode is drawn when it begins, from the slot's own stream: so a step is array code
-    for all slots, and slot i of seed s plays what slot 0 of seed s + i plays.
+    All randomness of an episode is drawn when it begins, from the slot's own stream. So a step is array code
+    for all slots, and slot i of seed s plays the same episodes as slot 0 of seed s + i.
     """
 
     space: Box  # one observation, float32
-    num_actions: int  # 0 where an action is a vector: then `action_space` says which
+    num_actions: int  # 0 where an action is a vector; then `action_space` describes it
     max_episode_steps: int
 
     def begin(self, slot: int, rng: np.random.Generator) -> None:
         """Draws the slot's next episode and goes to its start."""
 
     def act(self, action: NDArray[Any]) -> Outcome:
-        """Acts once in every slot, also in those whose episode is over: that is ignored.
+        """Acts once in every slot; in slots whose episode is over the action is ignored.
 
         The action is [N], or [N, size] of the action space.
         """
@@ -71,7 +71,7 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Any]
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Restarts every slot, slot i from seed + i; without a seed the random streams go on."""
+        """Restarts every slot, slot i from seed + i; without a seed the random streams continue."""
         if seed is not None or not self._rngs:
             counts = range(self.num_envs)
             seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in counts]
@@ -79,7 +79,7 @@ class TaskVectorEnv(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], Any]
         return self.restart(self._rngs), {}
 
     def restart(self, rngs: list[np.random.Generator]) -> NDArray[np.float32]:
-        """Restarts every slot from the stream given for it; returns the first observations."""
+        """Restarts every slot with its random stream; returns the first observations."""
         self._rngs = rngs
         for slot, rng in enumerate(rngs):
             self.task.begin(slot, rng)
@@ -132,7 +132,7 @@ class TaskEnv(gym.Env[NDArray[np.float32], Any]):
         return self._shown.copy(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), {}
 
     def render(self) -> NDArray[np.uint8]:
-        """The observation as a row of gray squares, its space's lowest value black, [16, 16 * size, 3]."""
+        """The observation as a row of gray squares, black for the space's lowest value, [16, 16 * size, 3]."""
         space = self.task.space
         low, high = np.maximum(space.low, -UNBOUNDED), np.minimum(space.high, UNBOUNDED)
         share = np.clip((self._shown - low) / (high - low), 0.0, 1.0)
@@ -141,7 +141,7 @@ class TaskEnv(gym.Env[NDArray[np.float32], Any]):
 
 
 def action_space(task: Task) -> gym.Space[Any]:
-    """The actions of a task: counted, or vectors of bounded numbers."""
+    """The action space of a task: discrete, or vectors of bounded numbers."""
     return Discrete(task.num_actions) if task.num_actions else task.action_space  # type: ignore[attr-defined]
 
 

@@ -26,9 +26,9 @@ class TMaze:
     the place unchanged, 0 otherwise. After 4 * (corridor + 1) steps the episode is truncated.
 
     Solving it takes one bit, kept for `corridor` steps. The best return is 4, in corridor + 1 steps. Without
-    memory 1.95 is the optimum: walk east and turn the same way always. The previous action and reward give
-    nothing away: whoever stands at the junction came there by going east, or bumped into its wall, or turned
-    back and came again, whatever the sign was; noting it in another action costs the place.
+    memory 1.95 is the optimum: walk east and always turn the same way. The previous action and reward reveal
+    nothing: an agent at the junction got there by going east, bumping into its wall, or turning back and
+    returning, whatever the sign was; encoding the sign in another action means leaving the junction.
     """
 
     def __init__(self, num_envs: int, *, corridor: int = 10, noise: float = 0) -> None:
@@ -78,14 +78,14 @@ class TMazeContinuous:
     Action, [2], -1 to 1: how far to walk east in this step, and the turn, which counts at the junction alone: north
     above 0.5, south below -0.5. The agent starts at 0 and cannot leave 0 .. `corridor`.
     Observation, float32 [4]: the sign, 1 north and -1 south, at the first step and 0 after it; 1 at the first step;
-    the share of the corridor that is behind; 1 at the junction.
+    the share of the corridor already walked; 1 at the junction.
     Reward: 4 for the right turn, -0.1 for the wrong one, both end the episode; -0.1 for every other step. After
     4 * (corridor + 1) steps the episode is truncated.
 
     Solving it takes one bit, kept for `corridor` steps. The best return is 4 - 0.1 `corridor`, in `corridor` + 1
-    steps; without memory it is 2.05 less on average, for half of the turns are wrong. An agent that sees its
-    previous action can note the sign in the turn, which counts for nothing on the way: `network.previous_inputs`
-    false asks the core for it.
+    steps; without memory it is 2.05 less on average, as half of the turns are wrong. An agent that sees its
+    previous action can encode the sign in the turn, which has no effect on the way: to test the core, set
+    `network.previous_inputs` false.
     """
 
     num_actions = 0
