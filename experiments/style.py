@@ -77,6 +77,7 @@ def _named(axes: Sequence[Axes]) -> dict[str, Artist]:
 def name_ends(axis: Axes, *, size: float = 9.5) -> None:
     """Name each line at its right end in its color, far enough apart to be read."""
     lines: list[tuple[float, Any]] = []
+    axis.autoscale_view()  # or positions are those of other limits
     for line in axis.get_lines():
         if not str(line.get_label()).startswith("_"):
             x, y = (np.asarray(data, np.float64)[-1] for data in line.get_data())

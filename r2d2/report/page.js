@@ -26,7 +26,8 @@ for (const button of document.querySelectorAll("button.copy")) {
   });
 }
 const figures = JSON.parse(document.getElementById("figures").textContent);
-const options = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"],
+const options = { responsive: true, displaylogo: false,
+  modeBarButtonsToRemove: ["lasso2d", "select2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
   ...(window.innerWidth < 700 ? { displayModeBar: false } : {}) }; // on a phone it would hide the names
 const watcher = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {

@@ -25,7 +25,7 @@ def plot(figure: Figure) -> dict[str, Any]:
         "xaxis": _axis(figure.x) | {"type": "log" if figure.log_x else "linear"},
         "yaxis": _axis(figure.y) | {"type": "log" if figure.log_y else "linear"},
         "showlegend": len(figure.lines) > 1,
-        "legend": {"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top", "font": {"size": 12}},
+        "legend": {"orientation": "h", "y": 1.02, "x": 0, "yanchor": "bottom", "font": {"size": 12}},
         "hoverlabel": {"font": {"size": 12}},
     }
     if figure.mark is not None:

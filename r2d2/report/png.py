@@ -36,6 +36,8 @@ def styled() -> Any:
 def draw_on(axes: Axes, figure: Figure) -> None:
     """Draw a figure on axes; the caption is left to the text around it."""
     axes.set(title=figure.title, xlabel=figure.x, ylabel=figure.y)
+    if figure.x == STEPS:
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     if figure.heat is not None:
         _heat(axes, figure.heat)
         return
@@ -50,8 +52,6 @@ def draw_on(axes: Axes, figure: Figure) -> None:
         axes.set_xscale("log")
     if figure.log_y:
         axes.set_yscale("log")
-    if figure.x == STEPS:
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     if len(figure.lines) > 1:
         label_ends(axes, [line for line in figure.lines if line.shown])
 
@@ -70,6 +70,7 @@ def _line(axes: Axes, line: Line) -> None:
 def label_ends(axes: Axes, lines: Sequence[Line]) -> None:
     """Name each line at its right end, in its color, far enough apart to be read."""
     ends = []
+    axes.autoscale_view()  # or positions are those of other limits
     for line in lines:
         finite = np.flatnonzero(np.isfinite(line.y))
         if len(finite):

@@ -1,7 +1,8 @@
 "use strict";
 // The list of items and the opened one. A page that is served asks for both; an exported one holds some items.
 const data = JSON.parse(document.getElementById("data").textContent);
-const options = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"],
+const options = { responsive: true, displaylogo: false,
+  modeBarButtonsToRemove: ["lasso2d", "select2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
   ...(window.innerWidth < 700 ? { displayModeBar: false } : {}) }; // on a phone it would hide the names
 const COLORS = data.colors;
 const TINTS = { "burn-in": "rgba(120,120,120,0.16)", lookahead: "rgba(230,159,0,0.16)", padding: "rgba(0,0,0,0.06)" };
@@ -10,6 +11,7 @@ const shown = (value, digits = 4) => (value === null || value === undefined ? ""
   Number.isInteger(value) ? value.toLocaleString("en") : Number(value.toPrecision(digits)).toString());
 let sort = { column: "priority", descending: true };
 let film = null;
+let wanted = null;
 
 async function ask(path) {
   const answer = await fetch(path, { cache: "no-store" });
@@ -38,7 +40,7 @@ async function fill() {
       cell.className = "number";
       cell.textContent = shown(row[column]);
     }
-    const open_ = () => open(row);
+    const open_ = () => open(row).then(() => { if (window.innerWidth < 900) $("item").scrollIntoView(); });
     line.addEventListener("click", open_);
     line.addEventListener("keydown", (event) => { if (event.key === "Enter") open_(); });
     return line;
@@ -50,6 +52,7 @@ async function fill() {
   $("count").textContent = data.live
     ? `${data.total.toLocaleString("en")} items; the first ${rows.length.toLocaleString("en")} in this order`
     : `${rows.length.toLocaleString("en")} of ${data.total.toLocaleString("en")} items are in this page`;
+  return rows;
 }
 for (const head of document.querySelectorAll("#items th")) {
   head.querySelector("button").addEventListener("click", () => {
@@ -64,8 +67,10 @@ function fail(error) { $("item-note").textContent = `Failed: ${error.message}`; 
 async function open(row) {
   document.querySelectorAll("#items tr.open").forEach((line) => line.classList.remove("open"));
   document.querySelector(`#items tr[data-id="${row.id}"]`)?.classList.add("open");
+  wanted = row.id;
   try {
-    show(row, await details(row.id));
+    const item = await details(row.id);
+    if (wanted === row.id) show(row, item); // another may have been opened meanwhile
   } catch (error) { fail(error); }
 }
 const kind = (item, k) => (item.step[k] < 0 ? "burn-in" : item.step[k] < item.length ? "trained" : "lookahead");
@@ -112,9 +117,23 @@ function layout(item, y, extra = {}) {
   };
 }
 const line = (name, x, y, color, more = {}) => ({ name, x, y, mode: "lines", line: { color, width: 2 }, ...more });
+const isVector = (item) => Array.isArray(item.action[0]); // continuous actions: Q values are those of the critics
 const names = (item) => item.action.map((a) => data.actions[a] ?? `action ${a}`);
 
 function drawValues(item) {
+  $("all-q-values").closest("figure").hidden = isVector(item);
+  if (isVector(item)) drawCritics(item);
+  else drawActionValues(item);
+}
+function drawCritics(item) {
+  const traces = item.q.stored[0].flatMap((_, c) => [
+    line(`critic ${c + 1}, state of training`, item.step, item.q.stored.map((q) => q[c]), COLORS[2 * c]),
+    line(`critic ${c + 1}, recomputed state`, item.step, item.q.recomputed.map((q) => q[c]), COLORS[2 * c + 1],
+      { line: { color: COLORS[2 * c + 1], width: 2, dash: "dash" } }),
+  ]);
+  Plotly.react("q-values", traces, layout(item, "Q"), options);
+}
+function drawActionValues(item) {
   const { stored, recomputed, actor_taken } = item.q;
   const taken = item.action.map((a, k) => stored[k][a]);
   const best = (rows) => rows.map((q) => Math.max(...q));
@@ -147,13 +166,17 @@ function drawErrors(item) {
 function drawRewards(item) {
   const rows = item.step.length - 1; // the last row has no action
   const ends = item.step.filter((_, k) => item.terminated[k] || item.truncated[k]);
+  const actions = isVector(item)
+    ? item.action[0].map((_, part) => line(`action ${part}`, item.step.slice(0, rows), item.action.slice(0, rows).map((a) => a[part]),
+      COLORS[(3 + part) % COLORS.length], { yaxis: "y2" }))
+    : [line("action", item.step.slice(0, rows), item.action.slice(0, rows), COLORS[3], { mode: "markers", yaxis: "y2", text: names(item),
+      marker: { color: COLORS[3], size: 5 }, hovertemplate: "%{text}" })];
   Plotly.react("rewards", [
     { name: "reward", type: "bar", x: item.step.slice(0, rows), y: item.reward.slice(0, rows), marker: { color: COLORS[2] } },
-    line("action", item.step.slice(0, rows), item.action.slice(0, rows), COLORS[3], { mode: "markers", yaxis: "y2", text: names(item),
-      marker: { color: COLORS[3], size: 5 }, hovertemplate: "%{text}" }),
+    ...actions,
     line("end of the episode", ends, ends.map(() => 0), COLORS[6], { mode: "markers", marker: { symbol: "x", size: 9, color: COLORS[6] } }),
   ], layout(item, "reward", { yaxis2: { overlaying: "y", side: "right", title: { text: "action", standoff: 4 }, showgrid: false,
-    zeroline: false, ...(data.actions.length < 8 ? { dtick: 1 } : {}), automargin: true } }), options);
+    zeroline: false, ...(!isVector(item) && data.actions.length < 8 ? { dtick: 1 } : {}), automargin: true } }), options);
 }
 function drawStates(item) {
   Plotly.react("states", [line("Delta-Q", item.step, item.delta_q, COLORS[4], { mode: "lines+markers", marker: { size: 4 } })],
@@ -243,4 +266,4 @@ function frames(place, item, seen) {
 
 for (const [name, chart] of Object.entries(data.overview)) Plotly.newPlot(name, chart.data, chart.layout, options);
 $("charts").hidden = true;
-fill().catch(fail);
+fill().then((rows) => (rows.length ? open(rows[0]) : null)).catch(fail); // something to see at once

@@ -156,6 +156,7 @@ def test_the_viewer_in_a_browser(
         )
         wait_for(opened, rising)
 
+        wait_for(opened, "return Boolean(document.getElementById('item').dataset.open)")  # the first of all
         row = opened.find_element(By.CSS_SELECTOR, "#items tbody tr")
         row.find_element(By.CSS_SELECTOR, "td").click()
         wait_for(
