@@ -1,1 +1,1 @@
-"""Config -> objects: the only room that knows both."""
+"""Builds objects from the config: the only package that knows both."""

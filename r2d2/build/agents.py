@@ -27,8 +27,8 @@ from r2d2.envs.vector import EnvError, EnvSpec
 from r2d2.replay import RateLimiter
 from r2d2.types import Column, ObservationSpec, SequenceLayout, step_columns
 
-# Purposes of random numbers, each with children of the run's seed of its own, so that no two share a number. A
-# relabeler adds the number of its replay to its purpose.
+# Purposes of random numbers. Each has child seeds of its own, derived from the run's seed, so no two streams are
+# equal. A relabeler adds the number of its replay to its purpose.
 ACTING, SAMPLING, ENVIRONMENTS, EVALUATION = range(4)
 REMOVING, RELABELING, LEARNING = 100, 101, 200
 
@@ -75,7 +75,7 @@ def _observation(config: Config, part: Part, spec: EnvSpec) -> ObservationSpec:
 
 
 def describe_observations(config: Config, spec: EnvSpec) -> list[str]:
-    """A line for each part of an observation: what it is taken for, and by what it is seen."""
+    """A line for each part of an observation: how it is interpreted, and which torso encodes it."""
     seen = observations(config, spec)
     return [f"{part}, seen by torso {torso_name(seen[part.name], config.network)}" for part in spec.parts]
 
@@ -83,8 +83,8 @@ def describe_observations(config: Config, spec: EnvSpec) -> list[str]:
 def network(config: Config, spec: EnvSpec) -> AgentNetwork:
     """The networks for observations of one step; their initial weights depend on `run.seed` alone.
 
-    Of a goal environment's observations they do not see what was achieved. Raises EnvError if the method is for the
-    other kind of actions.
+    They do not see the achieved goal of a goal environment. Raises EnvError if the method is for the other kind of
+    actions.
     """
     check_actions(config, spec)
     seen, c = observations(config, spec), config.learner
@@ -116,12 +116,12 @@ def check_actions(config: Config, spec: EnvSpec) -> None:
 
 
 def critics(config: Config) -> int:
-    """How many critics the method has, none for Q-learning."""
+    """The number of critics of the method, 0 for Q-learning."""
     return {"q_learning": 0, "ddpg": 1}.get(config.learner.method, 2)
 
 
 def core_size(config: Config) -> int:
-    """The floats of the core state of the networks; none is built."""
+    """The size of the networks' core state, in floats; no network is built."""
     count = critics(config)
     cores = actor_critic.trunks(count, shared=config.network.shared_core) if count else 1
     return cores * state_size(config.network)
@@ -133,7 +133,7 @@ def input_layout(config: Config, spec: EnvSpec) -> InputLayout:
 
 
 def columns(config: Config, spec: EnvSpec, *, stack: int) -> dict[str, Column]:
-    """What replay stores of each step, its observations as stacks of so many rows."""
+    """What replay stores of each step; observations are stacks of `stack` rows."""
     return step_columns(
         observations(config, spec),
         codec=config.replay.codec,
@@ -144,8 +144,8 @@ def columns(config: Config, spec: EnvSpec, *, stack: int) -> dict[str, Column]:
 
 
 def resolved(config: Config, spec: EnvSpec) -> Config:
-    """The config with the numbers that follow from the environment or from others: `unroll`, `period` and no
-    burn-in with items that are whole episodes, and `batch` with `batch_steps`."""
+    """The config with the values derived from the environment or from other fields: `unroll`, `period` and no
+    burn-in where items are whole episodes, and `batch` with `batch_steps`."""
     config = _whole_episodes(config, spec)
     if config.learner.batch_steps == 0:
         return config
@@ -196,7 +196,7 @@ def learner(config: Config, net: AgentNetwork, *, device: torch.device) -> Learn
 
 
 def learning_rate(config: Config, steps: int) -> float:
-    """The learning rate after so many environment steps of the run."""
+    """The learning rate after `steps` environment steps of the run."""
     rate = config.learner.learning_rate
     return linear(steps, start=rate, end=rate * config.learner.learning_rate_end, steps=config.run.steps)
 
@@ -243,7 +243,7 @@ def threads(config: Config) -> int:
 
 
 def linear(step: int, *, start: float, end: float, steps: int) -> float:
-    """A number that goes from `start` to `end` over `steps`, and stays there.
+    """Linear schedule from `start` to `end` over `steps`, constant afterwards.
 
     Epsilon of DQN (Mnih et al. 2015), beta of prioritized replay (Schaul et al. 2016). With 0 steps it is
     `end` from the beginning.

@@ -1,4 +1,4 @@
-"""Config -> environments. Every vector of a run, and the one that is filmed, is made here."""
+"""Config -> environments. Every vector of a run, and the environment for videos, is made here."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from r2d2.envs.vector import EnvSpec, RecordableEnv, VectorEnv
 
 
 def with_folder(config: Config) -> Config:
-    """The config that remembers the working folder, if its environment may come from there.
+    """The config with the working folder stored in it, if its environment may come from there.
 
-    So each process of the run finds the module, on whatever machine it works, and so does a resume elsewhere.
+    So every process of the run finds the module, on any machine, and so does a resume from another folder.
     """
     if ":" not in config.env.id:
         return config
@@ -41,12 +41,12 @@ def vector(
 
 
 def single(config: Config) -> RecordableEnv:
-    """One environment that can be filmed; its episodes are those of the others."""
+    """One environment that can be recorded; its episodes are those of the others."""
     return make_single(config.env.id, protocol=config.env.protocol, **_kind(config.env))
 
 
 def spec(config: Config) -> EnvSpec:
-    """What one environment looks like. It is built for that, and closed again."""
+    """The spec of one environment, which is built to read it and closed again."""
     one = vector(config, 1, threads=1)
     one.close()
     return one.spec

@@ -1,4 +1,4 @@
-"""Config -> replay: storage, selector, remover, mixture, and what they will weigh."""
+"""Config -> replay: storage, selector, remover, mixture, and first priorities."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from r2d2.replay.draw import batch_shares
 
 # Mean length, steps, of the shortest whole episodes for which there are items enough to keep `steps`; ours.
 SHORT_EPISODE = 10
-_STAGES = 100  # of alpha on its way; ours: it is never more than a hundredth of it behind
+_STAGES = 100  # of the schedule of alpha; ours: it lags by at most a hundredth of the schedule
 
 
 def replay(config: Config, spec: EnvSpec) -> Replay | Mixture:
@@ -75,12 +75,12 @@ def _replay(config: Config, spec: EnvSpec, sequencer: Sequencer, relabeler: Hind
     stored = columns(config, spec, stack=config.network.stack)
     streams = sequencer.streams
     steps = kept_steps(config)
-    # A fourth more items than long episodes make; it grows where they are short.
+    # A quarter more items than long episodes make; it grows where they are short.
     period = min(r.period, SHORT_EPISODE) if r.initial_state == "episode" else r.period
     items = r.items or -(-steps * 5 // (4 * period))
     capacity = versions(config) * max(items, streams * sequencer.items_at_once)
     capacity = max(capacity, 0 if relabeler is None else relabeler.at_once)
-    fixed = r.items > 0 or r.remover == "soft"  # which keeps a number of items
+    fixed = r.items > 0 or r.remover == "soft"  # which keeps a fixed number of items
     most = (
         capacity if fixed else max(capacity, versions(config) * steps)
     )  # each item has a first step of its own
@@ -104,18 +104,18 @@ def _replay(config: Config, spec: EnvSpec, sequencer: Sequencer, relabeler: Hind
 
 
 def versions(config: Config) -> int:
-    """Items for each stretch of steps: the one that was played, and its hindsight copies."""
+    """Items per sequence of steps: the original and its hindsight copies."""
     return 1 if config.replay.hindsight == "none" else 1 + config.replay.copies
 
 
 def kept_steps(config: Config) -> int:
-    """The steps that one replay has room for."""
+    """The capacity of one replay, in steps."""
     r = config.replay
     return math.ceil(r.steps * (1.0 + r.soft_surplus)) if r.remover == "soft" else r.steps
 
 
 def selector(config: Config, capacity: int, streams: int) -> Selector:
-    """Which items are drawn."""
+    """What chooses the items that are drawn."""
     r = config.replay
     settings = {
         "capacity": capacity,
@@ -129,7 +129,7 @@ def selector(config: Config, capacity: int, streams: int) -> Selector:
 
 
 def remover(config: Config, capacity: int, selector: Selector) -> Remover:
-    """Which items leave when there is no room."""
+    """What chooses the items that are removed when there is no room."""
     r = config.replay
     settings = {
         "capacity": capacity,
@@ -142,7 +142,7 @@ def remover(config: Config, capacity: int, selector: Selector) -> Remover:
 
 
 def alpha(config: Config, steps: int) -> float:
-    """The exponent of the priorities after `steps` environment steps, in stages: each one costs a look at every
+    """The exponent of the priorities after `steps` environment steps, in stages: each change recomputes every
     item (a tenth of a second for a million), so it is not changed with every draw, as beta is."""
     r = config.replay
     if r.alpha_steps == 0:
@@ -152,7 +152,7 @@ def alpha(config: Config, steps: int) -> float:
 
 
 def set_alpha(config: Config, replay: Replay | Mixture, steps: int) -> None:
-    """Let what draws from the replay have the alpha of `steps` environment steps."""
+    """Set the selector's alpha for `steps` environment steps."""
     if config.replay.alpha_steps == 0:
         return
     for part in replay.replays if isinstance(replay, Mixture) else [replay]:
@@ -181,15 +181,15 @@ def initial_priorities(
 def set_initial_priorities(
     config: Config, replay: Replay | Mixture, ids: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Give new items their first priorities; returns those that are no hindsight copies.
+    """Give new items their first priorities; returns those that are not hindsight copies.
 
-    With `first_priority` highest they keep what a selector gives every new item, the highest priority so far. So do
-    copies always: an actor's Q values are those of the goal that it pursued.
+    With `first_priority` highest they keep what a selector gives every new item, the highest priority so far.
+    Copies always do: an actor's Q values are for the goal that it pursued.
     """
     own = ids[~replay.relabeled(ids)]
     if config.replay.first_priority == "highest":
         return own
-    held = own[replay.holds(own)]  # the copies of the same write may have taken places
+    held = own[replay.holds(own)]  # the copies of the same write may have replaced some
     if len(held):
         replay.update_priorities(held, initial_priorities(config, replay, held), initial=True)
     return own

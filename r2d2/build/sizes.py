@@ -15,14 +15,14 @@ from r2d2.config import Config
 from r2d2.envs.vector import EnvSpec
 from r2d2.types import Column
 
-# Compression of blocks of 40 Atari frames by game: 25 to 190 with zstd, 14 to 60 with lz4. An estimate for
-# an unknown game takes a low one; raw is exact.
+# Compression of blocks of 40 Atari frames by game: 25 to 190 with zstd, 14 to 60 with lz4. The estimate for
+# an unknown game uses a low ratio; raw is exact.
 ASSUMED_RATIO = {"raw": 1.0, "lz4": 15.0, "zstd": 25.0}
-SHARE = 0.9  # of the available memory, for replay and network; environments and batches want some too
+SHARE = 0.9  # of the available memory, for replay and network; environments and batches need some too
 
 
 def report(config: Config) -> int:
-    """Print what the replay will take at capacity; returns the exit code. MemoryError if a part cannot fit."""
+    """Print the replay's size at capacity; returns the exit code. MemoryError if a part cannot fit."""
     spec = environments.spec(config)
     sizes = replay_bytes(config, spec)
     print(size_table(sizes, network_bytes(config, spec), steps=config.replay.steps))
@@ -31,15 +31,15 @@ def report(config: Config) -> int:
 
 
 def check(config: Config, spec: EnvSpec) -> None:
-    """Print what the replay will take at capacity, in one line; MemoryError if that or the network cannot fit."""
+    """Print the replay's size at capacity, in one line; MemoryError if it or the network cannot fit."""
     sizes = replay_bytes(config, spec)
-    if not config.cluster.address:  # else the shards may be anywhere
+    if not config.cluster.address:  # else the shards may be on any machine
         _check(config, spec, sizes)
     print(f"replay of {config.replay.steps:,} steps: about {gigabytes(sum(sizes.values()))} at capacity")
 
 
 def _check(config: Config, spec: EnvSpec, replay: Mapping[str, int]) -> None:
-    if config.replay.folder:  # whose disk is asked when the replay is made
+    if config.replay.folder:  # its disk space is checked when the replay is made
         replay = {"index": replay["index"]}
     needed, where = network_bytes(config, spec), agents.device(config)
     if where.type == "cuda":
@@ -53,7 +53,7 @@ def replay_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
     r = config.replay
     columns = agents.columns(config, spec, stack=1)
     steps = kept_steps(config) * (2 if r.long_term else 1)
-    period = min(r.period, spec.max_episode_steps or r.period)  # an episode makes an item at least
+    period = min(r.period, spec.max_episode_steps or r.period)  # an episode makes at least one item
     items = versions(config) * (r.items * (2 if r.long_term else 1) or -(-steps // period))
     return column_bytes(columns, steps=steps, items=items, core_size=agents.core_size(config))
 
