@@ -1,1 +1,1 @@
-"""Run folders: where a run came from, and the seeds of its parts."""
+"""Run folders: their files, locks and provenance, and exported policies."""

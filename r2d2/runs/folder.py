@@ -1,13 +1,13 @@
-"""The folder of a run: its name, what is in it, and how that is read and written.
+"""The folder of a run: its name, its content, and how that is read and written.
 
-config.json        everything that decides the run
+config.json        everything that determines the run
 provenance.json    commit, versions, host and command of the start and of each resume
-metrics.jsonl      every number, one line a report
+metrics.jsonl      every metric, one line per report
 checkpoints/       the last two complete ones
 policies/          weights alone: `best` by greedy evaluation, and `last`
 evaluations/       results of `r2d2 evaluate`
 videos/
-lock               who works on the run now (`runs/lock.py`)
+lock               the process that uses the run now (`runs/lock.py`)
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class RunError(UserError, ValueError):
 
 @contextmanager
 def new_folder(config: Config, preset: str, run_dir: Path | None = None) -> Iterator[Path]:
-    """Make the folder of a new run: `run_dir`, which must be empty or absent, or one with a name of its own.
+    """Make the folder of a new run: `run_dir`, which must be empty or absent, or one with a generated name.
 
-    Folders that were made here are removed if nothing is in them at the end. Raises RunError with the remedy.
+    Folders created here are removed if they are empty at the end. Raises RunError with the remedy.
     """
     wanted = RUNS / own_name(config, preset) if run_dir is None else run_dir
     made = [folder for folder in (wanted, *wanted.parents) if not folder.exists()]
@@ -69,7 +69,7 @@ def new_folder(config: Config, preset: str, run_dir: Path | None = None) -> Iter
 
 
 def own_name(config: Config, preset: str) -> str:
-    """<task>-<preset>-<seed>-<time>. Agents of a sweep may begin at the same moment, so their names end in the id
+    """<task>-<preset>-<seed>-<time>. Agents of a sweep may start at the same moment, so their names end in the id
     of the sweep's run."""
     task = re.sub(r"[^\w.+-]", "_", config.env.id.split("/")[-1].split(":")[-1])
     when = sweep_run() or time.strftime("%Y%m%d-%H%M%S")
@@ -94,7 +94,7 @@ def create(run_dir: Path, config: Config, preset: str, origin: Mapping[str, Any]
 
 
 def read_config(run_dir: Path) -> tuple[Config, str]:
-    """The config and preset name of a run; RunError if the folder holds none, or one that cannot be read."""
+    """The config and preset name of a run; RunError if there is no config, or it cannot be read."""
     file = run_dir / CONFIG
     if not file.is_file():
         raise RunError(f"{run_dir} holds no run: there is no {CONFIG} in it")
@@ -105,7 +105,7 @@ def read_config(run_dir: Path) -> tuple[Config, str]:
         raise RunError(f"{file} is damaged ({error!r}): put back the copy that the run began with") from None
     except RunError:
         raise
-    except ValueError as error:  # of `from_dict`, which does not know the file
+    except ValueError as error:  # from `from_dict`, which does not know the file
         raise RunError(f"{file}: {error}") from None
 
 
@@ -115,8 +115,8 @@ def write_config(run_dir: Path, config: Config, preset: str) -> None:
 
 
 def read_provenance(run_dir: Path) -> list[dict[str, Any]]:
-    """Where the start and each resume of a run came from. It decides nothing, so what cannot be read is left out,
-    with a warning."""
+    """The provenance of the start and of each resume of a run. The run does not depend on it, so what cannot be
+    read is left out, with a warning."""
     file = run_dir / PROVENANCE
     try:
         history = read_json(file)
@@ -130,7 +130,7 @@ def read_provenance(run_dir: Path) -> list[dict[str, Any]]:
 
 
 def add_provenance(run_dir: Path) -> None:
-    """Note that this process works on the run. A file that cannot be read is kept under another name."""
+    """Record that this process works on the run. A file that cannot be read is kept under another name."""
     file, history = run_dir / PROVENANCE, read_provenance(run_dir)
     if not history and file.exists():
         file.replace(file.with_name(f"{PROVENANCE}.unreadable"))
@@ -138,7 +138,7 @@ def add_provenance(run_dir: Path) -> None:
 
 
 def newest_checkpoint(run_dir: Path) -> Path | None:
-    """The newest complete checkpoint, None of a run that was stopped before its first; RunError if all are gone."""
+    """The newest complete checkpoint, None for a run stopped before its first; RunError if all are gone."""
     root = run_dir / CHECKPOINTS
     if not root.is_dir():
         raise RunError(
@@ -158,7 +158,7 @@ def checkpoint_of(run_dir: Path, path: Path | None) -> Path:
 
 
 def read_json(file: Path) -> Any:
-    """The content of a JSON file; RunError that names the file if it is none."""
+    """The content of a JSON file; RunError, with the file's name, if it is not one."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -170,7 +170,7 @@ def read_json(file: Path) -> Any:
 
 
 def write_json(file: Path, value: Any) -> None:
-    """Write a JSON file, which is there whole or not at all."""
+    """Write a JSON file atomically."""
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
     partial.replace(file)

@@ -1,7 +1,7 @@
 """One owner at a time for a run folder.
 
-The lock is the system's (flock), so it is gone with the process, whatever ends that; the file says who holds it.
-The processes of a cluster work for the one that holds it.
+The lock is the system's (flock), so it is released when the process ends, for whatever reason; the file names the
+owner. The processes of a cluster work for the one that holds it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class RunInUse(RunError):
 
 @contextmanager
 def owned(run_dir: Path) -> Iterator[None]:
-    """Own the folder, which is made if it is not there; RunInUse, with the owner's name, if another process does.
+    """Own the folder, which is created if missing; RunInUse, with the owner's name, if another process owns it.
 
-    A folder that was made here and in which nothing was put is removed in the end.
+    A folder that was created here and stayed empty is removed at the end.
     """
     new = not run_dir.exists()
     handle = _acquire(run_dir)
@@ -64,7 +64,7 @@ def _acquire(run_dir: Path) -> int:
         except BaseException:
             os.close(handle)
             raise
-        os.close(handle)  # it was removed, with its folder perhaps, before we had it
+        os.close(handle)  # the file, perhaps its folder too, was removed before we locked it
 
 
 def _lock(handle: int, run_dir: Path) -> None:
@@ -103,7 +103,7 @@ def _owner(handle: int) -> str:
 
 
 def _let_go() -> None:
-    """A forked child shares the descriptor, and would hold the lock when its parent is gone."""
+    """A forked child shares the descriptor, and would keep the lock after its parent has ended."""
     while _held:
         os.close(_held.pop())
 

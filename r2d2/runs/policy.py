@@ -1,4 +1,4 @@
-"""Policy: a trained network that acts, without the environment that it was trained in."""
+"""Policy: a trained network that acts without its training environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from r2d2.envs.vector import EnvSpec
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the weights of a policy are from."""
+    """Where the weights of a policy come from."""
 
     run: str = ""
     env_steps: int = 0
@@ -30,9 +30,9 @@ class Origin:
 
 
 class Policy:
-    """Acts greedily in N environments side by side, and remembers what the network needs of each.
+    """Acts greedily in N parallel environments, and keeps the network's state for each.
 
-    Observations are those that the environment itself gives: an array [N, ...], or a dict or tuple of them where
+    Observations are those that the environment itself returns: an array [N, ...], or a dict or tuple of them where
     its space is a Dict or a Tuple. On Atari they are the frames [N, height, width] of `r2d2.envs`, as `config.env`
     describes them. Actions are those that the environment takes.
 
@@ -56,7 +56,7 @@ class Policy:
         self.network = network.to(self.device).eval()
         self.config, self.spec, self.origin = config, spec, origin
         self._choice = choice_of(self.network)
-        self._rewards_are_missed = network.previous_inputs  # and a warning is due
+        self._rewards_are_missed = network.previous_inputs  # and a warning is still due
         self.reset(None)
 
     def __repr__(self) -> str:
@@ -64,12 +64,12 @@ class Policy:
         return f"<Policy of {self.spec.id} after {self.origin.env_steps:,} environment steps{score}>"
 
     def reset(self, n: int | None = None) -> None:
-        """Episodes begin in all of N environments; without N, as many as the next observations are of."""
+        """Begins episodes in N environments; without N, in as many as the next observations are from."""
         if n is not None and n < 1:
             raise ValueError(f"n must be at least 1 environment, got {n}")
         self._n = n
         self._state: ActingState | None = None
-        self._action: NDArray = np.zeros(0, np.int64)  # [N] or [N, A], that were taken last
+        self._action: NDArray = np.zeros(0, np.int64)  # [N] or [N, A], the last ones taken
         self._core: torch.Tensor = torch.zeros(0)  # [N, C], after the last observations
 
     def act(
@@ -83,9 +83,9 @@ class Policy:
     ) -> NDArray:
         """The environment's own actions [N], or [N, ...] where one is several numbers, for observations [N, ...].
 
-        `rewards` [N] are those that came with the observations; a network that was trained with previous rewards
-        takes none for zeros, and warns once. `episode_start` [N] marks the observations with which an episode
-        begins, whose environments are forgotten before; after `reset` all do. With `epsilon`, actions are random
+        `rewards` [N] are those that came with the observations; without them, a network that was trained with
+        previous rewards sees zeros, and warns once. `episode_start` [N] marks the first observations of episodes:
+        the state of these environments is reset first; after `reset` all are. With `epsilon`, actions are random
         with that probability, from `rng`.
 
         Raises ValueError for observations or rewards that do not fit, naming the shape that would.

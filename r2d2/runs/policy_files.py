@@ -1,10 +1,10 @@
 """Policies as files: the weights of a network without the replay, and all that is needed to act with them.
 
-    policy.safetensors   the weights; in its header where they are from and the hash of the parameters
-    policy.json          the config, and what the environment shows and takes
+    policy.safetensors   the weights; in its header their origin and the hash of the parameters
+    policy.json          the config, and the environment's observations and actions
 
-Loading executes no code of the folder's, and needs neither the environment nor its package. Each file is there
-whole or not at all, and is told apart when it is damaged.
+Loading executes no code from the folder, and needs neither the environment nor its package. Files are written
+atomically, and a damaged one is detected.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ Which = Literal["best", "last"]
 
 
 class PolicyError(UserError, ValueError):
-    """A folder that holds no policy, or one that cannot be read or written."""
+    """A folder without a policy, or with one that cannot be read or written."""
 
 
 def save_policy(folder: Path, network: AgentNetwork, config: Config, spec: EnvSpec, origin: Origin) -> None:
-    """Write a policy into a folder, in place of one of the same run that is there."""
+    """Write a policy into a folder; replaces one of the same run."""
     origin = dataclasses.replace(origin, parameter_hash=parameter_hash(network))
     about = {"format": FORMAT, "config": to_dict(config), "environment": _spec_to_json(spec)}
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
@@ -84,7 +84,7 @@ def load_policy(folder: Path, *, device: torch.device | str = "cpu") -> Policy:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """The content of policy.json; PolicyError if there is none, or one of another format."""
+    """The content of policy.json; PolicyError if it is missing, damaged or of another format."""
     file = folder / DESCRIPTION
     try:
         about = json.loads(file.read_text(encoding="utf-8"))
@@ -101,7 +101,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def read_origin(folder: Path) -> Origin | None:
-    """Where the weights of a folder are from; None if there are none that can be read."""
+    """The origin of the weights in a folder; None if there are no readable ones."""
     try:
         with safe_open(folder / WEIGHTS, "pt") as opened:
             return Origin(**json.loads(opened.metadata()["origin"]))
@@ -112,8 +112,8 @@ def read_origin(folder: Path) -> Origin | None:
 def load(path: str | Path, which: Which = "best", *, device: torch.device | str = "cpu") -> Policy:
     """The policy of an exported folder, or of a run.
 
-    Of a run, `which` takes the weights with the best greedy evaluation, or the last ones; a run that has not been
-    evaluated has only these. Raises PolicyError for a folder that has neither.
+    For a run, `which` chooses the weights with the best greedy evaluation, or the last ones; a run that was never
+    evaluated has only the last. Raises PolicyError for a folder that has neither.
     """
     folder = Path(path)
     if (folder / DESCRIPTION).exists():
@@ -135,8 +135,8 @@ def export(run: Path, out: Path, which: Which = "best") -> Policy:
 
 
 def _from_checkpoint(run_dir: Path, device: torch.device | str) -> Policy:
-    """The last weights of a run of version 0.1, or of one that was stopped before it kept a policy; its environment
-    is built to see what it shows."""
+    """The last weights of a run of version 0.1, or of one stopped before it saved a policy; its environment is
+    built to read the spec."""
     newest = checkpoint.latest(run_dir / CHECKPOINTS)
     if newest is None:
         raise PolicyError(
@@ -155,7 +155,7 @@ def _from_checkpoint(run_dir: Path, device: torch.device | str) -> Policy:
 class Policies:
     """The policies that a run keeps beside its checkpoints, as `policies/best` and `policies/last`.
 
-    One that cannot be written is reported, and the run goes on: its checkpoints have the weights as well.
+    A failed write is reported, and the run continues: its checkpoints have the weights as well.
     """
 
     def __init__(self, run_dir: Path, config: Config, spec: EnvSpec, warn: Callable[[str], None]) -> None:
@@ -167,7 +167,7 @@ class Policies:
         self._save("last", network, Origin(self.name, env_steps, updates))
 
     def keep_best(self, network: AgentNetwork, *, env_steps: int, updates: int, score: float) -> None:
-        """Keep these weights if their score, a number, is above that of the best so far."""
+        """Keep these weights if their score is above the best so far; NaN never is."""
         best = read_origin(self.folder / "best")
         least = -math.inf if best is None or best.score is None else best.score
         if score > least:

@@ -1,4 +1,4 @@
-"""Where a run comes from: code, packages, machine and command, as plain data for its config."""
+"""The provenance of a run: code, packages, machine and command, as plain data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCE = Path(__file__).resolve().parents[2]  # the folder that holds the packag
 
 
 def provenance() -> dict[str, Any]:
-    """Everything about this process that is not in its config but may change its numbers.
+    """Everything about this process that is not in the config but may change results.
 
     `git` is None when the code does not run from a checkout of its own, a package when it is not installed.
     """
@@ -33,10 +33,10 @@ def provenance() -> dict[str, Any]:
 
 
 def _git(source: Path) -> dict[str, Any] | None:
-    """Commit and whether there are changes to it; None unless `source` is the top of a checkout."""
+    """The commit, and whether there are uncommitted changes; None unless `source` is the root of a checkout."""
     top = _run_git(source, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != source.resolve():
-        return None  # installed somewhere inside another project's checkout, say
+        return None  # for example, installed inside another project's checkout
     commit = _run_git(source, "rev-parse", "--verify", "HEAD")  # None before the first commit
     changes = _run_git(source, "status", "--porcelain")
     return {"commit": commit, "dirty": None if changes is None else changes != ""}
