@@ -161,8 +161,7 @@ class Learner:
 
     def _clip(self) -> Tensor:
         """Clip the gradients, those of critics and policy apart; returns the norm of all of them before."""
-        groups = [group["params"] for group in self.optimizer.param_groups]
-        norms = [nn.utils.clip_grad_norm_(group, self.max_grad_norm) for group in groups]
+        norms = [nn.utils.clip_grad_norm_(group, self.max_grad_norm) for group in self.network.groups()]
         return norms[0] if len(norms) == 1 else torch.stack(norms).norm()
 
     def errors(self, batch: Batch) -> TDErrors:

@@ -1,4 +1,4 @@
-"""Optimizers: torch's Adam, and the RMSProp that DQN was trained with."""
+"""Optimizers: torch's Adam and AdamW, and the RMSProp that DQN was trained with."""
 
 from __future__ import annotations
 
@@ -14,13 +14,23 @@ from r2d2.config.learner import LearnerConfig
 def make_optimizer(
     groups: Sequence[Sequence[Tensor]], config: LearnerConfig, *, capturable: bool = False
 ) -> torch.optim.Optimizer:
-    """The optimizer of `config.optimizer` for groups of parameters; `capturable` is for CUDA graphs."""
-    parameters = [{"params": list(group)} for group in groups]
+    """The optimizer of `config.optimizer` for groups of parameters; `capturable` is for CUDA graphs.
+
+    With `adamw` each group is two `param_groups`, the matrices and kernels that decay and then the vectors that do
+    not, as in BBF's code; either may be empty.
+    """
+    rate, epsilon = config.learning_rate, config.adam_epsilon
+    parameters: list[dict[str, Any]] = [{"params": list(group)} for group in groups]
     if config.optimizer == "rmsprop":
-        return RMSProp(parameters, lr=config.learning_rate, epsilon=config.min_squared_gradient)
-    return torch.optim.Adam(
-        parameters, lr=config.learning_rate, eps=config.adam_epsilon, fused=True, capturable=capturable
-    )
+        return RMSProp(parameters, lr=rate, epsilon=config.min_squared_gradient)
+    if config.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=rate, eps=epsilon, fused=True, capturable=capturable)
+    parameters = [
+        {"params": [p for p in group if (p.ndim > 1) == decays], "weight_decay": config.weight_decay * decays}
+        for group in groups
+        for decays in (True, False)
+    ]
+    return torch.optim.AdamW(parameters, lr=rate, eps=epsilon, fused=True, capturable=capturable)
 
 
 class RMSProp(torch.optim.Optimizer):

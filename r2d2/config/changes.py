@@ -37,6 +37,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "retrace": {"learner.target": "retrace"},
     "watkins": {"learner.target": "watkins"},
     "munchausen": {"learner.munchausen": 0.9, "replay.first_priority": "highest"},
+    "adamw": {"learner.optimizer": "adamw"},
     "n1": {"replay.n_step": 1},
     "n3": {"replay.n_step": 3},
     "n5": {"replay.n_step": 5},

@@ -21,15 +21,19 @@ class LearnerConfig:
     updates are as frequent with items that are long episodes."""
     discount: Annotated[float, SHARE] = 0.997
     """gamma."""
-    optimizer: Literal["adam", "rmsprop"] = "adam"
-    """`adam`, or DQN's centered `rmsprop`."""
+    optimizer: Literal["adam", "adamw", "rmsprop"] = "adam"
+    """`adam`; `adamw`, which is Adam with decoupled weight decay (Loshchilov & Hutter 2019); or DQN's centered
+    `rmsprop`."""
     learning_rate: Annotated[float, Bounds(0, 10)] = 1e-4
     """Step size of the optimizer."""
     learning_rate_end: Annotated[float, SHARE] = 1.0
     """Share of `learning_rate` that is left at `run.steps`, to which it falls in a line; 1 is constant, 0 what RL
     Baselines3 Zoo has for many tasks."""
     adam_epsilon: Annotated[float, Bounds(0, 100)] = 1e-3
-    """Adam's epsilon."""
+    """Adam's and AdamW's epsilon."""
+    weight_decay: Annotated[float, Bounds(0, 10)] = 0.1
+    """AdamW: share of a weight, times the learning rate, that it loses at each step (BBF, Schwarzer et al. 2023);
+    vectors, such as biases and the weights of norms, lose nothing."""
     min_squared_gradient: Annotated[float, Bounds(1e-30, 100)] = 0.01 / 32**2
     """RMSProp's epsilon, under the root. DQN has 0.01 for gradients summed over 32 items; ours are their mean."""
     max_grad_norm: Annotated[float, Bounds(0, 1e12)] = 40.0

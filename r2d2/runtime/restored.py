@@ -44,17 +44,19 @@ def check_learner(state: Any, learner: Learner) -> None:
     check_alike(state.get(name), {"state": {}, "param_groups": []}, path)
     groups = learner.optimizer.state_dict()["param_groups"]
     if [group["params"] for group in state[name]["param_groups"]] != [group["params"] for group in groups]:
-        raise ValueError(f"{path}/param_groups are of another network")
+        raise ValueError(f"{path}/param_groups are of another network or learner.optimizer")
     if state["updates"]:  # before the first there is nothing
-        check_alike(state[name]["state"], _known(state[name], learner.optimizer), f"{path}/state")
+        check_alike(state[name]["state"], _known(state[name], learner), f"{path}/state")
     elif state[name]["state"]:
         raise ValueError(f"{path}/state must be empty before the first update")
 
 
-def _known(saved: Any, optimizer: torch.optim.Optimizer) -> dict[Any, Any]:
+def _known(saved: Any, learner: Learner) -> dict[Any, Any]:
     """The states that must be there: of all parameters, but for groups that still wait for their first gradient."""
-    every = _after_a_step(optimizer)["state"]
-    first, *others = (group["params"] for group in saved["param_groups"])
+    every = _after_a_step(learner.optimizer)["state"]
+    parts = [group["params"] for group in saved["param_groups"]]
+    each = len(parts) // len(learner.network.groups())  # AdamW has two for each group
+    first, *others = ([j for part in parts[i : i + each] for j in part] for i in range(0, len(parts), each))
     begun = [group for group in others if any(i in saved["state"] for i in group)]
     return {i: every[i] for group in [first, *begun] for i in group}
 

@@ -146,7 +146,7 @@ def test_nothing_waits_for_the_device(setup: Setup) -> None:
     assert waits.found
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop"])
 def test_an_asynchronous_gradient_that_is_not_finite_changes_nothing(optimizer: str) -> None:
     """It raises when it is read, one update late; the update after it is as if it had not been."""
     setup = Setup()

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from r2d2.agent.learner import Learner
 from r2d2.agent.losses import Priority, length_mask
 from r2d2.agent.networks import QNetwork
+from r2d2.runtime.restored import check_learner
 from r2d2.types import Batch
 
 SETUPS = {
@@ -257,7 +258,7 @@ def test_the_target_network_can_follow_slowly() -> None:
         assert not any(parameter.requires_grad for parameter in learner.target.parameters())
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_gradient_that_is_not_finite_changes_nothing(bad: float, optimizer: str) -> None:
     """Neither weights, target, optimizer nor counter; the next good update is as if nothing had happened."""
@@ -274,6 +275,29 @@ def test_a_gradient_that_is_not_finite_changes_nothing(bad: float, optimizer: st
     assert same(learner.state_dict(), before)
     np.testing.assert_array_equal(learner.update(batch).priorities, twin.update(batch).priorities)
     assert same(learner.state_dict(), twin.state_dict())
+
+
+def test_adamw_goes_on_from_a_state_as_if_there_had_been_none() -> None:
+    """With the weight decay of the config, and the gradients of matrices and vectors clipped together."""
+    learner, batch = case(Setup(), optimizer="adamw", max_grad_norm=1e-3)
+    learner.update(batch)
+    norm = torch.stack([p.grad.norm() for p in learner.network.parameters() if p.grad is not None]).norm()
+    assert norm.item() == pytest.approx(1e-3, rel=1e-3)
+    state = copy.deepcopy(learner.state_dict())
+    twin, other = (case(Setup(), optimizer="adamw", weight_decay=decay)[0] for decay in (0.1, 0.2))
+    check_learner(state, twin)
+    for one in (twin, other):
+        one.max_grad_norm = 1e-3
+        one.load_state_dict(copy.deepcopy(state))
+        one.update(batch)
+    learner.update(batch)
+    assert same(twin.state_dict(), learner.state_dict())
+    assert not same(other.state_dict(), learner.state_dict())
+    with pytest.raises(ValueError, match=r"of another network or learner\.optimizer"):
+        check_learner(state, case(Setup())[0])
+    del state["optimizer"]["state"][max(state["optimizer"]["state"])]  # of a vector
+    with pytest.raises(ValueError, match="learner/optimizer/state"):
+        check_learner(state, twin)
 
 
 def test_weights_multiply_the_loss_of_each_item() -> None:

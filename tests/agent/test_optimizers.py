@@ -1,4 +1,4 @@
-"""Laws of RMSProp: the paper's formula, no NaN where a gradient stays the same, and steps that can be left out."""
+"""Laws of the optimizers: the papers' formulas, what decays, and of RMSProp that no gradient makes it NaN."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from r2d2.agent.optimizers import RMSProp
+from r2d2.agent.optimizers import RMSProp, make_optimizer
+from r2d2.config.learner import LearnerConfig
 
 
 def moved(optimizer: RMSProp, parameter: Tensor, gradient: Tensor) -> Tensor:
@@ -75,3 +76,31 @@ def test_a_parameter_without_a_gradient_stays() -> None:
     assert unused.item() == 1.0
     with pytest.raises(ValueError, match="closure must be None"):
         optimizer.step(lambda: 0.0)
+
+
+def test_adamw_is_the_formula_and_decays_matrices_alone() -> None:
+    """In float64 (Loshchilov & Hutter 2019, algorithm 2), for two groups; a step left out decays nothing."""
+    config = LearnerConfig(optimizer="adamw", learning_rate=0.02, adam_epsilon=1e-3, weight_decay=0.3)
+    shapes = [(2, 3), (3,), (1,), (4, 2, 3, 3)]
+    torch.manual_seed(0)
+    parameters = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    value = [parameter.detach().clone() for parameter in parameters]
+    mean, square = ([torch.zeros_like(x) for x in value] for _ in range(2))
+    optimizer = make_optimizer([parameters[:2], parameters[2:]], config)
+    for step in range(1, 11):
+        for i, parameter in enumerate(parameters):
+            gradient = torch.randn_like(parameter)
+            parameter.grad = gradient.clone()
+            mean[i] = 0.9 * mean[i] + 0.1 * gradient
+            square[i] = 0.999 * square[i] + 0.001 * gradient**2
+            root = (square[i] / (1 - 0.999**step)).sqrt() + 1e-3
+            decay = 0.3 * value[i] if gradient.ndim > 1 else 0.0
+            value[i] = value[i] - 0.02 * (mean[i] / (1 - 0.9**step) / root + decay)
+        optimizer.found_inf = torch.tensor(0.0)  # type: ignore[attr-defined]
+        optimizer.step()
+    for parameter, expected in zip(parameters, value, strict=True):
+        torch.testing.assert_close(parameter.detach(), expected, rtol=1e-9, atol=1e-12)
+    before = [parameter.detach().clone() for parameter in parameters]
+    optimizer.found_inf = torch.tensor(1.0)  # type: ignore[attr-defined]
+    optimizer.step()
+    assert all(map(torch.equal, before, parameters))
