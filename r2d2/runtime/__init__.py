@@ -1,1 +1,1 @@
-"""Where the parts meet files, clocks and signals: the local run and evaluation."""
+"""Runs the parts with files, clocks and signals: training, evaluation and profiling."""

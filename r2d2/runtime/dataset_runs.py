@@ -1,4 +1,4 @@
-"""Runs and datasets: the replay of a run as a dataset, and a new run whose replay a dataset has filled."""
+"""Runs and datasets: export a run's replay as a dataset, and start a run with a replay filled from one."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def export_run(
 ) -> Dataset:
     """Write the replay in a run's newest checkpoint, or in `path`, or a part of it (`dataset.export`).
 
-    Takes the memory that resuming the run takes.
+    Takes as much memory as resuming the run.
     """
     if out.exists():
         raise ValueError(f"{out} exists: a dataset never replaces anything, name another folder")
     config, preset = folder.read_config(run_dir)
     path = folder.checkpoint_of(run_dir, path)
     spec = environments.spec(config)
-    if not config.replay.folder:  # there the disk is asked when the replay is made
+    if not config.replay.folder:  # its disk space is checked when the replay is made
         check_fits(replay_bytes(config, spec))
     state = checkpoint.load_part(
         path, ["config", "replay", "parameter_hash", "actor/steps", "learner/updates"]
@@ -73,11 +73,11 @@ def import_run(
     core_state: CoreState,
     other_protocol: bool,
 ) -> Path:
-    """Begin a run whose replay holds a dataset's steps; returns its first checkpoint.
+    """Start a run whose replay holds a dataset's steps; returns its first checkpoint.
 
     The recurrent states of the items are computed by the run's own new network along each episode, or are
-    zero. Priorities come from the recorded Q values, as an actor's do. The imported steps let learning begin
-    (`replay.min_steps`), but the replay ratio counts the run's own steps only.
+    zero. Priorities come from the recorded Q values, as an actor's do. The imported steps let learning start
+    (`replay.min_steps`), but the replay ratio counts only the run's own steps.
     """
 
     def put(run: LocalRun) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _single(replay: Replay | Mixture) -> Replay:
 
 
 def _recorded_values(config: Config, dataset: Dataset) -> bool:
-    """Whether the recorded Q values give priorities here; says so if not."""
+    """Whether priorities can be computed from the recorded Q values; warns if not."""
     source = dataset.head.get("source", {}).get("config", {}).get("learner", {}).get("rescaling")
     if not set(VALUES) <= set(dataset.head["columns"]):
         why = "the dataset has no recorded Q values"
@@ -128,7 +128,7 @@ def _recorded_values(config: Config, dataset: Dataset) -> bool:
 
 
 def _first(run: LocalRun, dataset: Dataset) -> int:
-    """The first episode that the replay could still hold at the end: the ones before need not be read. A remover
+    """The first episode that the replay could still hold at the end: earlier ones need not be read. A remover
     that does not remove the oldest first may keep any."""
     if run.config.replay.remover not in ("fifo", "soft"):
         return 0

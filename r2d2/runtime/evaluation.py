@@ -1,4 +1,4 @@
-"""Evaluation jobs: a run's network plays greedily, and what it did is kept in the run folder."""
+"""Evaluation jobs: a run's network plays greedily, and the results are kept in the run folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from r2d2.runtime.short_memory import memory_line, play_with_memory
 
 
 class Trained(NamedTuple):
-    """A run's network, environments of its kind, and where the network is from."""
+    """A run's network, environments to evaluate it in, and where the network comes from."""
 
     config: Config
     vector: VectorEnv
@@ -50,7 +50,7 @@ def evaluate(
     run_dir: Path, path: Path | None, *, episodes: int, video: bool, seed: int
 ) -> tuple[dict[str, Any], Path]:
     """Greedy episodes of a run's network: the result, and its file in the run folder."""
-    single = film_set(folder.read_config(run_dir)[0]) if video else None  # refused before playing, if at all
+    single = film_set(folder.read_config(run_dir)[0]) if video else None  # so that errors come before playing
     _, vector, network, source = load_trained(run_dir, path, episodes)
     name = source["checkpoint"]
     with closing(vector):
@@ -71,7 +71,7 @@ def evaluate(
 
 
 def memory_test(run_dir: Path, path: Path | None, *, histories: list[int], episodes: int, seed: int) -> int:
-    """Greedy episodes with memories of so many observations, then with all of it; printed and kept."""
+    """Greedy episodes with memories of `histories` observations, then with the whole; printed and kept."""
     _, vector, network, source = load_trained(run_dir, path, episodes)
     tests = []
     with closing(vector):

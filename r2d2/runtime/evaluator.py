@@ -1,4 +1,4 @@
-"""Evaluator: greedy episodes every so often, in environments of their own, and now and then a video."""
+"""Evaluator: periodic greedy episodes in environments of their own, and occasional videos."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from r2d2.runtime.greedy import Interrupted, film, film_set, make_greedy, never,
 
 
 class Log(Protocol):
-    """What an evaluation is logged to: a `Tracker`, or what hands it on to one."""
+    """What an evaluation is logged to: a `Tracker`, or something that forwards to one."""
 
     def log(self, metrics: Mapping[str, SupportsFloat], *, env_steps: int, updates: int) -> None: ...
     def log_video(self, name: str, path: Path, env_steps: int) -> None: ...
@@ -27,17 +27,17 @@ class Log(Protocol):
 
 
 class Evaluator:
-    """Knows when an evaluation is due and whether one reached the goal; touches nothing of the training."""
+    """Knows when an evaluation is due and whether one reached the goal; does not affect training."""
 
     def __init__(self, config: Config, run_dir: Path, tracker: Log) -> None:
         self.config, self.run_dir, self.tracker = config, run_dir, tracker
         self.count = 0
         self.next = config.run.evaluate_period  # environment steps
-        self.last_return = float("-inf")  # of this process: a run that is resumed looks for its goal anew
+        self.last_return = float("-inf")  # of this process: a resumed run must reach its goal again
         self._filming = config.run.video_period > 0
 
     def due(self, steps: int, *, ending: bool) -> bool:
-        """Whether to evaluate after so many environment steps; at the end of a run always."""
+        """Whether to evaluate after `steps` environment steps; always at the end of a run."""
         return self.config.run.evaluate_period > 0 and (steps >= self.next or ending)
 
     @property
@@ -81,7 +81,7 @@ class Evaluator:
             return play(greedy, seed, stopped=stopped), vector.spec
 
     def _film(self, network: AgentNetwork, seed: int, steps: int, stopped: Callable[[], bool]) -> None:
-        """One greedy episode as a video. What goes wrong is reported once, and the run goes on without videos."""
+        """One greedy episode as a video. An error is reported once, and the run continues without videos."""
         path = self.run_dir / VIDEOS / f"step-{steps}.mp4"
         try:
             with closing(film_set(self.config)) as single:

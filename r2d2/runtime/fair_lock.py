@@ -7,10 +7,10 @@ from collections import deque
 
 
 class FairLock:
-    """Held around each call of a replay that several threads use; decoding a draw needs no turn.
+    """Held around each call of a replay that several threads use; decoding a batch needs no lock.
 
-    A plain lock goes to whoever is running when it comes free, which is the thread that has just let go of
-    it: a writer would starve beside a reader that never pauses.
+    A plain lock goes to whichever thread is running when it is released, usually the one that has just
+    released it: a reader that never pauses would starve a writer.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class FairLock:
             gate = threading.Lock()
             gate.acquire()
             self._waiting.append(gate)
-        gate.acquire()  # opened by the holder before us, who hands the lock over still taken
+        gate.acquire()  # released by the previous holder, which hands over the lock still locked
 
     def __exit__(self, *_: object) -> None:
         with self._guard:

@@ -1,4 +1,4 @@
-"""Greedy episodes: how an agent is evaluated, and filmed."""
+"""Greedy episodes, for evaluations and videos."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from r2d2.config import Config
 from r2d2.envs.vector import RecordableEnv
 from r2d2.errors import how_to_install
 
-LONGEST = 200_000  # steps after which an evaluation episode is taken as it stands; ours, 7 times Atari's cap
+LONGEST = 200_000  # steps after which an evaluation episode is cut off; ours, 7 times Atari's cap
 VIDEO_FPS = 15  # agent steps/s: an Atari game runs at 60 frames/s and a step is 4 frames
 
 
 class Interrupted(Exception):
-    """The run was asked to stop within an evaluation, which is given up."""
+    """The run was asked to stop during an evaluation, which is discarded."""
 
 
 def make_greedy(vector: Environments, network: AgentNetwork) -> Actor:
     """An actor that never explores. R2D2 evaluates greedily from up to 30 no-ops."""
     device = next(network.parameters()).device
-    rng = np.random.default_rng(0)  # never decides anything: epsilon is 0
+    rng = np.random.default_rng(0)  # has no effect: epsilon is 0
     return Actor(vector, network, rng=rng, device=device)
 
 
 def never() -> bool:
-    """What asks for no stop."""
+    """The default for `stopped`: do not stop."""
     return False
 
 
 def play(actor: Actor, seed: int, *, stopped: Callable[[], bool] = never) -> list[Episode]:
-    """The first episode of every environment, from seeds seed + i; one episode each favors no short ones.
+    """The first episode of every environment i, with seed + i; one each, so that short ones are not favored.
 
     Raises Interrupted as soon as `stopped` says so.
     """
@@ -69,7 +69,7 @@ def summary(episodes: list[Episode]) -> dict[str, float]:
 
 
 def film_set(config: Config) -> RecordableEnv:
-    """One environment that can be filmed; ValueError, with the remedy, if a package is missing."""
+    """One environment that can be recorded; ValueError, with the remedy, if a package is missing."""
     if importlib.util.find_spec("imageio") is None or importlib.util.find_spec("imageio_ffmpeg") is None:
         raise ValueError(f"a video needs imageio and its ffmpeg: {how_to_install('video')}")
     return environments.single(config)
@@ -80,7 +80,7 @@ def film(
 ) -> Episode:
     """Play one episode of a one-slot environment with `rgb_frame()` and write it as a video file.
 
-    The file gets its name only when it is complete. Raises Interrupted as soon as `stopped` says so.
+    The file is renamed into place once complete. Raises Interrupted as soon as `stopped` says so.
     """
     import imageio.v2 as imageio  # heavy, and only needed here
 

@@ -2,8 +2,8 @@
 
 Acting and learning take turns: after every step of the environments, as many updates as the replay ratio
 allows. A checkpoint is a barrier: running episodes are truncated and all environments restart with seeds
-derived from the run's seed and the checkpoint's number, in a run that goes on as in one that is resumed. So
-a resumed run equals an uninterrupted one that saved at the same steps.
+derived from the run's seed and the checkpoint's number, whether the run continues or is resumed. So a resumed
+run equals an uninterrupted one that saved at the same steps.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from r2d2.types import Batch, Rows
 
 
 class LocalRun:
-    """One training run in `run_dir`. Set `schedule.stop` at any time: the step is finished, then all is saved."""
+    """One training run in `run_dir`. Set `schedule.stop` at any time to finish the step, save and end."""
 
     def __init__(
         self, config: Config, run_dir: Path, tracker: Tracker, vector: VectorEnv | None = None
     ) -> None:
-        """`vector` is what `build.environments.vector` made of the config, if it was made already."""
+        """`vector` is what `build.environments.vector` built from the config, if it was built already."""
         self.config, self.run_dir, self.tracker = config, run_dir, tracker
         vector = environments.vector(config, halves=config.actor.halves) if vector is None else vector
         self.environments, spec = vector, vector.spec
-        # `config` as it is saved and compared, `resolved` as parts are built from it
+        # `config` is saved and compared; parts are built from `resolved`
         self.resolved = config = build.resolved(config, spec)
         self.device = build.device(config)
         torch.set_num_threads(build.threads(config))
@@ -64,7 +64,7 @@ class LocalRun:
         self.rng = generator(seed, SAMPLING)
         self.evaluator = Evaluator(config, run_dir, tracker)
         self.policies = Policies(run_dir, config, spec, tracker.warn)
-        self.turns: AbstractContextManager[None] = nullcontext()  # held around what acting and learning share
+        self.turns: AbstractContextManager[None] = nullcontext()  # lock on what acting and learning share
         self.schedule = Schedule(config.run, self.evaluator)
         self.vector_steps = 0
         self.actor_updates = 0  # in the actor's weights
@@ -72,16 +72,16 @@ class LocalRun:
         self.meter = Meter()
         self.rescued = False  # saved after the environments crashed
         self._crashed = False
-        self._checkpoint: Path | None = None  # that this run last saved or loaded
-        self._drawn: PendingBatch | PendingMixture | None = None  # the next batch; forgotten at a barrier
+        self._checkpoint: Path | None = None  # the one this run last saved or loaded
+        self._drawn: PendingBatch | PendingMixture | None = None  # the next batch; discarded at a barrier
         self._unread: deque[tuple[Any, Update, dict[str, float]]] = deque()  # updates, their ids and ages
-        self._spare: Batch | None = None  # a batch whose arrays may be filled again
+        self._spare: Batch | None = None  # a batch whose arrays may be reused
         self._reset()
 
     # -- the loop --------------------------------------------------------------------------------------
 
     def train(self) -> None:
-        """Train until `run.steps`, `run.stop_return` or a stop; a checkpoint is the last thing done, also when the
+        """Train until `run.steps`, `run.stop_return` or a stop; always ends with a checkpoint, even if the
         environments crash."""
         try:
             over = False
@@ -122,12 +122,12 @@ class LocalRun:
 
     @property
     def finished(self) -> bool:
-        """Whether it came to its end: `run.steps` made, to within two steps of the vector, or solved."""
+        """Whether the run is complete: `run.steps` reached, to within two steps of the vector, or solved."""
         return self.schedule.finished(self.actor.steps)
 
     def act(self, *, cut: bool) -> None:
-        """One step of every environment into the replay; `cut` truncates the running episodes, and `save` must
-        follow."""
+        """One step of every environment, written to the replay; `cut` truncates the running episodes, and `save`
+        must follow."""
         with self._environments():
             rows = self.actor.step(cut=cut)
         with self.turns:
@@ -159,8 +159,8 @@ class LocalRun:
         return len(self.replay) > 0 and self.limiter.can_sample(steps)
 
     def learn(self) -> None:
-        """One update. The next batch is drawn, and decodes, while the learner works on this one: so its
-        priorities are one update old, whether it is prefetched or not."""
+        """One update. The next batch is drawn and decoded while the learner works on this one, so its priorities
+        are one update old, whether it is prefetched or not."""
         with self.turns:
             draw = self._drawn or self._draw()
         batch = draw.result()
@@ -176,14 +176,14 @@ class LocalRun:
         self._spare = batch
 
     def _read(self, *, leave: int) -> None:
-        """Take in what updates found, all but the last `leave` of them: reading one waits for the device, and so
-        it is put off until the next one has been handed over."""
+        """Process the results of updates, except the last `leave`: reading one waits for the device, so it is
+        deferred until the next one has been submitted."""
         while len(self._unread) > leave:
             ids, update, ages = self._unread.popleft()
-            update.wait()  # outside of the turn
+            update.wait()  # without holding the lock
             with self.turns:
                 self.replay.update_priorities(ids, update.priorities)
-                if update.refreshed is not None:  # states before the items that follow those of the batch
+                if update.refreshed is not None:  # initial states of the successors of the batch's items
                     after = self.replay.successors(ids)
                     self.replay.refresh(after[after >= 0], update.refreshed[after >= 0])
                 self.meter.add({f"learner/{name}": value for name, value in update.metrics.items()} | ages)
@@ -202,18 +202,18 @@ class LocalRun:
             self.refresh_actor(self.learner.network.state_dict(), self.learner.updates)
 
     def refresh_actor(self, weights: Mapping[str, Any], updates: int) -> None:
-        """Act with the learner's weights as they were after so many updates."""
+        """Act with the learner's weights of `updates` updates."""
         self.actor.network.load_state_dict(weights)
         self.actor_updates = updates
 
     # -- reports ---------------------------------------------------------------------------------------
 
     def report(self, *, force: bool) -> None:
-        """Log what came since the last report, if one is due or forced."""
+        """Log everything since the last report, if one is due or forced."""
         if not force and not self.schedule.log_due(self.actor.steps):
             return
         self.schedule.logged(self.actor.steps)
-        if force:  # nothing may come after it
+        if force:  # there may be no later report
             self._read(leave=0)
         with self.turns:
             metrics = self._measures()
@@ -232,7 +232,7 @@ class LocalRun:
         return metrics | self.recent.means()
 
     def evaluate(self) -> None:
-        """Greedy episodes of the learner's network; nothing of the training is touched."""
+        """Greedy episodes of the learner's network; training is not affected."""
         steps = self.actor.steps
         with self._environments():
             self.evaluator.evaluate(
@@ -265,7 +265,7 @@ class LocalRun:
 
     @contextmanager
     def _environments(self) -> Iterator[None]:
-        """What is raised within is the environments' fault."""
+        """Marks exceptions raised within as the environments' own."""
         try:
             yield
         except BaseException as error:
@@ -273,7 +273,7 @@ class LocalRun:
             raise
 
     def rescue(self) -> None:
-        """Save if the environments crashed. Running episodes end with the last observations that they gave."""
+        """Save if the environments crashed. Running episodes end with their last observations."""
         if not self._crashed:
             return
         try:
@@ -283,15 +283,15 @@ class LocalRun:
             self._put(rows)
             self._write()
             self.rescued = True
-        except Exception as error:  # what the environments raised says more
+        except Exception as error:  # the environments' own exception says more
             print(f"the run could not be saved: {error!r}", file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides how the run goes on after a barrier."""
+        """Everything that determines how the run continues after a barrier."""
         return state_of(self)
 
     def load(self, path: Path) -> None:
-        """Resume exactly where `save` left off; CheckpointError if this checkpoint is not of such a run."""
+        """Resume exactly where `save` left off; CheckpointError if the checkpoint does not fit this run."""
         restore(self, path)
         self._checkpoint = path
         self.actor.epsilon = build.epsilon(self.config, self.environments.num_envs, self.actor.steps)

@@ -1,4 +1,4 @@
-"""The state of a LocalRun: what a checkpoint of it holds, and how it comes back."""
+"""The state of a LocalRun: what its checkpoint holds, and how it is restored."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from r2d2.runtime.restored import check_hash, check_learner, check_records
 if TYPE_CHECKING:
     from r2d2.runtime.local import LocalRun
 
-FIXED = ("actor", "probe", "evaluator")  # whose states have the same fields and shapes at all times
+FIXED = ("actor", "probe", "evaluator")  # parts whose states always have the same fields and shapes
 PARTS = ("learner", "actor", "replay", "limiter", "meter", "ages", "probe", "evaluator", "recent")
 COUNTERS = ("vector_steps", "actor_updates")
 
 
 def state_of(run: LocalRun) -> dict[str, Any]:
-    """Everything that decides how the run goes on after a barrier."""
+    """Everything that determines how the run continues after a barrier."""
     return {name: getattr(run, name).state_dict() for name in (*PARTS, "tracker")} | {
         "config": to_dict(run.config),
         "parameter_hash": parameter_hash(run.learner.network),
@@ -31,7 +31,7 @@ def state_of(run: LocalRun) -> dict[str, Any]:
 
 
 def restore(run: LocalRun, path: Path) -> None:
-    """Put a checkpoint into a run; CheckpointError, with the field, if it is not of such a run."""
+    """Load a checkpoint into a run; CheckpointError, with the field, if it does not fit the run."""
     state = checkpoint.load(path)
     with restoring(path):
         check_records(state)
@@ -48,11 +48,11 @@ def restore(run: LocalRun, path: Path) -> None:
         for name in COUNTERS:
             setattr(run, name, state["counters"][name])
         check_hash(run.learner.network, state["parameter_hash"])
-        run.tracker.load_state_dict(state["tracker"])  # drops log lines: only of a run that is resumed
+        run.tracker.load_state_dict(state["tracker"])  # drops log lines, so only once nothing else can fail
 
 
 def _own(run: LocalRun) -> dict[str, Any]:
-    """What is no part's."""
+    """The state that belongs to no part."""
     return {
         "actor_network": run.actor.network.state_dict(),
         "rng": run.rng.bit_generator.state,

@@ -1,5 +1,4 @@
-"""What a run measures of itself for the log, exact across a resume: means and totals, recent episodes, the ages of
-items."""
+"""What a run measures for the log, exact across a resume: means and totals, recent episodes, the ages of items."""
 
 from __future__ import annotations
 
@@ -16,11 +15,11 @@ from r2d2.replay.saved import Saved
 from r2d2.tracking.names import modernize
 
 RECENT_EPISODES = 50  # over which the mean return in the log is taken; ours
-_NONE = {"ids": -1, "inserted": 0, "acted": 0, "drawn": 0}  # what is kept of a place without an item
+_NONE = {"ids": -1, "inserted": 0, "acted": 0, "drawn": 0}  # for a place without an item
 
 
 class Meter:
-    """Collects numbers; `take` returns means of what was added and totals of what was counted, and clears."""
+    """Collects numbers; `take` returns the means of `add` and the totals of `count`, and clears both."""
 
     def __init__(self) -> None:
         self._sums: dict[str, float] = {}
@@ -28,7 +27,7 @@ class Meter:
         self._counts: dict[str, int] = {}
 
     def add(self, values: Mapping[str, float]) -> None:
-        """One sample of each of several means; every call brings the same names."""
+        """One sample for each of several means; every call has the same names."""
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._adds += 1
@@ -51,7 +50,7 @@ class Meter:
 
 
 class RecentEpisodes:
-    """The training episodes that ended last."""
+    """The most recent training episodes."""
 
     def __init__(self) -> None:
         self._episodes: deque[Episode] = deque(maxlen=RECENT_EPISODES)
@@ -80,7 +79,7 @@ class RecentEpisodes:
 
 
 class Ages:
-    """Remembers when each item of a replay came, and with which weights it was made; `places` are the replay's.
+    """Records when each item of a replay was inserted, and the weights that acted; `places` is the replay's.
 
     An item's age is the number of updates since it was inserted; its parameter lag is the number of updates
     between the weights that acted on its last row and now, so it is never less. 20 bytes an item.
@@ -89,12 +88,12 @@ class Ages:
     def __init__(self, places: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> None:
         self._places = places
         self._ids = np.empty(0, np.int64)
-        self._inserted = np.empty(0, np.int32)  # updates made before the item came
+        self._inserted = np.empty(0, np.int32)  # updates made before the item was inserted
         self._acted = np.empty(0, np.int32)  # updates in the actor's weights
         self._drawn = np.empty(0, np.int32)  # times
 
     def insert(self, ids: NDArray[np.int64], *, updates: int, actor_updates: int) -> None:
-        """New items [K], made with weights of `actor_updates`, when `updates` have been made."""
+        """New items [K], inserted after `updates`, made with the weights of `actor_updates`."""
         places = self._places(ids)
         self._extend(int(places.max(initial=-1)) + 1)
         self._ids[places] = ids
@@ -102,26 +101,26 @@ class Ages:
         self._drawn[places] = 0
 
     def _extend(self, length: int) -> None:
-        """Have room for at least so many places."""
+        """Make room for at least `length` places."""
         if length > len(self._ids):
             length = max(length, 2 * len(self._ids))
             for name, none in _NONE.items():
                 setattr(self, f"_{name}", extended(getattr(self, f"_{name}"), length, none))
 
     def count(self, ids: NDArray[np.int64]) -> None:
-        """These items [K] were drawn, one perhaps several times."""
+        """These items [K] were drawn; an item may occur several times."""
         np.add.at(self._drawn, self._known(ids), 1)
 
     def _known(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The places of those of these items [K] that are remembered."""
+        """The places of those items among `ids` [K] that are still recorded."""
         places = self._places(ids)
         inside = places < len(self._ids)
         places, ids = places[inside], ids[inside]
         return places[self._ids[places] == ids]
 
     def of(self, ids: NDArray[np.int64], updates: int) -> dict[str, float]:
-        """Mean age and parameter lag of a batch after `updates`, in updates; an item whose place was taken
-        since it was drawn is left out."""
+        """Mean age and parameter lag of a batch after `updates`, in updates; an item that was replaced since it
+        was drawn is left out."""
         places = self._known(ids)
         if len(places) == 0:
             return {"replay/age": float("nan"), "replay/parameter_lag": float("nan")}
@@ -134,7 +133,7 @@ class Ages:
         return {name: getattr(self, f"_{name}").copy() for name in ("ids", "inserted", "acted", "drawn")}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take in a state, after the replay has taken in its own."""
+        """Load a state, after the replay has loaded its own."""
         known = state["ids"] >= 0
         places = self._places(state["ids"][known])
         length = max(len(known), int(places.max(initial=-1)) + 1)
@@ -145,7 +144,7 @@ class Ages:
 
 
 def checked_ages(state: Any) -> Any:
-    """The state of an `Ages` as it is today, or a ValueError; until version 0.1 draws were not counted."""
+    """The state of an `Ages` in today's format, or a ValueError; up to version 0.1 draws were not counted."""
     if isinstance(state, dict) and "drawn" not in state and "ids" in state:
         state = state | {"drawn": np.zeros(len(state["ids"]), np.int32)}
     saved = Saved(state, "ages")

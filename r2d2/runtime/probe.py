@@ -1,7 +1,7 @@
-"""Probe: items whose true recurrent states are kept, so that the staleness of training's can be measured.
+"""Probe: keeps the true recurrent states of some items, to measure the staleness of those used in training.
 
 Replay keeps the state before an item's first row. Delta-Q compares the states at the first and at the last
-trained step, so for a small part of the items the actor's states there are kept as well.
+trained step, so for a small share of the items the actor's states there are kept as well.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def make_probe(config: Config, *, core_size: int, capacity: int) -> Probe:
 class Probe:
     """Keeps the states of every `stride`-th new item, the newest `items` of them; 0 turns it off.
 
-    With `stride` = capacity / items they are of all ages that the replay has. The memory is 2 `items` core
-    states, and one for each row of each stream that an item under construction may need. A write of which the
-    replay refused some items is passed over, since it cannot be told which.
+    With `stride` = capacity / items they cover all ages in the replay. The memory is 2 `items` core states, and
+    one for each row of each stream that an item under construction may need. A write of which the replay
+    refused some items is skipped, since there is no telling which.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Probe:
         self.last = np.zeros((items, core_size), np.float32)  # and before the last one
 
     def write(self, rows: Rows, ids: NDArray[np.int64]) -> None:
-        """Take in rows after the replay did; `ids` are the new items, as the replay's write returned them."""
+        """Add rows after the replay did; `ids` are the new items, as the replay's write returned them."""
         if len(self.ids) == 0:
             return
         ring = self._recent.shape[1]
@@ -80,7 +80,7 @@ class Probe:
 
     def measure(self, learner: Learner, replay: Replay | Mixture, items: int) -> dict[str, float]:
         """Mean and median Delta-Q at the first and the last trained step of up to `items` kept items, evenly
-        spread over their ages; nothing if there are none, or if the last measurement was a moment ago."""
+        spread over their ages; nothing if there are none, or if the last measurement is too recent."""
         kept = len(self.ids)
         places = (-(-self.offered // self.stride) + np.arange(kept)) % max(kept, 1)  # oldest first
         places = places[self.ids[places] >= 0]
@@ -98,7 +98,7 @@ class Probe:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """What survives a barrier, where no item is under construction."""
+        """The state at a barrier, where no item is under construction."""
         return {name: getattr(self, name) for name in ("offered", "measured_at")} | {
             name: getattr(self, name).copy() for name in ("ids", "first", "last")
         }

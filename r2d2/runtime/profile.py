@@ -1,4 +1,4 @@
-"""Where the time of one update and of one acting step goes, stage by stage, with the floor beside it."""
+"""The time of one update and of one acting step, stage by stage, beside the roofline's lower bound."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from r2d2.runtime.roofline import (
 )
 from r2d2.types import Batch
 
-# As `record_function` names them in `agent`.
+# Names of `record_function` in `agent`.
 UPDATE = ("copy", "stack", "encode", "core", "heads", "targets", "backward", "optimizer", "priorities")
 FORWARD = ("stack", "encode", "core", "heads")
 MEASURED = "measured"  # the part of a profile that counts
@@ -47,7 +47,7 @@ class Stage:
 
 
 class TimedEnvironments:
-    """Environments that note how long their steps take; halves, if they are any, play together."""
+    """Environments that record how long their steps take; halves, if there are any, step together."""
 
     def __init__(self, environments: Environments) -> None:
         self._environments = environments
@@ -65,7 +65,7 @@ class TimedEnvironments:
 
 
 class Workbench:
-    """The parts of a run, with a replay just large enough for some batches, to be timed one by one."""
+    """The parts of a run, with a replay just large enough for a few batches, to be timed one by one."""
 
     def __init__(self, config: Config) -> None:
         made = environments.vector(config, halves=config.actor.halves)
@@ -92,7 +92,7 @@ class Workbench:
         self.row = row_operations(self.network)
 
     def act(self) -> float:
-        """One acting step into the replay; returns the seconds that the write took."""
+        """One acting step, written to the replay; returns the seconds that the write took."""
         rows = self.actor.step()
         start = time.perf_counter()
         for new in rows:
@@ -158,7 +158,7 @@ def profile_actor(bench: Workbench, repeats: int) -> list[Stage]:
 
 
 def profile_train(bench: Workbench, repeats: int) -> list[Stage]:
-    """Stages of an update and of all the acting steps that the replay ratio gives it, in turn."""
+    """Stages of an update and of the acting steps per update at the replay ratio, in turn."""
     c, r = bench.config.learner, bench.config.replay
     steps = (
         c.batch * r.unroll / r.replay_ratio / bench.environments.num_envs
@@ -178,14 +178,14 @@ def _clock(call: Callable[[], Any]) -> tuple[float, Any]:
 def _labeled(
     call: Callable[[], dict[str, float]], labels: tuple[str, ...], bench: Workbench, repeats: int
 ) -> dict[str, float]:
-    """Median seconds of the stages that `call` returns and of each label inside of it, over `repeats` calls: a
-    moment in which the machine did something else is left out."""
+    """Median seconds of the stages that `call` returns and of each label inside it, over `repeats` calls: the
+    median ignores moments when the machine was busy with something else."""
     cuda = bench.device.type == "cuda"
     calls: list[dict[str, float]] = []
     for _ in range(WARM_UP):
         call()
     with torch_profile(use_device="cuda" if cuda else None) as events:
-        call()  # the profiler's own start falls into it
+        call()  # includes the profiler's own start
         for _ in range(repeats):
             with record_function(MEASURED):
                 calls.append(call())
@@ -209,7 +209,7 @@ PROFILES: dict[str, Callable[[Workbench, int], list[Stage]]] = {
 
 
 def report(what: str, bench: Workbench, repeats: int) -> list[str]:
-    """The stages as lines of a table, their sum, and what the machine was measured to do."""
+    """The stages as lines of a table, their sum, and the machine's measured rates."""
     stages = PROFILES[what](bench, repeats)
     total = sum(stage.seconds for stage in stages)
     width = max(len(stage.name) for stage in stages)
@@ -224,7 +224,7 @@ def report(what: str, bench: Workbench, repeats: int) -> list[str]:
 
 
 def summary(what: str, bench: Workbench, total: float, floor: float) -> list[str]:
-    """What follows from the sum: speed, and the share of the floor."""
+    """The speed, and the floor's share of the time."""
     c, r, n = bench.config.learner, bench.config.replay, bench.environments.num_envs
     speeds = {
         "learner": f"{1 / total:.2f} updates/s of {c.batch} x ({r.burn_in} + {r.unroll} + {r.n_step}) steps",
@@ -238,7 +238,7 @@ def summary(what: str, bench: Workbench, total: float, floor: float) -> list[str
 
 
 def rates_line(rates: Rates, device: torch.device) -> str:
-    """The measured rates that floors are made of."""
+    """The measured rates from which floors are computed."""
     return (
         f"{device}, {torch.get_num_threads()} threads: {rates.operations / 1e9:.0f} G operations/s (matrix "
         f"product), {rates.bytes / 1e9:.1f} GB/s (copy, read and written)"

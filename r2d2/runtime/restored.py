@@ -1,4 +1,4 @@
-"""Whether what a checkpoint holds fits the run; the replay and the limiter look at their own parts."""
+"""Checks that a checkpoint fits the run; the replay and the limiter check their own parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EPISODE = {0: 0, 1: 0.0, 2: 0}  # slot, return and length
 
 
 def check_records(state: Mapping[str, Any]) -> None:
-    """Raise ValueError, with the field, unless what every run keeps is there, and what it should be."""
+    """Raise ValueError, with the field, unless the state that every run keeps is there and valid."""
     records = {"config": CONFIG, "recent": [], "tracker": TRACKER, "parameter_hash": ""}
     check_alike(state, records, "")
     from_dict(state["config"])
@@ -29,14 +29,14 @@ def check_records(state: Mapping[str, Any]) -> None:
     for i, episode in enumerate(state["recent"]):
         check_alike(episode, [], f"recent/{i}")
         check_alike(dict(enumerate(episode)), EPISODE, f"recent/{i}")
-    if "meter" in state:  # of a cluster it is the learner's own
+    if "meter" in state:  # in a cluster it belongs to the learner
         check_alike(state["meter"], METER, "meter")
         check_numbers(state["meter"]["sums"], "meter/sums")
         check_numbers(state["meter"]["counts"], "meter/counts")
 
 
 def check_learner(state: Any, learner: Learner) -> None:
-    """Networks and optimizer of a learner; ValueError with the field."""
+    """Check the networks and the optimizer of a learner; ValueError with the field."""
     networks = {name: getattr(learner, name).state_dict() for name in ("network", "target")}
     check_alike(state, networks | {"updates": 0}, "learner")
     name = "optimizer" if "optimizer" in state else "optimiser"  # until 0.1
@@ -45,14 +45,14 @@ def check_learner(state: Any, learner: Learner) -> None:
     groups = learner.optimizer.state_dict()["param_groups"]
     if [group["params"] for group in state[name]["param_groups"]] != [group["params"] for group in groups]:
         raise ValueError(f"{path}/param_groups are of another network or learner.optimizer")
-    if state["updates"]:  # before the first there is nothing
+    if state["updates"]:  # there is no state before the first
         check_alike(state[name]["state"], _known(state[name], learner), f"{path}/state")
     elif state[name]["state"]:
         raise ValueError(f"{path}/state must be empty before the first update")
 
 
 def _known(saved: Any, learner: Learner) -> dict[Any, Any]:
-    """The states that must be there: of all parameters, but for groups that still wait for their first gradient."""
+    """The states that must be there: those of all parameters, except groups without a first gradient yet."""
     every = _after_a_step(learner.optimizer)["state"]
     parts = [group["params"] for group in saved["param_groups"]]
     each = len(parts) // len(learner.network.groups())  # AdamW has two for each group
@@ -62,7 +62,7 @@ def _known(saved: Any, learner: Learner) -> dict[Any, Any]:
 
 
 def _after_a_step(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The state of a copy of the optimizer that has made a step."""
+    """The state of a copy of the optimizer after one step."""
     twin = copy.deepcopy(optimizer)
     for group in twin.param_groups:
         for parameter in group["params"]:

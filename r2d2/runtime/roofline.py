@@ -1,8 +1,8 @@
-"""The arithmetic floor: what an update or an acting step must compute and move, over what the machine can do.
+"""Roofline: the least time that an update or an acting step can take on this machine.
 
 A floor is the time that the operations of a stage take at the rate of a large matrix product, or its bytes at
 the rate of a large copy, both measured here on the same device with the same threads. Nothing can be faster
-without computing less; the share of the floor is how much is left to win.
+without computing less; the floor's share of the time shows how much could still be gained.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from r2d2.agent.actor_critic import AgentNetwork
 from r2d2.agent.networks import QNetwork
 
 # Rows and columns of the measured product, and bytes of the measured copy, on a CPU and elsewhere: large enough
-# for the best rate and to be beyond the caches (ours).
+# for the best rate, and larger than the caches (ours).
 MATRIX = (1024, 8192)
 COPY = (64 * 2**20, 2**30)
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What a device can do: operations a second of a product in float32 or bfloat16, bytes moved a second (each
+    """Rates of a device: operations per second of a product in float32 or bfloat16, bytes moved per second (each
     copied byte is read and written)."""
 
     operations: float
@@ -36,7 +36,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class Row:
-    """Operations (a multiplication or an addition each) of one row of one sequence, forward."""
+    """Operations (multiplications and additions) of the forward pass of one row of one sequence."""
 
     encode: int
     first: int  # the part of `encode` that is the first layer: its inputs need no gradient
@@ -45,7 +45,7 @@ class Row:
 
 
 def measure_rates(device: torch.device, precision: torch.dtype, repeats: int = 5) -> Rates:
-    """The best of some tries, after one that is not counted."""
+    """The best of `repeats` measurements, after a warm-up."""
     size, length = (sizes[device.type != "cpu"] for sizes in (MATRIX, COPY))
     a = torch.randn(size, size, device=device).to(precision)
     source = torch.zeros(length, dtype=torch.uint8, device=device)
@@ -56,7 +56,7 @@ def measure_rates(device: torch.device, precision: torch.dtype, repeats: int = 5
 
 
 def seconds(call: Callable[[], Any], device: torch.device) -> float:
-    """Wall time of a call, until the device is done with it."""
+    """Wall time of a call, including the device's work."""
     wait(device)
     start = time.perf_counter()
     call()
@@ -65,14 +65,13 @@ def seconds(call: Callable[[], Any], device: torch.device) -> float:
 
 
 def wait(device: torch.device) -> None:
-    """Until the device is done with everything."""
+    """Wait until the device has finished all work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def row_operations(network: AgentNetwork) -> Row:
-    """Counted layer by layer; only products count, as everything else is
-    small beside them."""
+    """Counts layer by layer; only products, as everything else is negligible."""
     twin = copy.deepcopy(network).cpu()
     counts: dict[nn.Module, int] = {}
 

@@ -1,4 +1,4 @@
-"""When a run logs, saves, evaluates and ends (`Schedule`), and signals that ask it to stop."""
+"""When a run logs, saves, evaluates and ends (`Schedule`), and the signals that stop it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from r2d2.config import RunConfig
 from r2d2.runtime.evaluator import Evaluator
 
-ASKING = [signal.SIGINT, signal.SIGTERM]  # to stop
+ASKING = [signal.SIGINT, signal.SIGTERM]  # a run to stop
 if hasattr(signal, "SIGHUP"):
     ASKING.append(signal.SIGHUP)
 
@@ -20,7 +20,7 @@ _COUNTERS = ("saves", "next_log", "next_save", "ended_at")
 
 
 class Schedule:
-    """The same in all runtimes; it counts environment steps. Set `stop` at any time to end the run early, with a
+    """Shared by all runtimes; counts environment steps. Set `stop` at any time to end the run early, with a
     checkpoint."""
 
     def __init__(self, config: RunConfig, evaluator: Evaluator) -> None:
@@ -29,7 +29,7 @@ class Schedule:
         self.saves = 0
         self.next_log = config.log_period
         self.next_save = config.checkpoint_period
-        self.ended_at = 0  # the `run.steps` at which the run came to its end
+        self.ended_at = 0  # the `run.steps` at which the run was complete
 
     def log_due(self, steps: int) -> bool:
         return steps >= self.next_log
@@ -58,7 +58,7 @@ class Schedule:
         return over
 
     def finished(self, steps: int) -> bool:
-        """Whether the run came to its end, with all its steps or solved, and was not just stopped."""
+        """Whether the run is complete, with all its steps or solved, and was not just stopped."""
         return max(self.ended_at, steps) >= self._config.steps
 
     def state_dict(self) -> dict[str, int]:
@@ -71,15 +71,15 @@ class Schedule:
 
 @contextmanager
 def stopping(schedule: Schedule) -> Iterator[None]:
-    """Within, Ctrl-C, SIGTERM, and SIGHUP (the terminal was closed) make the run save and end. A second Ctrl-C or
-    SIGTERM interrupts it at once. What is ignored already, as SIGHUP by nohup, stays so."""
+    """Context in which Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) make the run save and end. A second
+    Ctrl-C or SIGTERM interrupts it at once. Signals that are already ignored, as SIGHUP by nohup, stay so."""
 
     def ask(number: int, _: Any) -> None:
         if not schedule.stop:
             schedule.stop = True
             with contextlib.suppress(OSError):  # the terminal may be gone
                 print("\nfinishing the step and saving; once more interrupts without saving", file=sys.stderr)
-        elif number in (signal.SIGINT, signal.SIGTERM):  # a terminal that is closed may say so twice
+        elif number in (signal.SIGINT, signal.SIGTERM):  # a closing terminal may send SIGHUP twice
             raise KeyboardInterrupt
 
     taken = [n for n in ASKING if n == signal.SIGINT or signal.getsignal(n) != signal.SIG_IGN]

@@ -1,8 +1,8 @@
-"""The memory test (R2D2, figure 5): how a policy fares whose recurrent state goes back k observations only.
+"""The memory test (R2D2, figure 5): how well a policy does whose state covers only the last k observations.
 
-At every step the state is what the network makes of the last k observations from zero, and the greedy action
-is taken from it: the policy really acts with the short memory, so it also sees what that leads to. Beside it
-the state of the whole episode so far is kept, and the two are compared at every step.
+At every step the state is computed from zero over the last k observations, and the greedy action is taken from
+it: the policy really acts with the short memory, so it also sees the consequences. The state of the whole
+episode so far is kept beside it, and the two are compared at every step.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ EQUAL = 0.05  # of the range from -1 to 1; ours
 
 
 class ShortMemory(nn.Module):
-    """A Q network that remembers `history` observations, the present one included; None is all of them.
+    """A Q network that remembers `history` observations, including the current one; None means all.
 
     Its core state holds history + 1 states of the network: of the whole episode, and of the last 1, 2, ...
-    `history` observations. Each step moves them all on in one batch and drops the oldest, so a step costs
-    `history` + 1 recurrent steps and no sequence is computed twice. An episode's first steps have no more to
-    remember, and are exact.
+    `history` observations. Each step advances them all in one batch and drops the oldest, so a step costs
+    `history` + 1 recurrent steps and no sequence is computed twice. An episode's first `history` steps are
+    exact.
     """
 
     def __init__(self, network: AgentNetwork, history: int | None) -> None:
@@ -42,7 +42,7 @@ class ShortMemory(nn.Module):
         self.equal: list[Tensor] = []  # and whether both would act alike [N]
 
     def step(self, inputs: Inputs, state: Tensor, exploration: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """As `QNetwork.step`, by the short memory; what was compared is appended to the lists."""
+        """`QNetwork.step` with the short memory; the comparison is appended to the lists."""
         encoded = self.network.encode(inputs)  # [1, N, F]
         n = encoded.shape[1]
         before = state.view(n, self.states, -1)
@@ -64,7 +64,7 @@ class ShortMemory(nn.Module):
 def play_with_memory(
     environments: Environments, network: AgentNetwork, history: int | None, *, seed: int
 ) -> dict[str, Any]:
-    """Greedy episodes, one of each environment, with a memory of `history` observations (None: unlimited).
+    """Greedy episodes, one per environment, with a memory of `history` observations (None: unlimited).
 
     `max_q_difference` is the mean of |max Q short - max Q whole| over all steps, `max_q` that of max Q whole,
     `equal_actions` the share of steps at which both memories take the same greedy action, or vectors that differ by

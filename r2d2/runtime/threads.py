@@ -1,11 +1,11 @@
 """Acting and learning at once, in two threads of one process.
 
-The parts are those of `LocalRun`, driven in another order: a thread of its own acts and writes while this one
-learns. The replay ratio still holds, within a slack of a few batches: whoever is ahead waits. What is learned
-from depends on who was faster, so two runs of one seed differ; everything else is as in the local runtime, and
-a checkpoint made by either goes on in the other.
+The parts are those of `LocalRun`, driven in another order: a second thread acts and writes while this one
+learns. The replay ratio still holds, within a slack of a few batches: the thread that is ahead waits. Which data
+are learned from depends on timing, so two runs of one seed differ; everything else is as in the local runtime,
+and a checkpoint of either can be resumed in the other.
 
-It pays where the learner works on a GPU, or where there are cores to spare.
+It pays off where the learner uses a GPU, or where there are cores to spare.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from r2d2.runtime.fair_lock import FairLock
 from r2d2.runtime.local import LocalRun
 
 SLACK = 2  # batches by which acting may be ahead, beyond what one step of the vector brings; ours
-POLL = 0.05  # seconds between looks around while waiting
+POLL = 0.05  # seconds between checks while waiting
 
 
 def train(run: LocalRun) -> None:
@@ -52,7 +52,7 @@ def train(run: LocalRun) -> None:
 
 
 def _learn(run: LocalRun, acting: Acting, *, all_due: bool) -> None:
-    """An update if one is due, or all that are; a wait if there is nothing to do."""
+    """One update if one is due, or all that are; waits if there is nothing to do."""
     due = False
     while run.update_due:
         due = True
@@ -61,13 +61,13 @@ def _learn(run: LocalRun, acting: Acting, *, all_due: bool) -> None:
         if not all_due:
             return
     if not due and not all_due:
-        acting.after_update()  # it may be waiting for weights of before learning began
+        acting.after_update()  # it may be waiting for the initial weights
         acting.moved.wait(POLL)
         acting.moved.clear()
 
 
 def _acting_threads(run: LocalRun) -> int:
-    """Threads of the acting network: half of them where both networks share the CPU."""
+    """CPU threads for the acting network: half of them where both networks share the CPU."""
     return max(1, build.threads(run.config) // 2) if run.device.type == "cpu" else 1
 
 
@@ -91,12 +91,12 @@ class Acting:
 
     @property
     def room(self) -> bool:
-        """Whether `run.steps` leave room for a step, and for the one that cuts."""
+        """Whether `run.steps` leaves room for a step, and for the one that cuts episodes."""
         run = self._run
         return run.actor.steps + 2 * run.environments.num_envs <= run.config.run.steps
 
     def after_update(self) -> None:
-        """To be called between updates: hands over weights if it asked for them; raises what ended it."""
+        """Call between updates: passes on weights if they were asked for; raises the thread's exception."""
         if self._error is not None:
             raise self._error
         if self._wants_weights:
@@ -114,13 +114,13 @@ class Acting:
             raise self._error
 
     def go(self) -> None:
-        """Let it go on after a barrier."""
+        """Continue after a barrier."""
         self._cut.clear()
         self._parked.clear()
         self._go.set()
 
     def end(self) -> None:
-        """Let it end, wherever it is, and wait for it."""
+        """End the thread, wherever it is, and wait for it."""
         self._quit = True
         self._learned.set()
         self._go.set()
@@ -156,6 +156,6 @@ class Acting:
 
     def _may_act(self) -> bool:
         run = self._run
-        if len(run.replay) == 0:  # nothing can be learned yet, so nothing would ever make room
+        if len(run.replay) == 0:  # nothing can be learned yet, so acting must not wait
             return self.room
         return self.room and run.limiter.can_insert(run.environments.num_envs)

@@ -1,4 +1,4 @@
-"""Training jobs: a run begins in a new folder, or one is resumed."""
+"""Training jobs: start a run in a new folder, or resume one."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from r2d2.runtime.schedule import stopping
 from r2d2.tracking.scores import closing_lines
 from r2d2.tracking.tracker import Tracker, open_tracker
 
-STOPPED = 130  # exit code after a signal, as shells have it for Ctrl-C
+STOPPED = 130  # exit code after a signal, as shells use for Ctrl-C
 
 
 def start(config: Config, run_dir: Path, *, preset: str) -> int:
-    """Begin a run in a new folder; returns the exit code."""
+    """Start a run in a new folder; returns the exit code."""
     print(f"run folder: {run_dir}")
     with owned(run_dir):
         run = make_run(config, run_dir, preset)
@@ -43,10 +43,10 @@ def start(config: Config, run_dir: Path, *, preset: str) -> int:
 def start_filled(
     config: Config, run_dir: Path, *, preset: str, fill: Callable[[LocalRun], Mapping[str, Any]]
 ) -> Path:
-    """Begin a run that `resume` will train; returns its first checkpoint, whose replay `fill` has filled.
+    """Start a run that `resume` will train; returns its first checkpoint, with the replay filled by `fill`.
 
-    `run_dir` must be empty or absent. What `fill` returns is kept in the run's provenance. Nothing is left
-    behind when anything fails.
+    `run_dir` must be empty or absent. What `fill` returns is kept in the run's provenance. If anything fails,
+    nothing is left behind.
     """
     with owned(run_dir):
         run = make_run(config, run_dir, preset, Tracker(run_dir))
@@ -73,8 +73,8 @@ def resume(
 ) -> int:
     """Resume the run in `run_dir` from its newest checkpoint, or from `path`; returns the exit code.
 
-    A run that was stopped before its first checkpoint begins again. `processes` are numbers of the cluster
-    runtime, `actors` and `shards`, that replace the run's own.
+    A run that was stopped before its first checkpoint starts again. `processes` replaces the run's own numbers of
+    cluster processes, `actors` and `shards`.
     """
     written, preset = folder.read_config(run_dir)
     asked: dict[str, Any] = {"steps": steps, "track": track}
@@ -105,7 +105,7 @@ def resume(
 
 
 def _say_edits(run_dir: Path, path: Path, config: Config) -> None:
-    """An edit of config.json is allowed, but not unnoticed."""
+    """Report edits of config.json, which are allowed."""
     saved = checkpoint.load_part(path, ["config"])["config"]
     with restoring(path):
         from_dict(saved)
@@ -116,7 +116,7 @@ def _say_edits(run_dir: Path, path: Path, config: Config) -> None:
 def make_run(
     config: Config, run_dir: Path, preset: str, tracker: Tracker | None = None
 ) -> LocalRun | ClusterRun:
-    """All parts of a run, each built once, after a look at whether the config can run and fits into memory."""
+    """All parts of a run, each built once, after checking that the config can run and fits into memory."""
     check_config(config)
     config = environments.with_folder(config)
     in_cluster = config.run.runtime == "cluster"
