@@ -182,3 +182,28 @@ def test_the_viewer_in_a_browser(
         opened.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", chart)
         ActionChains(opened).move_to_element_with_offset(chart, 3, 3).move_to_element(chart).perform()
         wait_for(opened, "return document.querySelector('#q-values .hoverlayer').textContent.length > 5")
+
+
+def test_continuous_actions_in_a_browser(tmp_path: Path, capsys: Capture) -> None:
+    """Actions are lines, Q values are those of the critics, and the chart of all actions is not there."""
+    config = tiny(
+        env__id="Pendulum-v1", env__options={"max_episode_steps": 23}, network__stack=1, replay__alpha=0.6,
+        learner__method="sac", learner__target_period=1, learner__target_averaging=0.1, learner__rescaling=False,
+        actor__exploration="noise", run__steps=200,
+    )  # fmt: skip
+    folder.create(tmp_path / "run", config, "sac")
+    run = new_run(config, tmp_path / "run")
+    run.train()
+    run.tracker.close()
+    page = tmp_path / "replay.html"
+    assert call(capsys, "inspect", tmp_path / "run", "--items", 2, "--out", page).code == 0
+    with browser(tmp_path / "profile") as opened:
+        opened.get(page.as_uri())
+        wait_for(opened, "return Boolean(document.getElementById('item').dataset.open)")
+        names = "return document.getElementById(arguments[0]).data.map((trace) => trace.name)"
+        critics = [
+            f"critic {k}, {state}" for k in (1, 2) for state in ("state of training", "recomputed state")
+        ]
+        assert opened.execute_script(names, "q-values") == critics
+        assert "action 0" in opened.execute_script(names, "rewards")
+        assert not opened.find_element("id", "all-q-values").is_displayed()
