@@ -1,1 +1,1 @@
-"""The cluster runtime: Ray, and the roles that know no Ray."""
+"""The cluster runtime: Ray, and the roles, which do not depend on it."""

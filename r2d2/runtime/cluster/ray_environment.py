@@ -1,4 +1,4 @@
-"""What Ray reads from the environment when it is imported: so this comes before `runtime/cluster/ray_fleet.py`."""
+"""Environment variables that Ray reads on import: call `prepare` before `runtime/cluster/ray_fleet.py`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ WIDE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
 def prepare(address: str) -> None:
-    """No report of use is sent home, processes keep their priority, and what is started here stays here.
+    """Turns off usage reports and lower priorities, and keeps a local cluster private.
 
-    Without an `address`, a cluster of one node is started; Ray would let it listen on all interfaces. Its switch
-    for systems whose firewalls ask questions makes it listen on loopback alone, here too, and other users of the
-    machine, who reach that as well, lack the token that is made for it. Ray also lowers the priority of its
-    processes (nice 15), so that acting would come after everything else on the machine. What the user has set
-    stays.
+    Without an `address`, a cluster of one node is started; Ray would let it listen on all interfaces. Its option
+    for systems with interactive firewalls makes it listen on loopback only, here too; other users of the machine,
+    who can reach loopback as well, lack the token that is made for it. Ray also lowers the priority of its
+    processes (nice 15), so acting would yield to everything else on the machine. Variables that the user has set
+    are kept.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")

@@ -1,8 +1,8 @@
 """The cluster runtime: each role of `runtime/roles` in a process of its own, on Ray.
 
-With its ports this is the only module that imports ray (call `ray_environment.prepare` before), and it does no
-arithmetic of learning. Ray places the processes and starts lost ones again, which then go on from what is on the
-disk: the run folder must be on a file system that all machines share.
+With its ports this is the only module that imports ray (call `ray_environment.prepare` before); it does no
+learning itself. Ray places the processes and restarts lost ones, which then resume from what is on disk: the run
+folder must be on a file system that all machines share.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from r2d2.runtime.cluster.ray_ports import (
     get,
 )
 
-PAUSE = 0.1  # seconds between two questions to a process that is starting; ours
+PAUSE = 0.1  # seconds between polls of a process that is starting; ours
 
 
 def make(config: Config, run_dir: Path, tracker: Tracker, spec: EnvSpec | None = None) -> ClusterRun:
@@ -94,7 +94,7 @@ def _init(config: Config) -> None:
 
 @contextmanager
 def _handlers_kept() -> Iterator[None]:
-    """Ray takes SIGTERM for itself, and a run could not be stopped in order any more."""
+    """Restores the SIGTERM handler that Ray replaces, so that a run can still be stopped cleanly."""
     before = {number: signal.getsignal(number) for number in ASKING}
     yield
     for number, handler in before.items():
@@ -102,17 +102,17 @@ def _handlers_kept() -> Iterator[None]:
 
 
 def cpus(config: Config) -> list[float]:
-    """What each process reserves."""
+    """The CPUs that each process reserves."""
     c = config.cluster
     central = [c.inference_cpus] if c.inference == "central" else []
     return [c.actor_cpus] * c.actors + [c.shard_cpus] * c.shards + central + [c.learner_cpus, EVALUATOR_CPUS]
 
 
-EVALUATOR_CPUS = 0.5  # it works now and then; ours
+EVALUATOR_CPUS = 0.5  # it works only occasionally; ours
 
 
 def check_resources(config: Config) -> None:
-    """Refuse a cluster in which some process would wait for a place for ever."""
+    """Raise an error if the cluster is too small for some process, which would wait forever."""
     there, needed = ray.cluster_resources().get("CPU", 0.0), sum(cpus(config))
     if needed > there:
         raise ValueError(
@@ -138,11 +138,11 @@ class Host:
         shards: list[str],
         inference: str,
     ) -> None:
-        """`number` and `path` are those of the checkpoint from which the run went on, if it did; `shards` are the
+        """`number` and `path` are those of the checkpoint from which the run was resumed, if any; `shards` are the
         names of the replay processes, `inference` that of the central one, if there is one."""
         warnings.filterwarnings(
             "ignore", "The given NumPy array is not writable"
-        )  # Ray's are not, and none is
+        )  # Ray's arrays are not, and none is written
         again = ray.get_runtime_context().was_current_actor_reconstructed
         threads = config.cluster.learner_cpus if kind == "learner" else 1
         torch.set_num_threads(max(1, int(config.run.threads or threads)))
@@ -168,11 +168,11 @@ class Host:
                 self.role = EvaluatorRole(config, run_dir)
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """A method of the role."""
+        """Call a method of the role."""
         return getattr(self.role, method)(*arguments)
 
     def pid(self) -> int:
-        """The number of this process."""
+        """The process id of this process."""
         return os.getpid()
 
 
@@ -180,7 +180,7 @@ class Host:
 
 
 class RayFleet:
-    """All processes of a run, see `roles.conductor`. Ray starts lost ones again, on another node if need be."""
+    """All processes of a run, see `roles.conductor`. Ray restarts lost ones, on another node if necessary."""
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ class RayFleet:
         path: Path | None,
         kinds: Sequence[str] = ("shard", "inference", "learner", "actor"),
     ) -> None:
-        """Of a run the processes of all `kinds`, or, to measure them, of some."""
+        """Starts the processes of all `kinds` for a run, or of some to measure them."""
         self._started = not ray.is_initialized()
         connect(config)
         if "actor" in kinds:
@@ -231,7 +231,7 @@ class RayFleet:
         )
 
     def call(self, kind: str, index: int, method: str, *arguments: Any) -> Any:
-        if (kind, index) not in self.hosts:  # the evaluator, when it is first wanted
+        if (kind, index) not in self.hosts:  # the evaluator, on its first call
             self._start(kind, index, EVALUATOR_CPUS)
         ticket = self.hosts[kind, index].call.remote(method, *arguments)
         self._pending[ticket] = kind
@@ -253,7 +253,7 @@ class RayFleet:
             return Failed(kind, error)
 
     def pid(self, kind: str, index: int) -> int:
-        """The number of a process as it is now, once it is there."""
+        """The current process id of a process, once it has started."""
         while True:
             try:
                 return int(get(self.hosts[kind, index].pid.remote(), ANSWER))

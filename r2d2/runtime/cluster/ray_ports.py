@@ -1,4 +1,4 @@
-"""How the roles of a cluster reach each other: their ports, as calls of Ray actors."""
+"""The ports through which the roles of a cluster call each other, as Ray actor calls."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ray.exceptions import GetTimeoutError, ObjectLostError, RayActorError
 from r2d2.runtime.cluster.roles.inference import Answered, Asked
 from r2d2.runtime.cluster.roles.messages import Lost, Receipt, Reply, Request
 
-ANSWER = 30.0  # seconds until a small question counts as lost; a lost node is noticed by Ray in 14 (measured)
+ANSWER = 30.0  # seconds until a short call counts as lost; Ray notices a lost node in 14 (measured)
 LOST = (RayActorError, ObjectLostError, GetTimeoutError)
 
 
 def get(reference: Any, timeout: float | None = None) -> Any:
-    """What a reference stands for; raises Lost where it is gone with its process."""
+    """The value of a reference; raises Lost if it is gone with its process."""
     try:
         return ray.get(reference, timeout=timeout)
     except LOST as error:
@@ -24,7 +24,7 @@ def get(reference: Any, timeout: float | None = None) -> Any:
 
 
 class ShardPort:
-    """An actor's way to its shard, see `roles.acting`."""
+    """An actor's connection to its shard, see `roles.acting`."""
 
     def __init__(self, shard: Any) -> None:
         self._shard = shard
@@ -47,13 +47,13 @@ class ShardPort:
 
 
 def fetch(handle: Any) -> dict[str, Any]:
-    """Weights that `ShardsPort.publish` made known."""
+    """Weights that `ShardsPort.publish` published."""
     weights: dict[str, Any] = get(handle[0], ANSWER)
     return weights
 
 
 class InferencePort:
-    """An actor's way to the central inference, see `roles.inference`."""
+    """An actor's connection to central inference, see `roles.inference`."""
 
     def __init__(self, host: Any) -> None:
         self._host = host
@@ -64,7 +64,7 @@ class InferencePort:
 
 
 class ShardsPort:
-    """The learner's way to the shards, see `roles.learning`."""
+    """The learner's connection to the shards, see `roles.learning`."""
 
     def __init__(self, shards: list[Any]) -> None:
         self._shards = shards
@@ -81,7 +81,7 @@ class ShardsPort:
         return [(self._asked.pop(reference), _reply(reference)) for reference in ready]
 
     def publish(self, weights: Mapping[str, Any]) -> Any:
-        return [ray.put(dict(weights))]  # in a list a reference travels as it is
+        return [ray.put(dict(weights))]  # Ray does not resolve references inside a list
 
 
 def _reply(reference: Any) -> Reply | None:

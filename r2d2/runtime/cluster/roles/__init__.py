@@ -1,1 +1,1 @@
-"""What each process of a cluster does, as plain classes: nothing here knows how messages travel."""
+"""What each process of a cluster does, as plain classes that are independent of the transport."""

@@ -20,15 +20,15 @@ from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.messages import Lost, Published, Receipt
 from r2d2.runtime.cluster.roles.packet import Encoder, Packet, Step
 
-PAUSE = 0.02  # seconds between two questions whether more is welcome; ours
+PAUSE = 0.02  # seconds between two checks whether the shard accepts more; ours
 MOST_UNSENT = 2  # packets: one on its way and one that waits for its receipt; ours
 
 
 class ShardPort(Protocol):
-    """An actor's way to its shard; every method may raise Lost."""
+    """An actor's connection to its shard; every method may raise Lost."""
 
     def send(self, wire: dict[str, Any]) -> None:
-        """Start sending a packet; `receipt` must be asked for before the next one."""
+        """Start sending a packet; `receipt` must be called before the next one."""
 
     def receipt(self, timeout: float) -> Receipt | None:
         """The receipt of the packet sent last, None if it takes longer than `timeout` seconds."""
@@ -46,15 +46,15 @@ class Acted(NamedTuple):
     steps: int  # environment steps, of all slices
     episodes: list[Episode]
     seconds: float  # that the slice took
-    waited: float  # seconds of them that it waited for its shard
-    missing: int  # environment steps that it made but could not hand over, of all slices
+    waited: float  # seconds of these spent waiting for its shard
+    missing: int  # environment steps that it could not deliver, of all slices
     updates: int  # in the weights that it acts with
 
 
 class ActorRole:
-    """Composed of the same `Actor` as the local runtime. Environments keep their seeds and epsilons of there.
+    """Composed of the same `Actor` as the local runtime. Environments have the same seeds and epsilons as there.
 
-    At most `MOST_UNSENT` packets wait: when the shard is slow, or says that learning is behind, acting stops.
+    At most `MOST_UNSENT` packets wait: when the shard is slow, or reports that learning is behind, acting pauses.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ActorRole:
         inference: InferencePort | None = None,
         fresh: bool = True,
     ) -> None:
-        """`inference` takes the place of the actor's own network; with `fresh` False the seeds are new ones."""
+        """`inference` replaces the actor's own network; with `fresh` False the seeds are new ones."""
         self.config, self.index, self.port = config, index, port
         layout = Layout(config)
         self.slots, self.packet = layout.slots(index), layout.packet
@@ -97,7 +97,7 @@ class ActorRole:
         return child_seed(self.config.run.seed, ENVIRONMENTS, 0, self.index, self.session)
 
     def _reset(self, seed: int) -> None:
-        """All environments begin new episodes, in a new epoch. Environment i has the seed of its slot."""
+        """All environments begin new episodes, in a new session. Environment i has the seed of its slot."""
         self._number = 0
         self._steps = []
         self.encoder.restart()
@@ -106,7 +106,7 @@ class ActorRole:
     # -- acting ----------------------------------------------------------------------------------------
 
     def run(self, seconds: float) -> Acted:
-        """Act and send for about so long."""
+        """Act and send for about `seconds`."""
         start = time.monotonic()
         end = start + seconds
         while (now := time.monotonic()) < end:
@@ -121,7 +121,7 @@ class ActorRole:
         return self._acted(start)
 
     def finish(self, seconds: float) -> Acted:
-        """End all episodes as truncations and hand over what is left, if that can be done within `seconds`."""
+        """Truncate all episodes and deliver what is left, if that is possible within `seconds`."""
         start = time.monotonic()
         end = start + seconds
         while len(self._unsent) == MOST_UNSENT and time.monotonic() < end:
@@ -156,7 +156,7 @@ class ActorRole:
             self._settle(0.0)
 
     def _refresh(self) -> None:
-        """Take the newest weights that were offered, if there are others than these."""
+        """Load the newest of the offered weights, unless they are already in use."""
         offered, self._offered = self._offered, None
         if offered is None:
             return
@@ -176,14 +176,14 @@ class ActorRole:
     # -- the shard -------------------------------------------------------------------------------------
 
     def _settle(self, timeout: float) -> None:
-        """Bring the oldest packet on its way, or take its receipt."""
+        """Send the oldest packet, or take its receipt."""
         try:
             if not self._on_its_way:
                 self.port.send(self._unsent[0][0])
                 self._on_its_way = True
             receipt = self.port.receipt(timeout)
         except Lost:
-            self._on_its_way = False  # it is sent again: the shard knows whether it has it
+            self._on_its_way = False  # it is sent again: the shard ignores a packet that it has
             time.sleep(PAUSE)
             return
         if receipt is not None:

@@ -1,4 +1,4 @@
-"""ClusterRun: keeps a cluster's processes at work, notices when one is lost, and keeps the record of the run."""
+"""ClusterRun: keeps a cluster's processes working, notices lost ones, and keeps the run's log and checkpoints."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from r2d2.runtime.restored import check_records
 from r2d2.runtime.schedule import Schedule
 from r2d2.tracking.tracker import Tracker
 
-SLICE = 0.5  # seconds of work asked for at a time, after which a process can be told something else; ours
-LOOK = 1.0  # seconds between looks at a shard; ours
-AGAIN = 0.2  # seconds until a lost process is asked again; ours
-FINISH = 30.0  # seconds that actors have to hand over their last steps; ours
+SLICE = 0.5  # seconds of work requested at a time, after which a process can take other calls; ours
+LOOK = 1.0  # seconds between status requests to a shard; ours
+AGAIN = 0.2  # seconds until a lost process is called again; ours
+FINISH = 30.0  # seconds that actors have to deliver their last steps; ours
 WITH_ENVIRONMENTS = ("actor", "evaluator")
 
 Answer = Callable[[Any], None]
 
 
 class ClusterRun:
-    """One training run in `run_dir`. Set `schedule.stop` at any time: steps are handed over, then all is saved."""
+    """One training run in `run_dir`. Set `schedule.stop` at any time to deliver all steps, save and end."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class ClusterRun:
         self.tally = Tally(config)
         self.schedule = Schedule(config.run, self.evaluator)
         self.recent = RecentEpisodes()
-        self.env_steps = self.updates = 0  # the most that there ever were, so that no log goes backwards
+        self.env_steps = self.updates = 0  # the largest values so far, so that no log goes backwards
         self.progress = Progress(0, 0, 0, 0, 0.0)
         self.rescued = False  # saved after an environment crashed
         self._from: tuple[int | None, Path | None] = (None, None)
@@ -71,7 +71,7 @@ class ClusterRun:
     # -- the loop --------------------------------------------------------------------------------------
 
     def train(self) -> None:
-        """Train until `run.steps`, `run.stop_return` or `stop`; a checkpoint is the last thing done."""
+        """Train until `run.steps`, `run.stop_return` or `stop`; always ends with a checkpoint."""
         self.fleet = self._launch(*self._from)
         try:
             for actor in range(self.layout.actors):
@@ -102,11 +102,11 @@ class ClusterRun:
 
     @property
     def finished(self) -> bool:
-        """Whether it came to its end: `run.steps` made, or solved."""
+        """Whether the run is complete: `run.steps` reached, or solved."""
         return self.schedule.finished(self.env_steps)
 
     def _finish(self) -> None:
-        """Every actor's last steps, the updates that they entitle to, a last evaluation, and a checkpoint."""
+        """Every actor's last steps, the updates that they allow, a last evaluation, and a checkpoint."""
         self._ending = True
         for result in self._all([("actor", i, "finish", FINISH) for i in range(self.layout.actors)]):
             if not isinstance(result, Lost):
@@ -128,12 +128,12 @@ class ClusterRun:
             self._pump()
 
     def _rescue(self) -> None:
-        """Save after an environment crashed. The shards end the episodes of actors from which nothing comes."""
+        """Save after an environment crashed. The shards end the episodes of actors that send nothing more."""
         self._ending = True
         try:
             self.save()
             self.rescued = True
-        except Exception as error:  # what the environment raised says more
+        except Exception as error:  # the environment's own exception says more
             print(f"the run could not be saved: {error!r}", file=sys.stderr)
 
     # -- the processes ---------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ class ClusterRun:
     def _work(
         self, kind: str, index: int, method: str, then: Callable[[int, Any], None], *, pause: float = 0.0
     ) -> None:
-        """Have a process do something again and again, however often it is lost, until the run ends."""
+        """Call a process repeatedly, however often it is lost, until the run ends."""
 
         def ask() -> None:
             if not self._ending:
@@ -162,13 +162,13 @@ class ClusterRun:
         ask()
 
     def _heard(self, kind: str, index: int, *, lost: bool) -> None:
-        """Note that a process is lost, or there (again)."""
+        """Record that a process is lost, or that it has answered (again)."""
         news = self.tally.heard(kind, index, lost=lost, now=time.monotonic())
         if news is not None:
             print(f"\n{news}", file=sys.stderr, flush=True)
 
     def _pump(self, timeout: float = 0.1) -> None:
-        """Wait for results and hand them to whoever asked."""
+        """Wait for results and pass them to the callers."""
         now = time.monotonic()
         due = [action for moment, action in self._later if moment <= now]
         self._later = [(moment, action) for moment, action in self._later if moment > now]
@@ -182,7 +182,7 @@ class ClusterRun:
                 raise result
 
     def _all(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """The results of calls, made side by side while everything else goes on."""
+        """The results of concurrent calls, while everything else continues."""
         results: dict[int, Any] = {}
         for i, (kind, index, method, *arguments) in enumerate(calls):
             ticket = self.fleet.call(kind, index, method, *arguments)
@@ -192,7 +192,7 @@ class ClusterRun:
         return [results[i] for i in range(len(calls))]
 
     def _insist(self, kind: str, index: int, method: str, *arguments: Any) -> Any:
-        """The result of one call, asked for until there is one."""
+        """The result of one call, repeated until there is one."""
         while isinstance(result := self._all([(kind, index, method, *arguments)])[0], Lost):
             self._heard(kind, index, lost=True)
             time.sleep(AGAIN)
@@ -219,7 +219,7 @@ class ClusterRun:
         self.tracker.log(metrics, env_steps=self.env_steps, updates=self.updates)
 
     def _evaluate(self) -> None:
-        """Greedy episodes of the learner's weights as they are now; logged when they are done."""
+        """Greedy episodes with the learner's current weights; logged when they are done."""
         self._evaluating = True
         steps, updates = self.env_steps, self.progress.updates
         weights = self.fleet.call("learner", 0, "weights")
@@ -236,7 +236,7 @@ class ClusterRun:
             state, metrics, videos = result
             self.evaluator.load_state_dict(state)
             self.evaluator.last_return = metrics["evaluate/mean_return"]
-            metrics["evaluate/env_steps"] = steps  # those of the weights; the line's are of now
+            metrics["evaluate/env_steps"] = steps  # of the weights; the record's own are current
             self.tracker.log(metrics, env_steps=self.env_steps, updates=self.updates)
             for name, path in videos.items():
                 self.tracker.log_video(name, path, env_steps=self.env_steps)
@@ -246,7 +246,7 @@ class ClusterRun:
     # -- checkpoints -----------------------------------------------------------------------------------
 
     def save(self) -> Path:
-        """Write a checkpoint: the shards their parts, then the learner the rest, which makes it count."""
+        """Write a checkpoint: the shards their parts, then the learner the rest, which completes it."""
         number = self.schedule.saving(self.env_steps)
         shards = [("shard", i, "save", number) for i in range(self.layout.shards)]
         for call, result in zip(shards, self._all(shards), strict=True):

@@ -15,7 +15,7 @@ from r2d2.runtime.evaluator import Evaluator
 
 
 class Recorder:
-    """Keeps what is logged, for another process to log."""
+    """Records what is logged, for another process to log."""
 
     def __init__(self) -> None:
         self.metrics: dict[str, SupportsFloat] = {}
@@ -45,7 +45,7 @@ class EvaluatorRole:
     def evaluate(
         self, weights: Mapping[str, Any], state: dict[str, Any], steps: int, updates: int
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Path]]:
-        """Play with these weights, after so many environment steps and updates.
+        """Play with these weights, after `env_steps` and `updates`.
 
         `state` is that of an `Evaluator`; returns the one after it, the metrics and the videos.
         """

@@ -1,4 +1,4 @@
-"""Gather: rows of many actors, put together so that each write of the replay takes many.
+"""Gather: rows of many actors, combined so that each write to the replay takes many.
 
 A write costs about the same for one row as for a hundred, and an actor may have a single environment.
 """
@@ -15,7 +15,7 @@ from r2d2.types import Rows
 
 
 class Gather:
-    """Rows that wait to be written, in order for each actor; streams are numbered as the replay has them."""
+    """Rows waiting to be written, in order for each actor; streams are numbered as in the replay."""
 
     def __init__(self, actors: Sequence[int]) -> None:
         self._waiting: dict[int, deque[tuple[Rows, int]]] = {actor: deque() for actor in actors}
@@ -30,8 +30,8 @@ class Gather:
                 self.rows += len(rows.streams)
 
     def take(self) -> Iterator[tuple[Rows, int]]:
-        """All that waits, and the updates in the weights that acted: at once what is the next of several actors
-        with the same weights."""
+        """All waiting rows, with the updates in the weights that acted: the next rows of actors with the same
+        weights come together."""
         while self.rows:
             together: dict[int, list[Rows]] = {}
             for waiting in self._waiting.values():

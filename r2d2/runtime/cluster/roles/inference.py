@@ -1,6 +1,6 @@
-"""Central inference: one process has the network, on a GPU say, and acts for all actors in common batches.
+"""Central inference: one process has the network, for example on a GPU, and batches the steps of all actors.
 
-Core states stay with the actors and travel with each step, so the process that is lost takes nothing with it.
+Core states stay with the actors and are sent with each step, so nothing is lost with the process.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from r2d2.config import Config
 from r2d2.envs.vector import EnvSpec
 from r2d2.runtime.cluster.roles.messages import Lost, Published
 
-PAUSE = 0.1  # seconds until a lost process is asked again; ours
+PAUSE = 0.1  # seconds until a lost process is called again; ours
 
 
 class Asked(NamedTuple):
@@ -38,7 +38,7 @@ class Asked(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """What `step` answers, as Q values [N, A], the core states after it [N, C], and the updates in the weights."""
+    """The result of `step`: Q values [N, A], the core states after it [N, C], and the updates in the weights."""
 
     q: NDArray[np.float32]
     core: NDArray[np.float32]
@@ -46,7 +46,7 @@ class Answered(NamedTuple):
 
 
 class Fetch(Protocol):
-    """Fetches published weights; raises Lost where they are gone."""
+    """Fetches published weights; raises Lost if they are gone."""
 
     def __call__(self, handle: Any) -> dict[str, Any]: ...
 
@@ -60,8 +60,8 @@ class _Entry:
 class InferenceRole:
     """Answers steps of many actors, which call it from threads of their own.
 
-    Whoever finds the network free takes along everybody who waits: while one batch is computed the next one
-    gathers, so batches grow with the load and nobody waits for a timer.
+    The thread that finds the network free answers all waiting ones: while one batch is computed the next one
+    gathers, so batches grow with the load and no thread waits for a timer.
     """
 
     def __init__(self, config: Config, fetch: Fetch) -> None:
@@ -74,7 +74,7 @@ class InferenceRole:
         self._turn = threading.Lock()
 
     def step(self, asked: Asked) -> Answered:
-        """Answer one actor, together with all who wait."""
+        """Answer one actor, together with all that wait."""
         entry = _Entry(asked)
         self._queue.append(entry)
         with self._turn:
@@ -111,7 +111,7 @@ class InferenceRole:
         return torch.from_numpy(np.concatenate(arrays, axis)).to(self.device)
 
     def _refresh(self, offers: list[Published | None]) -> None:
-        """Take the newest of the offered weights. Actors hear of them at different times: never go back."""
+        """Load the newest of the offered weights. Actors learn of them at different times: never go back."""
         newest = max((o for o in offers if o is not None), key=lambda o: o.updates, default=None)
         if newest is None or newest.updates <= self.updates:
             return
@@ -124,13 +124,13 @@ class InferenceRole:
 
 
 class InferencePort(Protocol):
-    """An actor's way to the central inference; may raise Lost."""
+    """An actor's connection to central inference; may raise Lost."""
 
     def step(self, asked: Asked) -> Answered: ...
 
 
 class RemoteNetwork:
-    """Stands where an actor has its network; `step` is answered by the central one, however long it is away."""
+    """Replaces an actor's network; `step` is answered by the central one, however long it is unavailable."""
 
     def __init__(self, config: Config, spec: EnvSpec, port: InferencePort) -> None:
         self.port = port

@@ -1,4 +1,4 @@
-"""One batch of the parts that several shards drew."""
+"""Joins the parts that several shards drew into one batch."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def join(parts: Sequence[Part], *, beta: float) -> Batch:
     """The batch of all parts, in order; ids are those of the parts' shards.
 
     A shard that gave n_s of the n items was drawn from with share n_s / n, so an item's probability is that
-    share times its own within its shard, as in `Mixture`. Weights are normalized by the largest of the batch, in
-    which the number of items cancels. One part alone is not copied.
+    share times its own within its shard, as in `Mixture`. Weights are divided by the largest in the batch, so the
+    number of items cancels. A single part is not copied.
     """
     batches = [part.batch for part in parts]
     if len(batches) == 1:
@@ -44,6 +44,6 @@ def join(parts: Sequence[Part], *, beta: float) -> Batch:
 
 
 def mean_ages(parts: Sequence[Part]) -> dict[str, float]:
-    """The parts' mean ages, each with the weight of its items."""
+    """The parts' mean ages, weighted by their numbers of items."""
     n = sum(len(part.batch.ids) for part in parts)
     return {name: sum(part.ages[name] * len(part.batch.ids) for part in parts) / n for name in parts[0].ages}

@@ -1,4 +1,4 @@
-"""Layout: which environments each actor has, and to which replay shard it sends them."""
+"""Layout: which environments each actor has, and to which replay shard it sends their steps."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from r2d2.replay.draw import batch_shares
 
 
 class Layout:
-    """`env.num_envs` environments over `cluster.actors` actors, these in turn over `cluster.shards` shards.
+    """Splits `env.num_envs` environments over `cluster.actors` actors, and these over `cluster.shards` shards.
 
-    Environment i of the run keeps its number i, and so its epsilon, however many processes there are.
+    Environment i of the run keeps its number i, and so its epsilon, whatever the number of processes.
     """
 
     def __init__(self, config: Config) -> None:
@@ -50,7 +50,7 @@ class Layout:
 
     @cached_property
     def first_stream(self) -> list[int]:
-        """For each actor, the stream of its shard's replay that its first environment fills."""
+        """For each actor, the stream in its shard's replay of its first environment."""
         filled = [0] * self.shards
         first = []
         for actor, size in enumerate(self.sizes):

@@ -1,4 +1,4 @@
-"""LearnerRole: draws from all shards, updates the network, and tells the shards what it found out."""
+"""LearnerRole: draws from all shards, updates the network, and sends the results back to the shards."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from r2d2.runtime.cluster.roles.messages import Feedback, Published, Reply, Requ
 from r2d2.runtime.meter import Meter
 from r2d2.runtime.restored import check_hash, check_learner
 
-PAUSE = 0.005  # seconds between two looks at the shards while no update is due; ours
-PATIENCE = 1.0  # seconds after which a batch is made of what has come; ours: far above an exchange
+PAUSE = 0.005  # seconds between polls of the shards while no update is due; ours
+PATIENCE = 1.0  # seconds after which a batch is made of the parts at hand; ours: far above an exchange
 
 
 class ShardsPort(Protocol):
-    """The learner's way to the shards. One request to a shard may be under way."""
+    """The learner's connection to the shards. At most one request per shard may be pending."""
 
     def send(self, shard: int, request: Request) -> None:
-        """Ask a shard; the answer comes with `replies`."""
+        """Send a request to a shard; `replies` returns the answer."""
 
     def replies(self, timeout: float) -> list[tuple[int, Reply | None]]:
-        """Answers that have come, waiting up to `timeout` seconds for one; None from a shard that is lost."""
+        """Answers received, after waiting up to `timeout` seconds for one; None from a lost shard."""
 
     def publish(self, weights: Mapping[str, Any]) -> Any:
-        """Put arrays where everybody can fetch them; returns their handle."""
+        """Put arrays where all processes can fetch them; returns their handle."""
 
 
 class Progress(NamedTuple):
-    """Where the learner stands."""
+    """The learner's progress."""
 
     updates: int  # in its weights
     trained: int  # trained steps in its weights
@@ -57,12 +57,12 @@ class Progress(NamedTuple):
 class LearnerRole:
     """Composed of the same `Learner` as the local runtime.
 
-    The next batch is on its way while it works on this one, and what it found out about a batch goes with the
-    request after that one: priorities are two updates old.
+    The next batch is requested while it works on this one, and the results for a batch are sent with the request
+    after that one: priorities are two updates old.
     """
 
     def __init__(self, config: Config, port: ShardsPort, root: Path, path: Path | None = None) -> None:
-        """Goes on from checkpoint `path`, or from the newest in `root` if there is one."""
+        """Resumes from checkpoint `path`, or from the newest in `root` if there is one."""
         self.config, self.port, self.root = config, port, root
         shards = config.cluster.shards
         spec = environments.spec(config)
@@ -91,7 +91,7 @@ class LearnerRole:
     # -- the loop --------------------------------------------------------------------------------------
 
     def train(self, seconds: float) -> Progress:
-        """Update as often as is due for about so long."""
+        """Make the updates that are due, for about `seconds`."""
         end = time.monotonic() + seconds
         self._publish()
         while (now := time.monotonic()) < end:
@@ -103,7 +103,7 @@ class LearnerRole:
                 self._update()
                 kind = "updating"
             elif ready:
-                self._ask(0)  # only to hear of new steps
+                self._ask(0)  # only to learn of new steps
                 self._receive(PAUSE)
                 time.sleep(PAUSE)
                 kind = "limited"
@@ -116,14 +116,14 @@ class LearnerRole:
         return self.progress()
 
     def progress(self) -> Progress:
-        """Where it stands now."""
+        """The current progress."""
         limiter = self.limiter
         return Progress(
             self.learner.updates, limiter.trained, limiter.inserted, sum(self._items), limiter.measured_ratio
         )
 
     def _ask(self, count: int) -> None:
-        """Send a request to every shard that has none under way, for `count` items altogether."""
+        """Send a request to every shard without a pending one, for `count` items altogether."""
         free = [shard for shard in range(len(self._items)) if shard not in self._asked]
         held = [self._items[shard] for shard in free]
         counts = batch_shares(count, [float(n) for n in held]) if sum(held) else [0] * len(free)
@@ -146,7 +146,7 @@ class LearnerRole:
                 self._awaited.add(shard)
 
     def _receive(self, timeout: float) -> None:
-        """Take what the shards answered; one that is overdue is not waited for."""
+        """Process the shards' answers, without waiting for one that is overdue."""
         for shard, reply in self.port.replies(timeout if self._asked else 0.0):
             del self._asked[shard]
             if reply is None:
@@ -161,7 +161,7 @@ class LearnerRole:
         self._awaited = {shard for shard in self._awaited if now - self._asked[shard] < PATIENCE}
 
     def _lost(self, shard: int) -> None:
-        """A shard is gone, perhaps with a request: its successor knows nothing yet."""
+        """A shard is lost, perhaps with a request: its successor has no weights yet."""
         self.lost_replies += 1
         self._items[shard] = 0
         self._awaited.discard(shard)
@@ -183,7 +183,7 @@ class LearnerRole:
             self._publish()
 
     def _note(self, parts: list[Part], update: Update) -> None:
-        """Keep what was found out for the shards that the items came from."""
+        """Store an update's results for the shards that the items came from."""
         start = 0
         for part in parts:
             mine = slice(start, start + len(part.batch.ids))
@@ -194,13 +194,13 @@ class LearnerRole:
 
     @property
     def _publish_period(self) -> int:
-        """Updates in `actor.actor_update_period` steps of every environment: as often as the actors want them."""
+        """Updates per `actor.actor_update_period` steps of every environment: as often as actors refresh."""
         c = self.config
         steps = c.actor.actor_update_period * c.env.num_envs * c.replay.replay_ratio
         return max(1, int(steps / (c.learner.batch * c.replay.unroll)))
 
     def _publish(self) -> None:
-        """Make the weights known, unless they are already."""
+        """Publish the weights, unless they are published already."""
         if self._published is not None and self._published.updates == self.learner.updates:
             return
         self._published = Published(self.learner.updates, self.port.publish(self.weights()))
@@ -221,7 +221,7 @@ class LearnerRole:
         return self.meter.take() | shares
 
     def save(self, number: int, extra: Mapping[str, Any]) -> tuple[str, Progress]:
-        """Write checkpoint `number` of the run, the shards' apart; returns its folder and what is in it."""
+        """Write checkpoint `number` of the run, without the shards'; returns its folder and the progress in it."""
         state = {
             "learner": self.learner.state_dict(),
             "limiter": self.limiter.state_dict(),

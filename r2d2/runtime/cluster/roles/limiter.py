@@ -1,8 +1,8 @@
-"""ClusterLimiter: one replay ratio over all shards, kept by the learner from what the shards tell it.
+"""ClusterLimiter: one replay ratio over all shards, kept by the learner from what the shards report.
 
-The learner never trains ahead of the steps that it knows of. A shard lets an actor go on while the learner, as
+The learner never trains ahead of the steps that it knows of. A shard lets an actor continue while the learner, as
 far as the shard knows, is at most `slack` trained steps behind. All of them count the same environment steps:
-those that a shard lost with its process stay counted, and learning goes on from where the ratio stood.
+those that a shard lost with its process stay counted, and learning resumes at the same ratio.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from r2d2.runtime.cluster.roles.layout import Layout
 
 
 def slack(config: Config) -> float:
-    """Trained steps that learning may be behind: `cluster.slack` batches, and a packet of every actor, since
-    each may be on its way when the others' arrive."""
+    """Trained steps that learning may be behind: `cluster.slack` batches, and one packet per actor, since each
+    may be in transit when the others' arrive."""
     c, batch = config.cluster, config.learner.batch * config.replay.unroll
     packets = Layout(config).packet * -(-config.env.num_envs // c.actors) * c.actors
     return c.slack * batch + batch + config.replay.replay_ratio * packets
 
 
 class ClusterLimiter:
-    """The learner's side: environment steps of every shard, trained steps, and how they must go together."""
+    """The learner's side: environment steps of every shard, trained steps, and their ratio."""
 
     def __init__(self, config: Config, shards: int) -> None:
         self._limiter = build.limiter(config)
@@ -33,9 +33,9 @@ class ClusterLimiter:
         self._incarnation: list[int | None] = [None] * shards  # the process that counted
 
     def report(self, shard: int, incarnation: int, inserted: int, began_with: int) -> None:
-        """A shard took in `inserted` steps, of which its process began with `began_with`, out of a checkpoint.
+        """A shard has inserted `inserted` steps; its process started with `began_with`, from a checkpoint.
 
-        A new process may begin with fewer steps than were counted: the lost ones stay counted.
+        A new process may start with fewer steps than were counted: the lost ones stay counted.
         """
         known = self._known[shard] if self._incarnation[shard] == incarnation else began_with
         self._limiter.insert(inserted - known)
@@ -57,7 +57,7 @@ class ClusterLimiter:
         return self._limiter.measured_ratio
 
     def elsewhere(self, shard: int) -> int:
-        """What `shard` must add to its own count to have that of the run."""
+        """What `shard` must add to its own count to get the run's."""
         return self._limiter.inserted - self._known[shard]
 
     def can_sample(self, steps: int) -> bool:
@@ -76,7 +76,7 @@ class ClusterLimiter:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The state may be of another number of shards: all steps so far are then `elsewhere`."""
+        """The state may have another number of shards: all steps so far are then `elsewhere`."""
         saved = Saved(state, "limiter")
         known, incarnation = saved.counts("known"), saved.counts("incarnation", unknown=True)
         if len(known) != len(incarnation):
@@ -95,6 +95,6 @@ class ShardLimiter:
         )
 
     def can_insert(self, steps: int, *, inserted: int, trained: int) -> bool:
-        """Whether `steps` more are welcome, after so many of the whole run, of which so many were trained."""
+        """Whether `steps` more may be inserted, after `inserted` and `trained` steps of the whole run."""
         self._limiter.load_state_dict({"inserted": inserted, "trained": trained})
         return self._limiter.can_insert(steps)

@@ -1,4 +1,4 @@
-"""How the processes of a cluster are reached, and what they say to each other besides packets of steps."""
+"""How the processes of a cluster are called, and their messages besides packets of steps."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ class Fleet(Protocol):
     """The processes: `actor`, `shard`, `learner` and `evaluator`, each with an index."""
 
     def call(self, kind: str, index: int, method: str, *arguments: Any) -> Any:
-        """Ask for a method's result; returns a ticket, which may be an argument of another call."""
+        """Start a method call; returns a ticket, which may be an argument of another call."""
 
     def wait(self, timeout: float) -> list[tuple[Any, Any]]:
-        """Tickets that have come with their results: Lost where the process was, Failed where the method raised."""
+        """Finished tickets with their results: Lost if the process was lost, Failed if the method raised."""
 
     def pid(self, kind: str, index: int) -> int:
-        """The number of a process on its machine."""
+        """The process id of a process on its machine."""
 
     def close(self) -> None:
         """End all processes."""
 
 
 class Lost(Exception):
-    """Who was asked is gone, for now or for good; what was asked of it may or may not have been done."""
+    """The called process is gone, temporarily or permanently; the call may or may not have taken effect."""
 
 
 class Failed(Exception):
-    """A method of a role of this `kind` raised `error`: the process is there, but asking again would not help."""
+    """A method of a role of this `kind` raised `error`: the process is alive, but a retry would not help."""
 
     def __init__(self, kind: str, error: Exception) -> None:
         super().__init__(f"{kind}: {error}")
@@ -52,8 +52,8 @@ class Published:
 class Receipt:
     """A shard's answer to a packet.
 
-    `begin` asks the actor to start new episodes, since steps before its packet are missing: it was not kept.
-    `go` says whether more may be sent at once. `env_steps` are those of the whole run.
+    `begin` asks the actor to start new episodes: steps before its packet are missing, and it was not kept. `go`
+    says whether more may be sent at once. `env_steps` are those of the whole run.
     """
 
     begin: bool
@@ -64,8 +64,8 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Feedback:
-    """What an update found out about items of one shard: [K] ids and priorities, and in mode `refreshed` the
-    states [K, C] before their successors. Ids mean nothing to another `incarnation` of the shard."""
+    """An update's results for items of one shard: [K] ids and priorities, and in mode `refreshed` the states
+    [K, C] before their successors. Ids are valid only for one `incarnation` of the shard."""
 
     incarnation: int
     ids: NDArray[np.int64]
@@ -75,9 +75,9 @@ class Feedback:
 
 @dataclass(frozen=True)
 class Request:
-    """The learner to a shard: `count` items to draw, what it found out about earlier ones, and where it stands.
+    """The learner to a shard: `count` items to draw, the results for earlier ones, and the learner's progress.
 
-    `elsewhere` are the environment steps that the other shards took in; `trained` counts trained steps.
+    `elsewhere` are the environment steps that the other shards inserted; `trained` counts trained steps.
     """
 
     count: int
@@ -91,8 +91,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """A shard's answer: the environment steps that it took in, those of them that its process, `incarnation`,
-    began with, the items that it holds, and those drawn with their mean ages (`Ages.of`)."""
+    """A shard's answer: the environment steps that it inserted, those that its process, `incarnation`, started
+    with, the number of items that it holds, and the drawn items with their mean ages (`Ages.of`)."""
 
     incarnation: int
     inserted: int

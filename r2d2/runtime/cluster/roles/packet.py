@@ -1,9 +1,9 @@
 """Packet: the steps that an actor sends together.
 
-What travels are rows, not items: the shard cuts them into items with the same `Replay` as the local runtime, so
-that the items are the same, and overlapping items share their steps on the way too. Pixels are compressed, each
-environment's consecutive frames together; recurrent states, the largest part after them, are sent only for
-rows at which an item can begin.
+Rows are sent, not items: the shard cuts them into items with the same `Replay` as the local runtime, so the items
+are the same, and steps shared by overlapping items are sent once. Pixels are compressed, each environment's
+consecutive frames together; recurrent states, the largest part after them, are sent only for rows at which an
+item can begin.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 
 
 class Step(NamedTuple):
-    """One step of all environments of an actor: the rows that `Actor.step` gave, and the updates in its weights."""
+    """One step of all environments of an actor: the rows from `Actor.step`, and the updates in its weights."""
 
     rows: Sequence[Rows]
     updates: int
@@ -34,8 +34,8 @@ class Step(NamedTuple):
 class Packet:
     """Consecutive steps of one actor, whose environments are numbered from 0.
 
-    `epoch` names an unbroken run of an actor's environments, and packets are numbered within it from 0: packet
-    0 begins new episodes. With `cut`, the last step ended all of them.
+    `session` identifies an uninterrupted sequence of packets of an actor, numbered from 0: packet 0 begins new
+    episodes. With `cut`, the last step ended all of them.
     """
 
     actor: int
@@ -46,13 +46,13 @@ class Packet:
 
     @cached_property
     def env_steps(self) -> int:
-        """Environment steps in it: rows with an action."""
+        """The number of environment steps: rows with an action."""
         return sum(int(np.count_nonzero(~rows.last)) for step in self.steps for rows in step.rows)
 
 
 @dataclass
 class Encoder:
-    """Encodes packets of `environments` environments; knows where in its episode each of them is.
+    """Encodes packets of `environments` environments; tracks the position of each in its episode.
 
     `burn_in` and `period` say at which rows an item can begin (`Sequencer`).
     """
@@ -71,7 +71,7 @@ class Encoder:
         self._at = np.zeros(self.environments, np.int64)
 
     def encode(self, packet: Packet) -> dict[str, Any]:
-        """Plain arrays and bytes that `decode` turns into an equal packet, but for unneeded core states."""
+        """Plain arrays and bytes that `decode` turns into an equal packet, except for unneeded core states."""
         rows = [group for step in packet.steps for group in step.rows]
         streams = np.concatenate([group.streams for group in rows])
         order = np.argsort(streams, kind="stable")  # each environment's rows together
@@ -108,7 +108,7 @@ class Encoder:
 
 
 def decode(wire: Mapping[str, Any]) -> Packet:
-    """The packet that `Encoder.encode` took apart."""
+    """The inverse of `Encoder.encode`."""
     streams: Ints = wire["streams"]
     place = np.empty(len(streams), np.int64)
     place[np.argsort(streams, kind="stable")] = np.arange(len(streams))
@@ -138,7 +138,7 @@ def _decode_column(column: Any) -> NDArray:
 
 
 def wire_bytes(wire: Mapping[str, Any]) -> int:
-    """Bytes of an encoded packet, without the few of its names and numbers."""
+    """Bytes of an encoded packet, without its few names and numbers."""
     arrays = sum(value.nbytes for value in wire.values() if isinstance(value, np.ndarray))
     columns = wire["columns"].values()
     return arrays + sum(c.nbytes if isinstance(c, np.ndarray) else len(c[0]) for c in columns)

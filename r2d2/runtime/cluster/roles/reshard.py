@@ -1,10 +1,10 @@
-"""Resume with another number of actors or shards: the items of all replays are handed to new ones.
+"""Resume with another number of actors or shards: the items of all replays are moved to new ones.
 
-Items share steps, and the new shards have other streams. So each stored episode is written once more, as a whole,
-into a stream of its new shard. The sequencer cuts it where it was cut before, so the same items come out, and each
-gets its recurrent state, priority and ages back. An episode may have lost its beginning: then the sequencer enters
-it where what is left begins. Items that the first-in-first-out remover gave up although all their rows are still
-there (the first ones of an episode) come back.
+Items share steps, and the new shards have other streams. So each stored episode is rewritten, as a whole, into a
+stream of its new shard. The sequencer cuts it where it was cut before, so the same items come out, and each gets
+its recurrent state, priority and ages back. An episode may have lost its beginning: then the sequencer starts at
+its first remaining row. Items that the first-in-first-out remover removed although all their rows are still
+stored (the first ones of an episode) come back.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Ints = NDArray[np.int64]
 
 @dataclass
 class Kept:
-    """An item as it was: state [C], priority (None where the selector has none), and its age (`Ages`)."""
+    """An item's saved state [C], priority (None where the selector has none), and age (`Ages`)."""
 
     core: NDArray[np.float32]
     priority: float | None
@@ -60,7 +60,7 @@ class Stored:
         self._lead = (
             table["context"].astype(np.int64) + table["burn_in"]
         )  # rows of items before their trained ones
-        # Of each item, its episode and its first trained row in what is left of that.
+        # For each item, its episode and its first trained row in the rows that are left of it.
         position = np.full(storage.slots * storage.block, -1, np.int64)
         position[self.episodes.line] = np.arange(len(self.episodes.line))
         at = position[table["slot"].astype(np.int64) * storage.block + table["offset"]]
@@ -76,11 +76,11 @@ class Stored:
         return len(self.episodes)
 
     def episode(self, index: int) -> Episode:
-        """One of them, with its items."""
+        """One episode, with its items."""
         items = self._order[self._ends[index] : self._ends[index + 1]].tolist()
         period, lead = self.replay.sequencer.period, self.replay.sequencer.lead
-        # Whoever has fewer rows before it than others begins with its episode. Else the beginning may be lost, and
-        # any row will do that is as far from an item's start.
+        # An item with fewer rows before it than others starts with its episode. Otherwise the beginning may be
+        # lost, and any row at the same distance from an item's start will do.
         whole = self._lead[items[0]] == lead
         began = lead + int(-(lead + self._trained[items[0]]) % period) if whole else 0
         kept = {(began + int(self._trained[i])) // period: self._kept(i) for i in items}
@@ -97,7 +97,7 @@ class Stored:
 
 
 def priorities_of(selector: Selector, places: Ints) -> NDArray[np.float64] | None:
-    """The priorities [K] that these places were given, None from a selector that knows none."""
+    """The priorities [K] of these places, None if the selector has none."""
     match selector:
         case Combined():
             return priorities_of(selector.rest, places)
@@ -117,9 +117,9 @@ def priorities_of(selector: Selector, places: Ints) -> NDArray[np.float64] | Non
 
 
 def write(episode: Episode, replay: Replay, stream: int, ages: Ages, rate: Callable[[Ints], Any]) -> None:
-    """Write an episode into a stream in which none is running.
+    """Write an episode into a stream without a running one.
 
-    `rate` gives new items their first priorities; those that were known before replace them.
+    `rate` gives new items their first priorities; saved ones replace them.
     """
     cutter, streams = replay.sequencer.cutter, np.array([stream])
     replay.sequencer.enter(stream, episode.began)
@@ -136,7 +136,7 @@ def write(episode: Episode, replay: Replay, stream: int, ages: Ages, rate: Calla
 
 
 def _restore(item: Ints, kept: Kept, replay: Replay, ages: Ages) -> None:
-    """Give a new item, the id [1], what it had."""
+    """Restore the saved values of a new item, the id [1]."""
     replay.items.core[replay.held_places(item)] = kept.core
     ages.insert(item, updates=kept.inserted, actor_updates=kept.acted)
     if kept.priority is not None:
@@ -144,14 +144,14 @@ def _restore(item: Ints, kept: Kept, replay: Replay, ages: Ages) -> None:
 
 
 def in_turn(replays: Sequence[Stored]) -> Iterator[tuple[Stored, int]]:
-    """All episodes of all replays, side by side from the oldest to the newest ones."""
+    """All episodes of all replays, interleaved, oldest first."""
     order = [(i / max(1, len(one)), j, i) for j, one in enumerate(replays) for i in range(len(one))]
     for _, j, i in sorted(order):
         yield replays[j], i
 
 
 def check_reshards(config: Config) -> None:
-    """Refuse configs whose items would not come out the same."""
+    """Raise an error for configs whose items would not come out the same."""
     r = config.replay
     if r.remover not in ("fifo", "soft") or r.long_term or r.hindsight != "none":
         raise ValueError(
@@ -162,7 +162,7 @@ def check_reshards(config: Config) -> None:
 
 
 def reshard_checkpoint(config: Config, before: Config, run_dir: Path, number: int) -> None:
-    """Write the shards' checkpoints `number` of a run anew if `config` has other numbers of actors or shards.
+    """Rewrite the shards' checkpoints `number` of a run if `config` has other numbers of actors or shards.
 
     Takes the memory of the whole replay and of one new shard, on this machine.
     """

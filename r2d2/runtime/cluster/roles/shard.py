@@ -30,7 +30,7 @@ from r2d2.types import Batch, Rows
 
 
 class Feed:
-    """What a shard knows of one actor that fills it: streams from `first` on."""
+    """A shard's state for one of its actors, whose streams start at `first`."""
 
     def __init__(self, first: int) -> None:
         self.first = first
@@ -42,13 +42,13 @@ class Feed:
 class ShardRole:
     """The same `Replay` as the local runtime's, with the streams of its own actors.
 
-    Steps of a packet are written once and in order, however often and whenever the packet arrives. Where an
-    actor was lost, or this process and what it had not saved, running episodes end with the last observation
-    that is there, as truncations.
+    Steps of a packet are written once and in order, however often and whenever the packet arrives. If an actor was
+    lost, or this process with unsaved steps, running episodes are truncated at the last observation that is
+    there.
     """
 
     def __init__(self, config: Config, shard: int, root: Path, number: int | None = None) -> None:
-        """Goes on from checkpoint `number` in `root`, or from the newest there if there is one."""
+        """Resumes from checkpoint `number` in `root`, or from the newest there if there is one."""
         self.config, self.root = config, root
         self.layout = Layout(config)
         self._replay = build_replay.replay(self.layout.shard_config(shard), environments.spec(config))
@@ -61,8 +61,8 @@ class ShardRole:
         self.limiter = ShardLimiter(config)
         self.incarnation = secrets.randbits(62)
         self.inserted = self.began_with = 0
-        self.elsewhere = self.trained = self.updates = 0  # as the learner last said
-        self.told = 0  # steps of this shard that the learner then got to know
+        self.elsewhere = self.trained = self.updates = 0  # as last reported by the learner
+        self.told = 0  # steps of this shard that the learner knew of then
         self.weights: Published | None = None
         self.counts = dict.fromkeys(("packets", "packet_bytes", "packet_steps", "repeated", "refused"), 0)
         self.stale_feedback = 0
@@ -74,7 +74,7 @@ class ShardRole:
     # -- actors ----------------------------------------------------------------------------------------
 
     def add(self, wire: Mapping[str, Any]) -> Receipt:
-        """Take in an encoded packet."""
+        """Add an encoded packet."""
         packet = decode(wire)
         feed = self.feeds[packet.actor]
         if packet.number == 0 and packet.session != feed.session:
@@ -100,9 +100,9 @@ class ShardRole:
         self.counts["packet_bytes"] += wire_bytes(wire)
 
     def may_insert(self, steps: int) -> bool:
-        """Whether `steps` more are welcome now. With nothing to learn from yet they always are.
+        """Whether `steps` more may be inserted now. They always may while there is nothing to learn from.
 
-        The other shards are taken to have grown as much as this one since the learner last spoke of them.
+        The other shards are assumed to have grown as much as this one since the learner last reported them.
         """
         if len(self._replay) == 0 and len(self.replay) == 0:
             return True
@@ -112,12 +112,12 @@ class ShardRole:
 
     @property
     def replay(self) -> Replay | Mixture:
-        """The replay, with all that was taken in."""
+        """The replay, with everything that was added."""
         self._write()
         return self._replay
 
     def _write(self) -> None:
-        """Write what waits."""
+        """Write the waiting rows."""
         for rows, actor_updates in self._gather.take():
             ids = self._replay.write(rows.values, rows.last, streams=rows.streams, core=rows.core)
             if len(ids):
@@ -128,7 +128,7 @@ class ShardRole:
     # -- the learner -----------------------------------------------------------------------------------
 
     def exchange(self, request: Request) -> Reply:
-        """Take in what the learner found out and hand it new items."""
+        """Apply the learner's results and return new items."""
         self._write()
         self.updates, self.trained, self.elsewhere = request.updates, request.trained, request.elsewhere
         self.told = self.inserted
@@ -146,7 +146,7 @@ class ShardRole:
         return Reply(self.incarnation, self.inserted, self.began_with, len(self.replay), batch, ages)
 
     def _learn_from(self, feedback: Feedback) -> None:
-        if feedback.incarnation != self.incarnation:  # ids of a process that is gone
+        if feedback.incarnation != self.incarnation:  # ids of an earlier process
             self.stale_feedback += len(feedback.ids)
             return
         self.replay.update_priorities(feedback.ids, feedback.priorities)
@@ -170,7 +170,7 @@ class ShardRole:
         }
 
     def save(self, number: int) -> None:
-        """Write checkpoint `number`; running episodes go on."""
+        """Write checkpoint `number`; running episodes continue."""
         state = {
             "replay": self.replay.state_dict(),
             "ages": self.ages.state_dict(),
@@ -185,7 +185,7 @@ class ShardRole:
         self._replay.check_rows(rows.values, rows.last, rows.streams + first, rows.core)
 
     def _load(self, path: Path) -> None:
-        """Go on from a checkpoint; the episodes that were running then have ended."""
+        """Resume from a checkpoint; the episodes that were running then have ended."""
         state = checkpoint.load(path)
         self._checkpoint = path
         with restoring(path):
@@ -202,17 +202,17 @@ class ShardRole:
 
 
 def shard_root(run_dir: Path, layout: Layout, shard: int) -> Path:
-    """Where a shard's checkpoints are: another folder for every number of actors and shards."""
+    """The folder of a shard's checkpoints, a different one for every number of actors and shards."""
     return run_dir / "shards" / f"{layout.actors}-to-{layout.shards}" / f"shard-{shard:03d}"
 
 
 def checkpoint_number(root: Path, number: int) -> Path | None:
-    """The folder of checkpoint `number`, the latest of that number; None if there is none."""
+    """The folder of the latest checkpoint with this `number`; None if there is none."""
     found = [root / f"ckpt-{number:08d}{suffix}" for suffix in ("", *(f"-{i}" for i in range(1, 1000)))]
     return next((path for path in reversed(found) if path.is_dir()), None)
 
 
 def _contiguous(batch: Batch) -> Batch:
-    """The batch with arrays of its own: views into records would travel record by record."""
+    """The batch with arrays of its own: views into records would be serialized record by record."""
     columns = {name: np.ascontiguousarray(column) for name, column in batch.columns.items()}
     return replace(batch, columns=columns, records=None)

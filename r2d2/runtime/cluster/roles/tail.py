@@ -1,4 +1,4 @@
-"""Tail: the end of what an actor has sent, held back so that its episodes can be ended when it is lost.
+"""Tail: an actor's last steps, held back so that its episodes can be ended if it is lost.
 
 A lost actor leaves episodes without an end. The last observation that arrived becomes their final one, and the
 step before it is a truncation: its value is bootstrapped, as at a time limit. Steps are write-once, so the last
@@ -27,7 +27,7 @@ HELD = 2  # steps: the one that is truncated and the one whose observation is th
 class _Row:
     """One row of one stream."""
 
-    values: dict[str, Any]  # scalars, and arrays of what has a shape
+    values: dict[str, Any]  # scalars, or arrays for columns with a shape
     last: bool
     core: NDArray[np.float32]  # [C]
 
@@ -39,7 +39,7 @@ class Tail:
         self._steps: deque[Step] = deque()
 
     def push(self, steps: Sequence[Step], *, cut: bool) -> list[Step]:
-        """Take in steps; returns the rows to be written now. After `cut` all episodes have ended by themselves."""
+        """Add steps; returns the rows to be written now. With `cut` all episodes have ended by themselves."""
         self._steps.extend(steps)
         keep = 0 if cut else HELD
         ready = []
@@ -48,9 +48,9 @@ class Tail:
         return ready
 
     def close(self) -> list[Step]:
-        """The held steps, changed so that every episode ends with them; nothing is held any more.
+        """The held steps, changed so that every episode ends with them; afterwards nothing is held.
 
-        An episode of which only the first observation arrived is left out: nothing was done in it.
+        An episode of which only the first observation arrived is left out: it has no action.
         """
         lanes: dict[int, list[_Row]] = {}
         updates = self._steps[-1].updates if self._steps else 0
@@ -64,11 +64,11 @@ class Tail:
         return [Step([rows], updates) for rows in _grouped(lanes)]
 
     def state_dict(self) -> dict[str, Any]:
-        """What is held."""
+        """The held steps."""
         return {"steps": [[[vars(rows) for rows in step.rows], step.updates] for step in self._steps]}
 
     def load_state_dict(self, state: Any, check: Callable[[Rows], object]) -> None:
-        """Take in a state; `check` raises ValueError for rows that cannot be the actor's."""
+        """Load a state; `check` raises ValueError for rows that cannot be the actor's."""
         steps = Saved(state, "tail").listed("steps")
         self._steps = deque(Step([Rows(**rows) for rows in groups], updates) for groups, updates in steps)
         for groups, updates in steps:
@@ -94,11 +94,11 @@ def _end(lane: list[_Row]) -> None:
     lane[-2] = _Row(before.values | {"truncated": truncated}, False, before.core)
 
 
-_ACTED = ("action", "reward", "terminated", "truncated")  # what a row of a final observation has none of
+_ACTED = ("action", "reward", "terminated", "truncated")  # zero in the row of a final observation
 
 
 def _grouped(lanes: dict[int, list[_Row]]) -> list[Rows]:
-    """The streams' rows side by side: all first ones, all second ones, and so on."""
+    """The streams' rows grouped by position: all first ones, all second ones, and so on."""
     groups = []
     for depth in range(max((len(lane) for lane in lanes.values()), default=0)):
         chosen = [(stream, lane[depth]) for stream, lane in sorted(lanes.items()) if len(lane) > depth]

@@ -1,4 +1,4 @@
-"""Tally: the numbers of a cluster run between two log lines, and who was lost."""
+"""Tally: the statistics of a cluster run between two log lines, and lost processes."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ KINDS = ("actor", "shard", "learner", "evaluator")
 
 
 class Tally:
-    """Sums up what actors and shards say of themselves. Counts of losses are of the whole run."""
+    """Aggregates the reports of actors and shards. Counts of losses are of the whole run."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self.lost = dict.fromkeys(KINDS, 0)  # processes
-        self.updates_lost = 0  # made after the checkpoint from which a learner went on
-        self.steps_lost = 0  # environment steps that shards took in and lost
-        self._missing: dict[int, int] = {}  # of each actor's process, steps that it could not hand over
-        self.recovered: dict[tuple[str, int], float] = {}  # seconds that each was away, the last time
-        self._down: dict[tuple[str, int], float] = {}  # since when
-        self._shards: dict[int, dict[str, Any]] = {}  # what each shard said last
+        self.updates_lost = 0  # made after the checkpoint from which a learner resumed
+        self.steps_lost = 0  # environment steps that shards inserted and lost
+        self._missing: dict[int, int] = {}  # of each actor's process, steps that it could not deliver
+        self.recovered: dict[tuple[str, int], float] = {}  # seconds of each one's last outage
+        self._down: dict[tuple[str, int], float] = {}  # start of the outage
+        self._shards: dict[int, dict[str, Any]] = {}  # each shard's last report
         self._episodes = 0
         self._waited = self._slices = 0.0
         self._versions: dict[int, int] = {}  # updates in each actor's weights
 
     def heard(self, kind: str, index: int, *, lost: bool, now: float) -> str | None:
-        """A process answered, or was found lost, at `now` seconds; returns what is worth saying."""
+        """A process answered, or was found lost, at `now` seconds; returns a message if that is news."""
         key = (kind, index)
         if lost and key not in self._down:
             self._down[key] = now
@@ -40,7 +40,7 @@ class Tally:
         return None
 
     def acted(self, actor: int, acted: Acted) -> None:
-        """Take in what an actor says."""
+        """Add an actor's report."""
         self._episodes += len(acted.episodes)
         self._waited += acted.waited
         self._slices += acted.seconds
@@ -48,14 +48,14 @@ class Tally:
         self._versions[actor] = acted.updates
 
     def shard(self, shard: int, status: dict[str, Any]) -> None:
-        """Take in what a shard says; a new process in its place has lost what the old one had not saved."""
+        """Add a shard's report; a new process in its place has lost what the old one had not saved."""
         before = self._shards.get(shard)
         if before is not None and before["incarnation"] != status["incarnation"]:
             self.steps_lost += before["inserted"] - status["began_with"]
         self._shards[shard] = status
 
     def metrics(self, progress: Progress) -> dict[str, float]:
-        """Numbers for a log line; means and counts begin anew."""
+        """Metrics for a log line; resets means and counts."""
         total = {name: sum(status[name] for status in self._shards.values()) for name in _SUMMED}
         metrics = {
             "train/episodes": self._episodes,
