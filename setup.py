@@ -51,6 +51,7 @@ setup(
         "cluster": [*TRAIN, *RAY],
         "minigrid": [*TRAIN, "minigrid>=3.0"],
         "popgym": [*TRAIN, "popgym[navigation]>=1.0.6"],
+        "mujoco": [*TRAIN, "gymnasium[mujoco]"],
         "vizdoom": [*TRAIN, "vizdoom>=1.3"],  # earlier ones call a timeout a termination
         "video": [*TRAIN, *VIDEO],
         "report": [*TRAIN, *REPORT],

@@ -52,3 +52,11 @@ for _tasks, _single, _vector in (
             vector_entry_point=_vector,
             kwargs={"task": _task, **_defaults},
         )
+
+for _name in ("HalfCheetah", "Hopper", "Walker2d"):
+    gym.register(
+        id=f"Masked{_name}-v5",
+        entry_point="r2d2.envs.memory.mujoco:without_velocities",
+        kwargs={"base": f"{_name}-v5"},
+        max_episode_steps=1000,
+    )

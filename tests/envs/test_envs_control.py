@@ -88,3 +88,18 @@ def test_actions_that_are_none_are_refused(action: NDArray[np.float32], message:
     env.reset(0)
     with pytest.raises(ValueError, match=message):
         env.step(action)
+
+
+@pytest.mark.parametrize(("name", "positions"), [("HalfCheetah", 8), ("Hopper", 5), ("Walker2d", 8)])
+def test_masked_walkers_are_gymnasiums_without_velocities(name: str, positions: int) -> None:
+    pytest.importorskip("mujoco")
+    masked, whole = make(f"Masked{name}-v5", 2), make(f"{name}-v5", 2)
+    assert masked.spec.max_episode_steps == whole.spec.max_episode_steps == 1000
+    np.testing.assert_array_equal(masked.reset(3), whole.reset(3)[:, :positions])
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        action = rng.uniform(-1, 1, (2, masked.spec.action_size)).astype(np.float32)
+        a, b = masked.step(action), whole.step(action)
+        np.testing.assert_array_equal(a.observation, b.observation[:, :positions])
+        np.testing.assert_array_equal(a.reward, b.reward)
+        np.testing.assert_array_equal(a.terminated, b.terminated)
