@@ -89,7 +89,7 @@ class Control:
             codec="raw",
             stack=self.stack,
             action_size=SIZE,
-            stochastic=self.stochastic,
+            log_probability=self.stochastic,
         )
         replay = Replay(
             columns, streams=self.environments, sequencer=sequencer, selector=Proportional(capacity),

@@ -17,7 +17,7 @@ from torch.nn.functional import logsigmoid
 
 from r2d2.agent.actor_critic import ActorCritic
 from r2d2.agent.learner import Learner
-from r2d2.agent.losses import initial_priorities
+from r2d2.agent.targets import initial_priorities
 from r2d2.types import Batch
 
 SETUPS = {

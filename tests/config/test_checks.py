@@ -81,6 +81,15 @@ def test_every_preset_passes(preset: str) -> None:
             {"learner__target_clip": True, "learner__discount": 1.0},
             r"target_clip needs a learner\.discount below 1",
         ),
+        ({"learner__method": "sac"}, r"rescaling must be false with learner\.method sac"),
+        (
+            {"learner__method": "td3", "learner__rescaling": False},
+            r"exploration must be noise or linear .* got ladder",
+        ),
+        (
+            {"learner__method": "sac", "learner__rescaling": False, "learner__target": "retrace"},
+            r"target must be n-step .* with learner\.method sac",
+        ),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(changes: dict[str, Any], message: str) -> None:
