@@ -1,4 +1,4 @@
-"""Whether a state that was read is one that this run could have written, before any of it is used."""
+"""Checks, before any of it is used, that a loaded state is one that this run could have written."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from r2d2.checkpoint.manifest import CheckpointError
 
 @contextmanager
 def restoring(folder: Path) -> Iterator[None]:
-    """Within, what a state is refused for ends in a CheckpointError that names the checkpoint and the remedy."""
+    """Context that turns errors about a state into a CheckpointError with the checkpoint and the remedy."""
     try:
         yield
     except (CheckpointError, OSError):
         raise
     except KeyError as error:
         raise CheckpointError(_message(folder, f"{error.args[0]} is missing")) from error
-    except Exception as error:  # as many kinds as there are ways to be wrong
+    except Exception as error:  # a foreign state may raise anything
         raise CheckpointError(_message(folder, str(error))) from error
 
 
@@ -32,8 +32,8 @@ def _message(folder: Path, why: str) -> str:
 def check_alike(found: Any, like: Any, path: str) -> None:
     """Raise ValueError, with the field's path, unless `found` has the fields, types, dtypes and shapes of `like`.
 
-    Of a list and of an empty dict, whose lengths vary, only the type counts. Whole numbers are counts, which are
-    not negative.
+    For lists and empty dicts, whose lengths vary, only the type is compared. Integers are counts, which are not
+    negative.
     """
     if isinstance(like, Mapping):
         _check_type(found, Mapping, path)

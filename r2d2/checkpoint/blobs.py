@@ -1,8 +1,8 @@
 """Immutable pieces of bytes under integer keys, which a checkpoint writes to disk once.
 
-A full block of replay never changes, so its key names its content for the life of a run: the first save
-that meets a key writes the blob, later checkpoints only refer to it. A run that goes back to an older
-checkpoint may give a key to other content; `checkpoint.py` handles that, the owner of the blobs need not.
+A full block of replay never changes, so its key identifies its content throughout a run: the first save
+with a new key writes the blob, later checkpoints only refer to it. A run that goes back to an older
+checkpoint may reuse a key for other content; `checkpoint.py` handles that, not the owner of the blobs.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ BytesLike = bytes | bytearray | memoryview  # C-contiguous; `array.data` is a me
 
 @dataclass(frozen=True, eq=False)
 class Blobs:
-    """Blobs and their keys, side by side: `data[i]` is the content of `keys[i]`.
+    """Blobs and their keys: `data[i]` is the content of `keys[i]`.
 
-    `data` is indexed only where a blob must be read: a save that knows its parent checkpoint reads new blobs
-    only, so `data` may be a lazy sequence. Out of a checkpoint it comes as a list of `bytes`.
+    `data` is indexed only where a blob must be read: a save that knows its parent checkpoint reads only new
+    blobs, so `data` may be a lazy sequence. Loaded from a checkpoint it is a list of `bytes`.
 
     Raises ValueError when keys are not int64 [K] in increasing order, or `data` has another length.
     """
@@ -50,10 +50,10 @@ class Blobs:
 class RowBlobs(Sequence[bytes]):
     """Rows of same-sized arrays as blobs: blob i is row `rows[i]` of every array, one after the other.
 
-    Each blob is made when it is asked for, so a checkpoint that has it already costs nothing.
+    Each blob is built on access, so one that is already in a checkpoint costs nothing.
     """
 
-    CHUNK = 4096  # blobs put back at a time; bounds the memory that `load` takes beyond the arrays
+    CHUNK = 4096  # blobs restored at a time; bounds the memory that `load` takes beyond the arrays
 
     def __init__(self, arrays: Sequence[NDArray], rows: NDArray[np.int64]) -> None:
         self._arrays, self._rows = arrays, rows

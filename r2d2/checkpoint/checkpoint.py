@@ -1,9 +1,9 @@
-"""Saves the whole state of a run as a folder that is complete or absent, and refuses it when a bit changed.
+"""Saves the whole state of a run atomically, as a folder in which any changed bit is detected.
 
 Killed at any moment, a save leaves the previous checkpoint usable. One process saves into a root at a time.
-To go back to an older checkpoint, load it and save on: the checkpoints with the same or a higher number then
-belong to a future that was given up, and are deleted once the new one is complete. Tensors come back on the
-CPU, blobs as `bytes`.
+To go back to an older checkpoint, load it and continue saving: checkpoints with the same or a higher number
+are then obsolete, and are deleted once the new one is complete. Tensors are loaded on the CPU, blobs as
+`bytes`.
 """
 
 from __future__ import annotations
@@ -37,26 +37,25 @@ from r2d2.checkpoint.trees import Encoded, encode
 
 __all__ = ["CheckpointError", "latest", "load", "load_part", "save", "verify"]
 
-MARGIN = 1 << 20  # bytes asked for beyond the known sizes: folders and `done`; ours
+MARGIN = 1 << 20  # bytes required beyond the known sizes, for folders and `done`; ours
 
 
 def save(
     root: Path, tree: Mapping[Any, Any], *, number: int, keep: int = 2, parent: Path | None = None
 ) -> Path:
-    """Writes checkpoint `number` and returns its folder; the last `keep` stay.
+    """Writes checkpoint `number` and returns its folder; keeps the last `keep`.
 
-    `parent` is the checkpoint this state grew from: what the run last loaded or saved, the newest or not. Its
-    blobs then count as written and are not looked at. Without it every blob is compared (size, crc) with the
-    newest checkpoint.
+    `parent` is the checkpoint that the run last loaded or saved, the newest or not. Its blobs then count as
+    written and are not compared. Without it every blob is compared (size, crc) with the newest checkpoint.
 
     Raises CheckpointError when it cannot be written (the older ones are untouched), TypeError when the tree
-    holds something that would not come back exactly.
+    holds something that cannot be restored exactly.
     """
     if number < 0 or keep < 1:
         raise ValueError(f"number must be >= 0 and keep >= 1, got number={number} and keep={keep}")
     root, encoded = Path(root), encode(tree)
     needed = encoded.nbytes + MARGIN
-    created: list[Path] = []  # by this save, and to be removed should it fail
+    created: list[Path] = []  # by this save, removed if it fails
     try:
         (root / segments.FOLDER).mkdir(parents=True, exist_ok=True)
         with _alone(root):
@@ -83,8 +82,8 @@ def save(
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """One process at a time saves into a root: others' files would look like rubbish. The lock is the system's, so
-    a kill releases it; a file system that has none is trusted."""
+    """Lets one process at a time save into a root: another's files would look like garbage. The lock is the
+    system's, so a kill releases it; on a file system without locks nothing is checked."""
     handle = os.open(root, os.O_RDONLY)
     try:
         try:
@@ -99,7 +98,7 @@ def _alone(root: Path) -> Iterator[None]:
 
 
 def _write(root: Path, number: int, encoded: Encoded, pending: segments.Plan, created: list[Path]) -> Path:
-    """Everything that can fail comes before the two renames that make the checkpoint count."""
+    """Everything that can fail comes before the two renames that complete the checkpoint."""
     tmp, pointer = root / f"ckpt-{number:08d}.tmp", root / f"{LATEST}.tmp"
     created += [tmp, pointer]
     tmp.mkdir()
@@ -125,18 +124,18 @@ def _write(root: Path, number: int, encoded: Encoded, pending: segments.Plan, cr
 
 
 def _known(root: Path, parent: Path | None) -> tuple[dict[str, segments.Index], bool]:
-    """What lies on disk already, and whether a key alone may stand for its content."""
+    """The blobs already on disk, and whether equal keys imply equal content."""
     try:
         if parent is not None and Path(parent).resolve().parent == root.resolve():
             return read_index(Path(parent), read_manifest(Path(parent))), True
         newest = latest(root)
         return ({} if newest is None else read_index(newest, read_manifest(newest))), False
     except CheckpointError:
-        return {}, False  # damaged: refer to nothing in it, write every blob anew
+        return {}, False  # damaged: refer to nothing in it, rewrite every blob
 
 
 def _clear(root: Path) -> None:
-    """Removes what an interrupted save left behind. Refuses a root that another version of this code uses."""
+    """Removes what an interrupted save left behind. Raises CheckpointError for a root of another version."""
     _discard([*root.glob("ckpt-*.tmp"), root / f"{LATEST}.tmp"])
     in_use: set[str] = set()
     whole = True
@@ -146,7 +145,7 @@ def _clear(root: Path) -> None:
         except ForeignVersion as error:
             raise CheckpointError(f"{error}, and save to another folder than {root}") from None
         except CheckpointError:
-            whole = False  # its segments are unknown, so none can be told to be garbage
+            whole = False  # its segments are unknown, so none can be identified as garbage
     if whole:
         segments.collect_garbage(root, in_use)
 
@@ -154,7 +153,7 @@ def _clear(root: Path) -> None:
 def _prune(root: Path, newest: Path, number: int, keep: int) -> None:
     """Keeps the newest and up to keep - 1 readable ones before it.
 
-    What cannot be deleted now, a later save will delete: the new checkpoint is complete all the same.
+    What cannot be deleted now is deleted by a later save; the new checkpoint is complete anyway.
     """
     kept = [read_manifest(newest)]
     for folder in folders(root):
@@ -170,7 +169,7 @@ def _prune(root: Path, newest: Path, number: int, keep: int) -> None:
         try:  # renamed first: half deleted, it must not look like a checkpoint
             _discard([folder.rename(folder.with_name(f"{folder.name}.tmp"))])
         except OSError:
-            return  # its segments must stay as long as it does
+            return  # its segments must be kept as long as it is
     with contextlib.suppress(OSError):
         segments.collect_garbage(root, {name for manifest in kept for name in manifest.segments})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from r2d2.checkpoint.manifest import DONE, CheckpointError, read_bytes
 
-NAME = re.compile(r"ckpt-(\d{8,})(-\d+)?")  # the suffix tells a second checkpoint of the same number
+NAME = re.compile(r"ckpt-(\d{8,})(-\d+)?")  # the suffix marks a second checkpoint of the same number
 LATEST = "latest"
 
 
@@ -25,11 +25,11 @@ def folders(root: Path) -> list[Path]:
 def latest(root: Path) -> Path | None:
     """The folder of the newest complete checkpoint, None when there is none yet.
 
-    Raises CheckpointError when `latest` names a folder that is not there: nothing falls back in silence.
+    Raises CheckpointError when `latest` names a missing folder: there is no silent fallback.
     """
     root = Path(root)
     pointer = root / LATEST
-    if not pointer.exists():  # nothing saved yet, or killed within the very first save
+    if not pointer.exists():  # nothing saved yet, or killed during the first save
         return next((folder for folder in folders(root) if (folder / DONE).exists()), None)
     name = read_bytes(pointer).decode(errors="replace").strip()
     if not NAME.fullmatch(name) or not (root / name).is_dir():

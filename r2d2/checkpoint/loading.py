@@ -1,4 +1,4 @@
-"""Reads checkpoints, whole or in part, and refuses what is not as written."""
+"""Reads checkpoints, whole or in part, and detects anything that is not as written."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def load(path_or_root: Path) -> dict[Any, Any]:
 
 
 def load_part(path_or_root: Path, names: Sequence[str], *, lazy: bool = False) -> dict[str, Any]:
-    """Reads what is at these paths of the tree, as "learner/network", and nothing else.
+    """Reads only what is at these paths of the tree, as "learner/network".
 
-    Everything else may be damaged or gone. With `lazy`, a blob is read when it is asked for. Raises CheckpointError
-    as `load` does, and for a path that is not in the tree.
+    Everything else may be damaged or missing. With `lazy`, a blob is read on access. Raises CheckpointError as
+    `load` does, and for a path that is not in the tree.
     """
     part: dict[str, Any] = _with_advice(path_or_root, lambda path: _read_part(path, names, lazy=lazy))
     return part
@@ -61,7 +61,7 @@ def verify(path: Path) -> None:
 
 
 def read_index(path: Path, manifest: Manifest) -> dict[str, segments.Index]:
-    """Where the blobs of a checkpoint lie, by their path in the tree."""
+    """The locations of a checkpoint's blobs, by their path in the tree."""
     with _as_written(path / INDEX):
         rows = np.frombuffer(VerifiedFile(path, INDEX, manifest).read_all(), segments.INDEX)
         ends = np.cumsum([0, *manifest.blobs.values()]).tolist()
@@ -99,12 +99,12 @@ def _advice(root: Path, bad: Path | None) -> str:
 
 @contextmanager
 def _as_written(file: Path) -> Iterator[None]:
-    """Content with the right checksum that this code cannot have written ends in a CheckpointError too."""
+    """Content with the right checksum that this code cannot have written raises CheckpointError too."""
     try:
         yield
     except (CheckpointError, OSError):
         raise
-    except Exception as error:  # as many kinds as there are ways to be wrong
+    except Exception as error:  # foreign content may raise anything
         raise CheckpointError(f"{file} is not what r2d2 writes: {type(error).__name__}: {error}") from error
 
 
@@ -150,14 +150,14 @@ def _read_blobs(path: Path, index: segments.Index) -> Blobs:
 
 
 def _room(place: Place, size: int) -> NDArray[np.uint8]:
-    """An array for the bytes at a place of a file of so many bytes."""
+    """An array for the bytes at a place of a file of `size` bytes."""
     if not 0 <= place["offset"] <= place["offset"] + place["nbytes"] <= size:
         raise ValueError(f"{place['nbytes']} bytes at {place['offset']} are not within {ARRAYS}")
     return np.empty(place["nbytes"], np.uint8)
 
 
 class _LazyBlobs(Mapping[str, Blobs]):
-    """The blobs of a leaf are read when the leaf is asked for; with `lazy`, each one when it is."""
+    """Reads the blobs of a leaf when the leaf is accessed; with `lazy`, each blob when it is accessed."""
 
     def __init__(self, path: Path, manifest: Manifest, *, lazy: bool) -> None:
         self._path, self._manifest, self._lazy = path, manifest, lazy
@@ -176,11 +176,11 @@ class _LazyBlobs(Mapping[str, Blobs]):
 
 
 class _Arrays:
-    """Single arrays out of arrays.bin, each with its checksum."""
+    """Single arrays of arrays.bin, each with its checksum."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self._path, self._manifest = path, manifest
-        self._whole = False  # whether the file as a whole is known to be good
+        self._whole = False  # whether the whole file has been verified
 
     def __enter__(self) -> _Arrays:
         self._file = open_file(self._path / ARRAYS)

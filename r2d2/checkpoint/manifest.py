@@ -1,7 +1,7 @@
 """The `done` file of a checkpoint folder: what the folder must hold, byte for byte.
 
-It is written last, so a folder without it was never finished. Its second line is the sha256 of its first,
-because a flipped bit in the list of checksums must be noticed too.
+It is written last, so a folder without it is incomplete. Its second line is the sha256 of its first, because
+a flipped bit in the list of checksums must be detected too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from r2d2.errors import UserError
 
 FORMAT = "r2d2-checkpoint"
-VERSION = 1  # raise it when a checkpoint written before cannot be read any more
+VERSION = 1  # increment when older checkpoints can no longer be read
 DONE = "done"
 TREE, ARRAYS, INDEX = "tree.json", "arrays.bin", "index.bin"
 FILES = {TREE, ARRAYS, INDEX}
@@ -26,11 +26,11 @@ CHUNK = 16 << 20  # bytes read at a time when a file is hashed
 
 
 class CheckpointError(UserError, RuntimeError):
-    """A checkpoint could not be written, or is not what was written; says which file, and the remedy."""
+    """A checkpoint could not be written, or is not as written; the message names the file and the remedy."""
 
 
 class ForeignVersion(CheckpointError):
-    """A whole checkpoint that another version of this code wrote: to be left alone."""
+    """An intact checkpoint of another version of this code, which must not be touched."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ def write_file(path: Path, chunks: Iterable[bytes | memoryview]) -> tuple[int, s
             digest.update(chunk)
             view = memoryview(chunk).cast("B")
             size += len(view)
-            while len(view):  # a raw write may take less than it is given
+            while len(view):  # a raw write may be partial
                 view = view[file.write(view) :]
         os.fsync(file.fileno())
     return size, digest.hexdigest()
 
 
 def sync_folder(path: Path) -> None:
-    """Makes the names in a folder survive a power cut."""
+    """Makes the directory entries of a folder survive a power failure."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -67,7 +67,7 @@ def sync_folder(path: Path) -> None:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Writes `done`, and with it makes the folder a complete checkpoint."""
+    """Writes `done`, which makes the folder a complete checkpoint."""
     line = json.dumps({"format": FORMAT, "version": VERSION} | asdict(manifest)).encode()
     write_file(folder / DONE, [line, b"\n", hashlib.sha256(line).hexdigest().encode(), b"\n"])
 
@@ -120,7 +120,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def open_file(path: Path) -> FileIO:
-    """Opens a file of a checkpoint to be read, unbuffered. Raises CheckpointError when that cannot be done."""
+    """Opens a checkpoint's file for unbuffered reading. Raises CheckpointError when it cannot be opened."""
     try:
         return open(path, "rb", buffering=0)
     except FileNotFoundError:
@@ -130,9 +130,9 @@ def open_file(path: Path) -> FileIO:
 
 
 class VerifiedFile:
-    """Reads a file once from front to end and compares size and sha256 with the manifest on the way.
+    """Reads a file once from start to end and compares size and sha256 with the manifest on the way.
 
-    What `fill` delivered is only known to be good once `finish` returned.
+    What `fill` delivered is verified only once `finish` has returned.
     """
 
     def __init__(self, folder: Path, name: str, manifest: Manifest) -> None:
@@ -153,7 +153,7 @@ class VerifiedFile:
         self._read(buffer)
 
     def finish(self) -> None:
-        """Reads what is left and raises CheckpointError when the content is not what was written."""
+        """Reads the rest and raises CheckpointError when the content is not what was written."""
         with self._file:
             while self._position < self.size:
                 self._read(memoryview(bytearray(min(CHUNK, self.size - self._position))))

@@ -1,9 +1,9 @@
-"""Blobs on disk: append-only files that several checkpoints share, and the index that says what lies where.
+"""Blobs on disk: append-only files that several checkpoints share, and the index of what is where.
 
-A save puts the blobs it has not seen into new segment files and never touches an existing one, so an older
-checkpoint cannot be harmed. A segment of which less than half is still referred to is not used again: what is
-alive in it is written anew. Hence the bound: the segments of one checkpoint hold at most twice the bytes of
-its blobs, and all on disk at most twice the bytes of the blobs of the `keep` kept checkpoints together.
+A save puts new blobs into new segment files and never touches an existing one, so an older checkpoint cannot
+be harmed. A segment of which less than half is still referred to is not used again: its live blobs are
+rewritten. Hence the bound: the segments of one checkpoint hold at most twice the bytes of its blobs, and all
+on disk at most twice the bytes of the blobs of the `keep` kept checkpoints together.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from r2d2.checkpoint.blobs import Blobs
 from r2d2.checkpoint.manifest import CheckpointError, sync_folder
 
 FOLDER = "segments"
-SEGMENT_BYTES = 64 << 20  # ours: small enough that compacting one does not stall a save, few enough files
-LIVE_SHARE = 0.5  # ours: bounds the waste, and the extra writing, at a factor 2
+SEGMENT_BYTES = 64 << 20  # ours: small enough to compact without stalling a save, large enough for few files
+LIVE_SHARE = 0.5  # ours: limits wasted space and extra writes to a factor of 2
 INDEX = np.dtype([("key", "<i8"), ("offset", "<i8"), ("size", "<i8"), ("segment", "<i4"), ("crc", "<u4")])
 
 Index = NDArray[Any]  # INDEX [K], one row a blob, keys increasing
@@ -31,7 +31,7 @@ Index = NDArray[Any]  # INDEX [K], one row a blob, keys increasing
 
 @dataclass(frozen=True)
 class Plan:
-    """What a save has to write: rows to fill in, and the positions of the blobs they are for."""
+    """What a save has to write: the rows to fill in, and the positions of their blobs."""
 
     index: dict[str, Index]  # by path in the tree; rows of known blobs are complete
     new: dict[str, NDArray[np.intp]]  # positions to be written
@@ -43,10 +43,10 @@ def segment_path(root: Path, segment: int) -> Path:
 
 
 def plan(root: Path, blobs: Mapping[str, Blobs], known: Mapping[str, Index], *, trusted: bool) -> Plan:
-    """Decides which blobs lie on disk already.
+    """Decides which blobs are already on disk.
 
-    With `trusted`, a key in `known` stands for its content. Without, size and crc are compared as well: a run
-    that went back to an older checkpoint gives old keys to new content.
+    With `trusted`, a key in `known` implies its content. Otherwise size and crc are compared as well: a run
+    that went back to an older checkpoint reuses old keys for new content.
     """
     index = {path: np.zeros(len(leaf), INDEX) for path, leaf in blobs.items()}
     old: dict[str, NDArray[np.bool_]] = {}
@@ -69,7 +69,7 @@ def plan(root: Path, blobs: Mapping[str, Blobs], known: Mapping[str, Index], *, 
 
 
 def _unfit(root: Path, live: list[Index]) -> list[int]:
-    """Segments that are mostly dead, too short or gone."""
+    """Segments that are mostly unreferenced, too short or missing."""
     unfit = []
     for segment, (alive, end) in _by_segment(live).items():
         try:
@@ -92,10 +92,10 @@ def _by_segment(indices: Iterable[Index]) -> dict[int, tuple[int, int]]:
 
 
 def write(root: Path, blobs: Mapping[str, Blobs], pending: Plan, created: list[Path]) -> None:
-    """Writes the new blobs to new segments, through to the disk, and completes `pending.index`.
+    """Writes the new blobs to new segments, synced to disk, and completes `pending.index`.
 
-    Each file that is made is put into `created`, so that the caller can clean up. One that is there already is
-    somebody else's, and is left alone.
+    Each new file is added to `created`, so that the caller can clean up. An existing file belongs to another
+    save, and is not touched.
     """
     segment = 1 + max((int(path.stem[4:]) for path in (root / FOLDER).glob("seg-*.bin")), default=-1)
     batch: list[Any] = []
@@ -127,12 +127,12 @@ def _write_segment(path: Path, batch: list[Any], created: list[Path]) -> None:
 
 
 def used(index: Mapping[str, Index]) -> dict[str, int]:
-    """The segments an index refers to, and how many bytes of each must be there."""
+    """The segments an index refers to, and the size in bytes that each must have at least."""
     return {segment_path(Path(), n).name: end for n, (_, end) in _by_segment(index.values()).items()}
 
 
 class OnDemand(Sequence[bytes]):
-    """The blobs of an index, each read and verified when it is asked for; CheckpointError as `read` raises it."""
+    """The blobs of an index, each read and verified on access; raises CheckpointError as `read` does."""
 
     def __init__(self, root: Path, index: Index) -> None:
         self._root, self._index = root, index
@@ -148,7 +148,7 @@ class OnDemand(Sequence[bytes]):
         return found if isinstance(at, slice) else found[0]
 
     def take(self, at: NDArray[np.integer[Any]]) -> list[bytes]:
-        """The blobs at these positions, read in the order on disk."""
+        """The blobs at these positions, read in disk order."""
         found: list[bytes] = [b""] * len(at)
         for i, blob in read(self._root, self._index[at]):
             found[i] = blob
@@ -156,7 +156,7 @@ class OnDemand(Sequence[bytes]):
 
 
 def read(root: Path, index: Index) -> Iterator[tuple[int, bytes]]:
-    """Yields (position, blob) in the order on disk, each verified.
+    """Yields (position, blob) in disk order, each verified.
 
     Raises CheckpointError naming file and key when a blob is damaged.
     """

@@ -1,8 +1,9 @@
 """Turns a nested state (dicts, lists, numbers, arrays, tensors, blobs) into JSON plus raw bytes, and back.
 
-Nothing is pickled, so reading never runs code. Every value comes back with its own type, dtype and bits:
-integers of any size, nan and infinities, lone surrogates, Fortran order and channels-last layout. What cannot
-come back exactly is refused before anything is written. Tensors come back on the CPU, without gradient.
+Nothing is pickled, so reading never runs code. Every value is restored with its type, dtype and bits:
+integers of any size, nan and infinities, lone surrogates, Fortran order and channels-last layout. Values that
+cannot be restored exactly are rejected before anything is written. Tensors are restored on the CPU, without
+gradient.
 """
 
 from __future__ import annotations
@@ -25,25 +26,27 @@ from r2d2.checkpoint.blobs import Blobs
 CHUNK = 16 << 20  # bytes copied at a time where an array is not contiguous; ours: small beside any replay
 ALIGNMENT = 64  # bytes; ours: a cache line, so that a memory map of the file is usable as it is
 PLAIN_KINDS = "biufcmMSUV"  # numpy kinds whose bytes are the whole value (V: structured)
-PLAIN_INT = 1 << 53  # integers up to this are exact in every JSON reader; larger ones go as hexadecimal text
+PLAIN_INT = (
+    1 << 53
+)  # integers up to this are exact in every JSON reader; larger ones are written in hexadecimal
 
 
-# Where the bytes of an array, tensor or `bytes` lie in arrays.bin: `offset` and `nbytes` in bytes, `crc32` (not in
-# checkpoints of before version 0.2), and what they are of: `dtype`, `shape`, `fortran` or `channels_last`.
+# Where the bytes of an array, tensor or `bytes` are in arrays.bin: `offset` and `nbytes` in bytes, `crc32` (not in
+# checkpoints before version 0.2), and their format: `dtype`, `shape`, `fortran` or `channels_last`.
 Place = dict[str, Any]
 
 
 @dataclass
 class Encoded:
-    """A tree taken apart."""
+    """A tree as JSON and raw bytes."""
 
-    tree: Any = None  # JSON, complete once `content` was read to its end
+    tree: Any = None  # JSON, complete once `content` is exhausted
     arrays: list[tuple[Place, Any]] = field(default_factory=list)
     blobs: dict[str, Blobs] = field(default_factory=dict)
     nbytes: int = 0  # length of arrays.bin in bytes
 
     def place(self, value: Any, nbytes: int, **what: Any) -> Place:
-        """Gives `value` the next aligned place in arrays.bin."""
+        """Assigns `value` the next aligned place in arrays.bin."""
         offset = -(-self.nbytes // ALIGNMENT) * ALIGNMENT
         place: Place = {"offset": offset, "nbytes": nbytes, **what}
         self.arrays.append((place, value))
@@ -51,7 +54,7 @@ class Encoded:
         return place
 
     def content(self) -> Iterator[bytes | memoryview]:
-        """The bytes of arrays.bin in order; notes the checksum of each array in the tree."""
+        """The bytes of arrays.bin in order; records the checksum of each array in the tree."""
         position = 0
         for place, value in self.arrays:
             yield bytes(place["offset"] - position)
@@ -64,9 +67,9 @@ class Encoded:
 
 
 def encode(tree: Mapping[Any, Any]) -> Encoded:
-    """Takes a tree apart without copying any array.
+    """Encodes a tree without copying any array.
 
-    Raises TypeError naming the path of the first value that could not come back exactly.
+    Raises TypeError naming the path of the first value that could not be restored exactly.
     """
     encoded = Encoded()
     encoded.tree = _encode(dict(tree), "", encoded)
@@ -114,7 +117,7 @@ def _encode_array(value: Any, path: str, out: Encoded) -> Any:
         return {"array": out.place(value, value.nbytes, dtype=dtype, shape=shape, fortran=_is_fortran(value))}
     if isinstance(value, np.generic):
         return {"scalar": {"dtype": _dtype_text(value.dtype, path), "hex": value.tobytes().hex()}}
-    torch: Any = sys.modules.get("torch")  # a value can only be a tensor where torch was imported already
+    torch: Any = sys.modules.get("torch")  # a value can only be a tensor if torch has been imported
     is_tensor = torch is not None and type(value) is torch.Tensor
     if is_tensor and value.layout is torch.strided and not value.is_quantized:
         dtype, shape = str(value.dtype).removeprefix("torch."), list(value.shape)
@@ -199,9 +202,9 @@ def subtree(tree: Any, path: str) -> Any:
 
 
 def decode(tree: Any, read: Read, blobs: Mapping[str, Blobs]) -> Any:
-    """Puts a tree together again; `read` is called once an array, with rising offsets.
+    """Rebuilds a tree; `read` is called once per array, with increasing offsets.
 
-    Raises errors of many kinds for a tree that `encode` did not make.
+    May raise any exception for a tree that `encode` did not make.
     """
     if isinstance(tree, list):
         return [decode(v, read, blobs) for v in tree]
@@ -273,6 +276,6 @@ def _decode_bytes(kind: str, spec: Place, read: Read) -> Any:
 
 
 def _check_size(spec: Place, itemsize: int) -> None:
-    """Before anything of the shape is allocated."""
+    """Raise ValueError for a wrong size, before anything of the shape is allocated."""
     if math.prod(spec["shape"]) * itemsize != spec["nbytes"] or min(spec["shape"], default=0) < 0:
         raise ValueError(f"shape {spec['shape']} of {spec['dtype']} does not take {spec['nbytes']} bytes")
