@@ -15,15 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-ASCII = "_.-=*#"  # where the screen has no blocks
-KEPT = 512  # points of a curve, at most: more than a screen is wide
+ASCII = "_.-=*#"  # where the terminal has no block characters
+KEPT = 512  # points of a curve, at most: more than a terminal is wide
 GAP = "   "
 LABEL = 12  # columns of a curve's name
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A number with its course so far, and what is to be said beside it."""
+    """A number with its history, and a note to show beside it."""
 
     name: str
     now: str
@@ -33,10 +33,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Summary:
-    """What the lines show."""
+    """The content of the lines."""
 
     progress: str
-    share: float | None = None  # of the run, in [0, 1]; None if its end is not known
+    share: float | None = None  # of the run, in [0, 1]; None if its end is unknown
     left: str = ""
     curves: Sequence[Curve] = ()
     numbers: Sequence[str] = field(default_factory=tuple)  # the most important first
@@ -54,7 +54,7 @@ class Screen:
     def show(self, summary: Summary) -> None:
         """Replace what was shown."""
         if self._live is None:
-            # What others write to the same terminal would tear the summary: rich writes it above.
+            # Other output to the same terminal would garble the summary: rich writes it above.
             self._live = Live(
                 console=self._console,
                 auto_refresh=False,
@@ -62,7 +62,7 @@ class Screen:
                 redirect_stderr=sys.stderr.isatty(),
             )
             self._live.start()
-            self._console.show_cursor(True)  # a run that is killed must not leave a screen without one
+            self._console.show_cursor(True)  # a killed run must not leave a terminal without a cursor
         self._live.update(self._lines(summary), refresh=True)
 
     def say(self, text: str) -> None:
@@ -70,7 +70,7 @@ class Screen:
         self._console.print(text, markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Leave what was shown last."""
+        """Stop updating, and leave the last summary on the screen."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -106,7 +106,7 @@ class Screen:
 
 
 def spark(values: Sequence[float], width: int, ramp: str = BLOCKS) -> str:
-    """A curve as one line of text, at most `width` characters; each stands for the mean of its share of the values.
+    """A curve as one line of text, at most `width` characters; each shows the mean of its share of the values.
 
     >>> spark([0, 1, 2, 3], 4), spark([5, 5], 4), spark([0, 0, 9, 9], 2)
     ('▁▃▆█', '▁▁', '▁█')
@@ -120,7 +120,7 @@ def spark(values: Sequence[float], width: int, ramp: str = BLOCKS) -> str:
 
 
 def fit(parts: Sequence[str], separator: str, width: int) -> str:
-    """As many of the first parts as fit into a line of `width` characters; of the very first as much as does.
+    """As many of the first parts as fit into a line of `width` characters; the very first is cut if it must be.
 
     >>> fit(["12,000 steps (12.0%)", "return 3.00", "loss 0.1"], " | ", 36)
     '12,000 steps (12.0%) | return 3.00'

@@ -1,8 +1,8 @@
-"""The record of a run's numbers: `metrics.jsonl`, one JSON object a line, which is the truth about the run.
+"""The record of a run's metrics: `metrics.jsonl`, one JSON object per line, the authoritative log of the run.
 
 Each line has the clocks, then the metrics by name (`names.py` lists both). A number that is not finite is written
-as null, so each line is valid JSON. Lines go to the system one by one: a killed process loses none, a power cut
-what came after the last `sync`.
+as null, so each line is valid JSON. Lines are written one by one: a killed process loses none, a power failure
+only those after the last `sync`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Record:
     metrics: Mapping[str, Value]
 
     def line(self) -> dict[str, Any]:
-        """All of it as one flat mapping, clocks first."""
+        """The record as one flat mapping, clocks first."""
         return {name: getattr(self, name) for name in CLOCKS} | dict(self.metrics)
 
 
 def plain(name: str, value: Any) -> Value:
-    """Turns a number of any library into Python's own.
+    """Converts a number of any library to a Python number.
 
     >>> plain("loss", float("inf")), plain("n", True)
     (inf, True)
@@ -50,9 +50,9 @@ def plain(name: str, value: Any) -> Value:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Reads `metrics.jsonl`, or the one of a run folder; a line that was cut off is left out.
+    """Reads `metrics.jsonl`, or the one in a run folder; a truncated line is left out.
 
-    Names of earlier versions become those of today. A missing file is an empty list: nothing was logged yet.
+    Names of earlier versions are replaced by today's. A missing file gives an empty list: nothing was logged yet.
     """
     path = Path(path)
     path = path / FILE if path.is_dir() else path
@@ -65,7 +65,7 @@ def _lines(path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
     with open(path, "rb") as file:
         for line in file:
             if not line.endswith(b"\n"):
-                return  # torn by a crash: it may look whole and lack a digit
+                return  # torn by a crash: it may look complete but lack a digit
             try:
                 record = json.loads(line)
             except ValueError:
@@ -77,10 +77,10 @@ def _lines(path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
 class MetricsFile:
     """Appends lines to `metrics.jsonl`.
 
-    With `lines` and `env_steps`, those of a checkpoint, the file goes back to what it was then: what was
-    logged later will be logged again. Without, a file of an earlier attempt is moved aside (to
-    `metrics.jsonl.1`), never mixed in. Where lines are missing, at the start or while the file is open, `say` is
-    told, what is left is moved aside, and a new file begins. Lines for which the disk has no room wait.
+    With `lines` and `env_steps` of a checkpoint, the file is rewound to them: what was logged later will be
+    logged again. Without them, a file of an earlier attempt is moved aside (to `metrics.jsonl.1`), never mixed
+    in. If lines are missing, at the start or while the file is open, this is reported to `say`, the rest is moved
+    aside, and a new file is started. Lines for which the disk has no space wait.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class MetricsFile:
         self.lines = 0
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Appends one line, numbers that are not finite as null."""
+        """Appends one line, with numbers that are not finite as null."""
         self._waiting.append(json.dumps(_finite(dict(record)), allow_nan=False).encode() + b"\n")
         try:
             self._flush()
@@ -121,7 +121,7 @@ class MetricsFile:
                 self._say(f"{self.path} cannot be written ({error}): lines wait until it can")
 
     def _flush(self) -> None:
-        """Write the lines that wait; OSError if they cannot be written whole."""
+        """Write the waiting lines; OSError if they cannot be written completely."""
         if not self.path.exists() or not os.path.samestat(self.path.stat(), os.fstat(self._file.fileno())):
             self._file.close()
             self._begin_anew(f"{self.path} was removed or replaced")
@@ -133,14 +133,14 @@ class MetricsFile:
         while self._waiting:
             line = self._waiting[0]
             if self._file.write(line) != len(line):
-                os.ftruncate(self._file.fileno(), self._size)  # no half line
+                os.ftruncate(self._file.fileno(), self._size)  # no partial line
                 raise OSError("there is no room")
             self._size += len(line)
             self.lines += 1
             del self._waiting[0]
 
     def sync(self) -> None:
-        """Makes all lines so far survive a power cut."""
+        """Makes all lines so far survive a power failure."""
         self._flush()
         os.fsync(self._file.fileno())
 
@@ -160,7 +160,7 @@ def _finite(value: Any) -> Any:
 
 
 def _move_aside(path: Path) -> Path | None:
-    """Where the file is kept now, None if there is nothing in it."""
+    """Renames the file and returns its new path; None if it is empty."""
     if not path.exists() or not path.stat().st_size:
         return None
     number = 1
@@ -171,7 +171,7 @@ def _move_aside(path: Path) -> Path | None:
 
 def _rewind(path: Path, lines: int, env_steps: int) -> int:
     """Keeps the first `lines` lines, those not past `env_steps`, by atomic replacement; returns how many. A file
-    that has fewer stays as it is."""
+    with fewer lines is not changed."""
     kept, tmp = 0, path.with_name(f"{path.name}.tmp")
     if not path.exists():
         return 0

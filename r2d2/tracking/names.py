@@ -1,6 +1,6 @@
 """The metrics that runs log: each name with its unit and its meaning. `docs/metrics.md` shows this table.
 
-A name is `group/what`. A run logs what applies to it: one without recurrence has no Delta-Q, and only the cluster
+A name is `group/metric`. A run logs what applies to it: one without recurrence has no Delta-Q, and only the cluster
 runtime logs `cluster/`. Other code may log names of its own through a `Tracker`.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class Metric(NamedTuple):
-    """What a logged number is."""
+    """The description of a metric."""
 
     unit: str
     meaning: str
@@ -153,7 +153,7 @@ RENAMED: dict[str, str] = {  # names until version 0.1
 
 
 def modernize(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record under the names of today.
+    """A record under today's names.
 
     >>> modernize({"env_steps": 10, "loss": 0.5, "mine": 1})
     {'env_steps': 10, 'learner/loss': 0.5, 'mine': 1}

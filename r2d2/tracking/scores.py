@@ -1,4 +1,4 @@
-"""The scores of a run: what its greedy evaluations were, from `metrics.jsonl`, which outlives every resume."""
+"""The scores of a run: its greedy evaluations, from `metrics.jsonl`, which is kept across resumes."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def scores(run_dir: Path) -> list[Score]:
 
 
 def closing_lines(run_dir: Path, *, stopped: bool) -> list[str]:
-    """The last words of a run: its final and best score, its folder, and the commands that go on."""
+    """The last lines of a run: its final and best score, its folder, and the commands to continue."""
     found = scores(run_dir)
     lines = []
     if found:
-        best = max(found, key=lambda score: score.mean_return)  # the first of equals
+        best = max(found, key=lambda score: score.mean_return)  # the first one of equal scores
         lines.append(f"final evaluation: return {found[-1]}; best: {best}")
     lines.append(f"run folder: {run_dir}")
     if stopped:

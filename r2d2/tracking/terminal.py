@@ -1,4 +1,4 @@
-"""Says in the terminal how a run goes: a live summary on a screen, one line a report in a file or pipe."""
+"""Shows a run's progress: a live summary in a terminal, one line per report in a file or pipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from r2d2.tracking.metrics import Record, Value
 
 RETURN = "train/mean_return"
 SCORE = "evaluate/mean_return"
-SHOWN = {  # metric -> how it is shown; a metric that comes seldom keeps its last value
+SHOWN = {  # metric -> format; a metric that is logged rarely keeps its last value
     RETURN: "return {:,.2f}",
     "learner/loss": "loss {:.3g}",
     "replay/ratio": "ratio {:.2f}",  # trained steps per environment step
@@ -26,10 +26,10 @@ SEPARATOR = " | "
 
 
 class Terminal:
-    """Writes progress to `stream`. A stream that nobody reads any more is given up in silence.
+    """Writes progress to `stream`. Once the stream is closed, output stops silently.
 
-    A screen gets a summary of at most four lines, in place; a file, a pipe, a dumb terminal and one with NO_COLOR
-    get a line for each report. Evaluations are lines of their own.
+    A terminal gets a summary of at most four lines, in place; a file, a pipe, a dumb terminal and one with NO_COLOR
+    get a line for each report. Evaluations get lines of their own.
     """
 
     def __init__(self, stream: TextIO, *, total_env_steps: int | None = None) -> None:
@@ -44,7 +44,7 @@ class Terminal:
         self._best: tuple[float, int] | None = None  # of the evaluations: mean return, environment steps
 
     def say(self, text: str) -> None:
-        """Writes a line of its own, above the summary."""
+        """Writes a line above the summary."""
         try:
             if self._screen is not None:
                 self._screen.say(text)
@@ -55,7 +55,7 @@ class Terminal:
             pass
 
     def log(self, record: Record) -> None:
-        """Shows a record, unless it brings nothing that is shown."""
+        """Shows a record, unless none of its metrics is shown."""
         self._remember(record)
         if SCORE in record.metrics:
             self._say_evaluation(record)
@@ -86,7 +86,7 @@ class Terminal:
             self._speed = [f"{steps / seconds:,.0f} steps/s", f"{updates / seconds:,.1f} updates/s"]
 
     def _remember(self, record: Record) -> None:
-        """Add to the curves; of a long one every second point is kept."""
+        """Add to the curves; a long one keeps every second point."""
         for name, values in self._curves.items():
             value = record.metrics.get(name)
             if value is not None and math.isfinite(value):
@@ -108,7 +108,7 @@ class Terminal:
         self.say(text)
 
     def _parts(self, record: Record) -> list[str]:
-        """What there is to say of a record, the most important first."""
+        """The parts of a record to show, the most important first."""
         left = self._left(record)
         return [
             self._progress(record),
@@ -148,16 +148,16 @@ class Terminal:
         )
 
     def log_video(self, name: str, path: Path, record: Record) -> None:
-        """Videos are not for a terminal."""
+        """Ignored: a terminal shows no videos."""
 
     def log_histogram(self, name: str, counts: NDArray[Any], edges: NDArray[Any], record: Record) -> None:
-        """Histograms are not for a terminal."""
+        """Ignored: a terminal shows no histograms."""
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self._best}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Remember the best evaluation of the run; a checkpoint of version 0.1 does not have it."""
+        """Restore the best evaluation of the run; a checkpoint of version 0.1 does not have it."""
         best = state.get("best")
         self._best = None if best is None else (best[0], best[1])
 

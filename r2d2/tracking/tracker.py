@@ -1,4 +1,4 @@
-"""Where the numbers of a run go: to `metrics.jsonl` always, to wandb and the terminal as asked.
+"""Logs the metrics of a run: always to `metrics.jsonl`, optionally to wandb and the terminal.
 
 tracker = open_tracker(run_dir, track="auto", total_env_steps=10_000_000, name="pong-0", config={...})
 tracker.load_state_dict(state)  # only on resume, before anything is logged
@@ -32,7 +32,7 @@ BINS = 64  # of a histogram; ours: what wandb draws by default
 
 
 class Sink(Protocol):
-    """One place that records go to. It must never raise because of the place: training goes on without it."""
+    """A destination of records. Its failures must never raise: training continues without it."""
 
     def log(self, record: Record) -> None: ...
     def log_video(self, name: str, path: Path, record: Record) -> None: ...
@@ -43,10 +43,10 @@ class Sink(Protocol):
 
 
 class Tracker:
-    """Hands each record to `metrics.jsonl` in `run_dir` and to the sinks, which have names.
+    """Writes each record to `metrics.jsonl` in `run_dir` and to the named sinks.
 
-    Not thread-safe. `metrics.jsonl` is the truth; lines for which the disk has no room wait, and a checkpoint needs
-    them all: then OSError is raised.
+    Not thread-safe. `metrics.jsonl` is authoritative; lines for which the disk has no space wait, but a checkpoint
+    needs them all and raises OSError.
     """
 
     def __init__(self, run_dir: Path, sinks: Mapping[str, Sink] | None = None) -> None:
@@ -59,9 +59,9 @@ class Tracker:
         self._last: Record | None = None  # of those that had new steps
 
     def log(self, metrics: Mapping[str, SupportsFloat], *, env_steps: int, updates: int) -> None:
-        """Records numbers, and with new steps also the speed since the last ones and this process's memory.
+        """Logs numbers, and with new steps also the speed since the last record and this process's memory.
 
-        Raises TypeError or ValueError for what is not a metric, naming it.
+        Raises TypeError or ValueError, with the name, for a value that is not a metric.
         """
         if taken := set(metrics) & set(CLOCKS):
             raise ValueError(f"metrics must not be named {sorted(taken)}: each record has these already")
@@ -76,7 +76,7 @@ class Tracker:
         self._tell(lambda sink: sink.log(record))
 
     def log_video(self, name: str, path: Path, env_steps: int) -> None:
-        """Records a video file: in `metrics.jsonl` its path, relative to the run folder if it lies there."""
+        """Logs a video file: in `metrics.jsonl` its path, relative to the run folder if it is in there."""
         record = self._record(env_steps, self._updates, {})
         path = Path(path)
         inside = path.resolve().is_relative_to(self.run_dir.resolve())
@@ -85,7 +85,7 @@ class Tracker:
         self._tell(lambda sink: sink.log_video(name, path, record))
 
     def log_histogram(self, name: str, array: ArrayLike, env_steps: int) -> None:
-        """Records how the finite values of an array are distributed: counts [BINS], edges [BINS + 1]."""
+        """Logs the distribution of an array's finite values: counts [BINS], edges [BINS + 1]."""
         record = self._record(env_steps, self._updates, {})
         values = np.asarray(array, np.float64).ravel()
         counts, edges = histogram(values[np.isfinite(values)])
@@ -93,7 +93,7 @@ class Tracker:
         self._tell(lambda sink: sink.log_histogram(name, counts, edges, record))
 
     def _tell(self, call: Callable[[Sink], None]) -> None:
-        """Hand something to every sink. One that fails is given up, and the training goes on without it."""
+        """Call every sink. One that fails is dropped, and training continues without it."""
         for name, sink in list(self._sinks.items()):
             try:
                 call(sink)
@@ -102,12 +102,12 @@ class Tracker:
                 self.warn(f"nothing goes to {name} from now on: {error!r}")
 
     def warn(self, text: str) -> None:
-        """Says something to whoever watches."""
-        with contextlib.suppress(OSError):  # nobody does
+        """Prints a warning."""
+        with contextlib.suppress(OSError):  # the stream may be closed
             print(text, file=sys.stderr)
 
     def close(self, exit_code: int = 0) -> None:
-        """Ends the record; an `exit_code` other than 0 marks the run as failed. May be called twice."""
+        """Closes the log; an `exit_code` other than 0 marks the run as failed. May be called twice."""
         sinks, self._sinks = self._sinks, {}
         for name, sink in sinks.items():
             try:
@@ -118,7 +118,7 @@ class Tracker:
             self._file.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs to go on with the same curve; the lines so far are then on the disk."""
+        """What a resumed run needs to continue the same curves; the lines so far are then on disk."""
         file = self._open()
         file.sync()
         return {
@@ -130,7 +130,7 @@ class Tracker:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes back to a checkpoint: what was logged after it leaves `metrics.jsonl`, to be logged again."""
+        """Goes back to a checkpoint: what was logged after it is removed from `metrics.jsonl`."""
         if self._file is not None:
             raise RuntimeError("load_state_dict must come before anything is logged: load into a new Tracker")
         self._env_steps, self._updates = state["env_steps"], state["updates"]
@@ -157,13 +157,13 @@ class Tracker:
 def histogram(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Counts [BINS] and edges [BINS + 1] of finite values of any size.
 
-    numpy cannot make bins of equal values whose neighbors are further away than a bin is wide.
+    numpy cannot make bins for equal values whose floating-point neighbors are further away than a bin is wide.
 
     >>> counts, edges = histogram(np.array([1e30, 1e30]))
     >>> int(counts.sum()), bool(edges[0] < 1e30 < edges[-1])
     (2, True)
     """
-    values = values / 4  # so that the range is a number too
+    values = values / 4  # so that the range is finite too
     low, high = (values.min(), values.max()) if len(values) else (0.0, 0.25)
     room = max(0.125 if low == high else 0.0, BINS * float(np.spacing(max(abs(low), abs(high)))))
     if high - low < room:
@@ -196,9 +196,9 @@ def open_tracker(
     policies: Mapping[str, Path] | None = None,
     stream: TextIO | None = None,
 ) -> Tracker:
-    """A tracker with a terminal (on `stream`, or the standard output) and, as `track` says, wandb.
+    """A tracker with a terminal (on `stream`, or the standard output) and, depending on `track`, wandb.
 
-    `auto` uses wandb online when somebody is logged in, offline when not, and says which. wandb keeps the
+    `auto` uses wandb online when a user is logged in, otherwise offline, and prints which. wandb stores the
     `policies`, alias -> folder, as an artifact. Raises ValueError when `track` asks for what cannot work here.
     """
     terminal = Terminal(sys.stdout if stream is None else stream, total_env_steps=total_env_steps)

@@ -1,7 +1,7 @@
 """Weights & Biases: the only module that imports `wandb`, and only once something is logged.
 
-Nothing that wandb raises stops a training: its first failure switches it off with one warning. What it would
-have shown is in `metrics.jsonl` all the same.
+An exception of wandb never stops training: the first one turns wandb off with one warning. Everything it would
+have shown is in `metrics.jsonl` anyway.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from r2d2.tracking.metrics import Record, read_metrics
 from r2d2.tracking.names import CLOCKS, METRICS
 from r2d2.tracking.wandb_login import sweep_run
 
-# Set to the run folder: by default wandb writes there into the home folder.
+# Set to the run folder: by default wandb writes these to the home folder.
 FOLDERS = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_ARTIFACT_DIR")
-SUMMARIES = {  # what the table of runs shows of a metric or of a group; of all others the last value
+SUMMARIES = {  # summary of a metric or a group in the table of runs; for all others the last value
     "evaluate/mean_return": "last,max",
     "train/mean_return": "last,max",
     "time": "mean",
@@ -38,15 +38,15 @@ TABLE_COLUMNS = (
     "evaluate/max_return",
     "evaluate/mean_length",
 )
-FINISH_SECONDS = 120  # ours: an upload may take that long at the end, then the run ends without it
+FINISH_SECONDS = 120  # ours: the longest wait for the upload at the end of a run
 
 
 class WandbRun:
     """Sends records to one wandb run, whose id survives a resume.
 
-    The horizontal axis of all charts is `env_steps`, not wandb's own counter, which starts again with each
-    offline part of a run. All offline parts of one run have the same id. At the end it gets a table of all
-    evaluations and, of `policies` (alias -> folder), those that exist as versions of one artifact.
+    The horizontal axis of all charts is `env_steps`, not wandb's own counter, which restarts with each offline
+    part of a run. All offline parts of one run have the same id. At the end it logs a table of all evaluations
+    and those of the `policies` (alias -> folder) that exist, as versions of one artifact.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class WandbRun:
         self._about |= {"tags": list(tags), "config": dict(config or {})}
         self._run: Any = None
         self._off = False
-        self._environ: list[str] = []  # the variables that are ours, to be taken back
+        self._environ: list[str] = []  # the variables that were set here, to be unset again
 
     def state_dict(self) -> dict[str, Any]:
         return {"id": self.id}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on with the run of a checkpoint; before anything is logged."""
+        """Continues the run of a checkpoint; call before anything is logged."""
         self.id = state["id"]
 
     def log(self, record: Record) -> None:
@@ -146,7 +146,7 @@ class WandbRun:
             import wandb
 
             settings = wandb.Settings(console="off", silent=True, finish_timeout=FINISH_SECONDS)
-            resume: Any = "allow" if self._mode == "online" else None  # offline there is no one to ask
+            resume: Any = "allow" if self._mode == "online" else None  # offline there is no server to ask
             self._run = wandb.init(
                 id=self.id,
                 dir=str(self._dir),
@@ -169,14 +169,14 @@ class WandbRun:
             return
         try:
             call()
-        except Exception as error:  # whatever wandb raises, training goes on
+        except Exception as error:  # whatever wandb raises, training continues
             self._off = True
             self._say(f"warning: wandb failed and is off from here on ({type(error).__name__}: {error})")
             self._tear_down()
 
     def _tear_down(self) -> None:
-        """Ends what is left of wandb, which would else complain when the process ends."""
-        with contextlib.suppress(Exception):  # the failure was reported; ending what failed may fail as well
+        """Shuts wandb down, which would otherwise complain when the process ends."""
+        with contextlib.suppress(Exception):  # the failure was reported; shutting down may fail as well
             import wandb
 
             wandb.teardown(exit_code=1)

@@ -1,5 +1,5 @@
-"""What Weights & Biases is told from outside: where it would send a run, whether somebody is logged in there, and
-whether a sweep began the run.
+"""The settings of Weights & Biases: where it would send a run, whether a user is logged in there, and whether a
+sweep started the run.
 
 Read from the same places as `wandb` itself, without importing it: environment variables, its settings files (`wandb
 login --host` and `wandb offline` write to them) and netrc.
@@ -20,18 +20,18 @@ Track = Literal["auto", "wandb", "wandb-offline", "none"]
 Mode = Literal["online", "offline", "none"]
 
 # The public server has two names: the first is the default of the newest releases, the second that of earlier ones.
-# A login under either is one at both.
+# A login for either is valid for both.
 PUBLIC = ("api.forge.coreweave.com", "api.wandb.ai")
 MODES: dict[str, Mode] = {"online": "online", "offline": "offline", "dryrun": "offline", "disabled": "none"}
 
 
 def sweep_run(environ: Mapping[str, str] = os.environ) -> str | None:
-    """The id that an agent of a sweep has given to the run of this process; None outside of sweeps."""
+    """The id that a sweep agent has assigned to the run of this process; None outside of sweeps."""
     return environ.get("WANDB_RUN_ID") if environ.get("WANDB_SWEEP_ID") else None
 
 
 def choose_mode(track: Track, environ: Mapping[str, str] = os.environ) -> tuple[Mode, str]:
-    """Decides what wandb does, and says it in one sentence.
+    """Chooses wandb's mode, and returns one sentence about it.
 
     Raises ValueError when wandb is asked for by name and cannot work.
     """
@@ -72,7 +72,7 @@ def _host(environ: Mapping[str, str], settings: Mapping[str, str]) -> str:
 
 
 def _settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """What wandb's settings files say: the user's, overruled by the working directory's."""
+    """The content of wandb's settings files: the user's, overridden by the working directory's."""
     folder = environ.get("WANDB_CONFIG_DIR")
     users = Path(folder) if folder else _home(environ) / ".config" / "wandb"
     local = Path(".wandb") if Path(".wandb").exists() else Path("wandb")
