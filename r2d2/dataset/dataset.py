@@ -1,11 +1,11 @@
-"""Datasets: the steps of a replay as files, and back into another replay.
+"""Datasets: writes the steps of a replay to files, and reads them into another replay.
 
     for episode in read("pong-demonstrations"):
         episode["observation"]  # [L + 1, 84, 84]
 
-A dataset holds steps, not items, so whoever reads it cuts, stacks and warms up as it likes. Core states are
-not in it: they belong to one network and one way of cutting. Priorities are not in it either: the recorded
-Q values, from which the priorities of new items are computed, are columns like the others.
+A dataset holds steps, not items, so its reader can cut, stack and burn in as needed. It has no core states: they
+belong to one network and one way of cutting. It has no priorities either: the recorded Q values, from which the
+priorities of new items are computed, are columns like the others.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ from r2d2.types import Column, begins_episode
 
 __all__ = ["Dataset", "DatasetError", "Spec", "export", "fill", "open_dataset", "read", "write_dataset"]
 
-VALUES = ("q_taken", "q_greedy")  # that initial priorities are computed from
-OPTIONAL = (*VALUES, "log_probability")  # columns that players other than our actor do not have: zeros then
-PROTOCOL = ("protocol", "life_loss", "options")  # of the environment: how it is played, not what it is
-AT_ONCE = 256 << 20  # bytes of episodes that `fill` holds; ours: little beside any replay of frames
+VALUES = ("q_taken", "q_greedy")  # from which initial priorities are computed
+OPTIONAL = (*VALUES, "log_probability")  # columns that only our actor records; otherwise zeros
+PROTOCOL = (
+    "protocol",
+    "life_loss",
+    "options",
+)  # fields of the environment that define how it is played, not the task
+AT_ONCE = 256 << 20  # bytes of episodes that `fill` holds; ours: small compared to any replay of frames
 
 # The recurrent states [K, C] before K rows, from their columns [K, ...], which of them begin an episode [K],
 # and their streams [K].
@@ -40,7 +44,7 @@ CoreStates = Callable[[Mapping[str, NDArray], NDArray[np.bool_], NDArray[np.int6
 
 @dataclass(frozen=True)
 class Spec:
-    """What steps must have in common to be trained on together."""
+    """What steps must have in common to be used in one training."""
 
     env: dict[str, Any]  # id, protocol, life_loss, options, as in `EnvConfig`
     num_actions: int
@@ -48,7 +52,7 @@ class Spec:
 
     @staticmethod
     def of(env: Mapping[str, Any], num_actions: int, columns: Mapping[str, Column]) -> Spec:
-        """The spec of a replay's columns; of `env` only what names the task and its protocol is kept."""
+        """The spec of a replay's columns; of `env` only the task and its protocol are kept."""
         named = {name: env[name] for name in ("id", *PROTOCOL)}
         forms = {
             name: {"shape": list(c.shape), "dtype": np.dtype(c.dtype).name} for name, c in columns.items()
@@ -57,14 +61,14 @@ class Spec:
 
     @property
     def head(self) -> dict[str, Any]:
-        """These fields as they stand in dataset.json."""
+        """These fields as in dataset.json."""
         return asdict(self)
 
     def check_takes(self, dataset: Dataset, *, other_protocol: bool = False) -> None:
-        """Raise ValueError naming the first field in which the dataset is of another kind.
+        """Raise ValueError naming the first field in which the dataset differs.
 
-        `other_protocol` takes steps played under another protocol, meaning of a lost life or option. Columns
-        that are not asked for are ignored; the recorded Q values may be missing.
+        `other_protocol` accepts another protocol, treatment of lost lives or environment options. Columns that are
+        not needed are ignored; the recorded Q values may be missing.
         """
         head, where = dataset.head, dataset.path
         for name in ("id",) if other_protocol else ("id", *PROTOCOL):
@@ -104,7 +108,7 @@ class Spec:
 
 
 def _option(name: str, value: Any) -> str:
-    """The command line's way to say it."""
+    """The value as a command line option."""
     words = [f"{k}={json.dumps(v)}" for k, v in value.items()] if isinstance(value, dict) else [str(value)]
     return f"--env.{name.replace('_', '-')} {shlex.join(words)}"
 
@@ -125,9 +129,9 @@ def export(
 ) -> Dataset:
     """Write a replay's steps, or a part of them, as a new dataset.
 
-    `steps` takes the newest steps only, exactly so many: the oldest episode then loses its beginning. With
+    `steps` takes exactly that many of the newest steps: the oldest episode then loses its beginning. With
     `min_return`, only whole episodes with at least this return are taken, the newest first, as long as they
-    fit into `steps`. `source` is what is to be known of the run. Memory: a chunk and the longest episode.
+    fit into `steps`. `source` describes the run. Memory: a chunk and the longest episode.
     """
     if steps is not None and steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
@@ -150,7 +154,7 @@ def export(
 
 def _newest(lengths: NDArray[np.int64], limit: int) -> list[tuple[int, int]]:
     """(episode, rows cut off its front) of the newest `limit` steps, oldest first."""
-    after = np.cumsum(lengths[::-1])[::-1] - lengths  # steps that are newer than the episode
+    after = np.cumsum(lengths[::-1])[::-1] - lengths  # steps newer than the episode
     return [(i, max(0, int(after[i] + lengths[i]) - limit)) for i in np.flatnonzero(after < limit).tolist()]
 
 
@@ -193,9 +197,9 @@ def fill(
 ) -> None:
     """Write the episodes of a dataset, from number `first` on, into a replay through `Replay.write`.
 
-    Each is an episode of its own, whatever is missing of it; one row of up to N streams is written at a time.
-    `core` gives the recurrent states that new items start from (zeros without it), `written` is told the ids
-    of the new items. Memory: a chunk and AT_ONCE bytes of episodes, or the longest one if that is larger.
+    Each is written as an episode of its own, even if a part is missing; one row of up to N streams at a time.
+    `core` gives the recurrent states that new items start from (default zeros), `written` is called with the ids
+    of new items. Memory: a chunk and AT_ONCE bytes of episodes, or the longest one if that is larger.
     """
     waiting = dataset.read(first=first)
     free = deque(range(replay.streams))
@@ -224,14 +228,14 @@ def fill(
 
 
 def _lanes(replay: Replay, dataset: Dataset) -> int:
-    """Episodes written side by side: as many as there are streams, if they fit into AT_ONCE."""
+    """Episodes written in parallel: as many as there are streams, if they fit into AT_ONCE."""
     row_bytes = sum(column.row_bytes for column in replay.columns.values())
     longest = (int(dataset.index["steps"].max()) + 1) * row_bytes
     return min(replay.streams, max(1, AT_ONCE // longest))
 
 
 def _for_replay(replay: Replay, episode: Episode) -> Episode:
-    """The replay's columns of an episode, zeros for those that may be missing."""
+    """The replay's columns of an episode, with zeros for optional ones that are missing."""
     missing = {
         name: np.zeros(len(episode["action"]), replay.columns[name].dtype)
         for name in OPTIONAL

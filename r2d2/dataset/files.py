@@ -1,11 +1,11 @@
 """The files of a dataset: steps in episodes, as plain numpy files that any program can read.
 
-    dataset.json      what it is: format, environment, columns, counts, source, bytes and sha256 of the files
-    episodes.npz      one entry an episode: chunk, row, steps, episode_return, starts, ends
-    chunk-00000.npz   every column [rows, ...] of whole entries, one after the other
+    dataset.json      header: format, environment, columns, counts, source, bytes and sha256 of the files
+    episodes.npz      one entry per episode: chunk, row, steps, episode_return, starts, ends
+    chunk-00000.npz   every column [rows, ...] of whole entries, concatenated
 
-An entry of L steps is L + 1 rows; `r2d2/types.py` states how they line up. A dataset is written once: it is
-complete under its name or not there at all. `docs/datasets.md` is the reference.
+An entry of L steps is L + 1 rows; `r2d2/types.py` describes how they are aligned. A dataset is written once and
+atomically. `docs/datasets.md` is the reference.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from r2d2.checkpoint.manifest import sync_folder, write_file
 from r2d2.types import begins_episode
 
 FORMAT = "r2d2-dataset"
-VERSION = 1  # raise it when a dataset written before cannot be read any more
+VERSION = 1  # increment when older datasets can no longer be read
 HEAD, INDEX = "dataset.json", "episodes.npz"
 CHUNK = 32 << 20  # uncompressed bytes after which a chunk is closed; ours: what a reader holds at a time
 
@@ -35,16 +35,16 @@ Episode = Mapping[str, NDArray[Any]]
 
 
 class DatasetError(RuntimeError):
-    """A dataset could not be written, or is not what was written; says which file, and the remedy."""
+    """A dataset could not be written, or is not as written; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """An opened dataset: `head` is dataset.json, `index` [E] what episodes.npz says of each episode.
+    """An opened dataset: `head` is dataset.json, `index` [E] are the entries of episodes.npz.
 
-    `chunk` and `row` tell where an episode lies, `steps` is its actions, `episode_return` the sum of its
-    rewards. `starts` says that its first row is the episode's first observation, `ends` that its last one
-    is the final observation: both are false only where the source had given a part up.
+    `chunk` and `row` locate an episode, `steps` is its number of actions, `episode_return` the sum of its rewards.
+    `starts` says that its first row is the episode's first observation, `ends` that its last one is the final
+    observation: they are false only where the source no longer had that part.
     """
 
     path: Path
@@ -54,18 +54,18 @@ class Dataset:
 
     @property
     def whole(self) -> NDArray[np.bool_]:
-        """Which episodes [E] have both their beginning and their end."""
+        """Which episodes [E] are complete."""
         return self.index["starts"] & self.index["ends"]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all files but dataset.json itself."""
+        """Bytes of all files except dataset.json itself."""
         return sum(file["bytes"] for file in self.head["files"].values())
 
     def read(self, *, first: int = 0) -> Iterator[dict[str, NDArray[Any]]]:
-        """Columns [L + 1, ...] of each episode from number `first` on, in order; the arrays are the caller's.
+        """Columns [L + 1, ...] of each episode from number `first` on, in order; the caller owns the arrays.
 
-        Holds one chunk at a time. Raises DatasetError naming the file when one is not as written.
+        Holds one chunk at a time. Raises DatasetError naming the first file that is not as written.
         """
         chunk: dict[str, NDArray[Any]] = {}
         held = -1
@@ -114,17 +114,17 @@ def open_dataset(path: Path) -> Dataset:
 
 
 def write_dataset(path: Path, episodes: Iterable[Episode], head: Mapping[str, Any]) -> Dataset:
-    """Writes episodes as a new dataset; `head` says what they are (see `r2d2.dataset.dataset.Spec.head`).
+    """Writes episodes as a new dataset; `head` describes them (see `r2d2.dataset.dataset.Spec.head`).
 
     `episodes` is read once, one chunk is held at a time. `head["columns"]` names the columns with shape and
-    dtype. Raises ValueError for a path that exists or an episode of another form, DatasetError when the disk
-    fails. Nothing is left behind then.
+    dtype. Raises ValueError for an existing path or an episode that does not match, DatasetError when the disk
+    fails; then nothing is left behind.
     """
     path = Path(path)
     if path.exists():
         raise ValueError(f"{path} exists: a dataset never replaces anything, name another folder")
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)  # of a dead process that had our number
+    shutil.rmtree(partial, ignore_errors=True)  # left by a dead process with our process id
     try:
         partial.mkdir(parents=True)
         _write(partial, episodes, head)
@@ -171,7 +171,7 @@ def _facts(episode: Episode) -> tuple[int, float, bool, bool]:
 
 
 def _chunks(episodes: Iterable[Episode], columns: Mapping[str, Any]) -> Iterator[list[Episode]]:
-    """Episodes gathered until they make a chunk."""
+    """Groups episodes into chunks."""
     chunk: list[Episode] = []
     size = 0
     for episode in episodes:
@@ -186,7 +186,7 @@ def _chunks(episodes: Iterable[Episode], columns: Mapping[str, Any]) -> Iterator
 
 
 def _check(episode: Episode, columns: Mapping[str, Any]) -> None:
-    """Raise ValueError for an episode that is not what the columns say."""
+    """Raise ValueError for an episode that does not match the columns."""
     rows = len(episode["action"]) if "action" in episode else 0
     if rows < 2:
         raise ValueError(f"an episode must have at least 2 rows (1 action, final observation), got {rows}")
@@ -210,7 +210,7 @@ def _load(folder: Path, name: str, head: Mapping[str, Any]) -> dict[str, NDArray
 
 
 def _read_bytes(folder: Path, name: str, head: Mapping[str, Any]) -> bytes:
-    """A file's content, which is what was written."""
+    """A file's content, verified."""
     path, listed = folder / name, head["files"][name]
     try:
         content = path.read_bytes()
@@ -228,5 +228,5 @@ def _read_bytes(folder: Path, name: str, head: Mapping[str, Any]) -> bytes:
 
 
 def _checksum(head: Mapping[str, Any]) -> str:
-    """sha256 of everything in dataset.json but format, version and itself."""
+    """sha256 of everything in dataset.json except format, version and itself."""
     return hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()
