@@ -1,1 +1,1 @@
-"""Adapters through which other libraries learn from our replay. Each needs an extra of its own name."""
+"""Adapters through which other libraries use our replay. Each needs the extra of its name."""

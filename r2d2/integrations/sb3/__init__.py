@@ -1,4 +1,4 @@
-"""Stable-Baselines3 learns from our replay: `DQN(..., replay_buffer_class=ReplayBuffer)`, see docs/sb3.md."""
+"""Our replay for Stable-Baselines3: `DQN(..., replay_buffer_class=ReplayBuffer)`, see docs/sb3.md."""
 
 from r2d2.integrations.sb3.buffer import ReplayBuffer
 from r2d2.integrations.sb3.hindsight import HindsightReplayBuffer

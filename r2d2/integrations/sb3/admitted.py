@@ -1,4 +1,4 @@
-"""Admitted: a selector that draws only from the items that were let in."""
+"""Admitted: a selector that draws only from admitted items."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 
 
 class Admitted:
-    """`rest` over the items that `admit` let in; a new item waits outside, and gets its priority when it comes in.
+    """Applies `rest` to the items that `admit` has admitted; a new item waits, and gets its priority on admission.
 
     For hindsight, which draws transitions of finished episodes only.
     """
@@ -36,15 +36,15 @@ class Admitted:
         self._inside = extended(self._inside, capacity, False)
 
     def insert(self, places: Ints, streams: Ints) -> None:
-        """They wait."""
+        """New items wait for `admit`."""
 
     def admit(self, places: Ints) -> None:
-        """Let these items [K] in; none of them may be inside."""
+        """Admit these items [K], none of which may be admitted already."""
         self._inside[places] = True
         self.rest.insert(places, np.zeros_like(places))
 
     def remove(self, places: Ints) -> None:
-        """Also of items that wait; those that left before are not told of twice."""
+        """Removes admitted and waiting items, each only once."""
         inside = places[self._inside[places]]
         self._inside[inside] = False
         self.rest.remove(inside)

@@ -1,11 +1,11 @@
-"""ReplayBuffer: what `replay_buffer_class` of Stable-Baselines3 takes, on our replay.
+"""ReplayBuffer: our replay as a `replay_buffer_class` for Stable-Baselines3.
 
     model = TD3("MlpPolicy", env, replay_buffer_class=ReplayBuffer)
     model = DQN("CnnPolicy", env, replay_buffer_class=ReplayBuffer,
                 replay_buffer_kwargs={"n_steps": 3, "gamma": 0.99, "selector": "proportional"})
 
-With uniform draws it trains bit for bit as SB3's own buffers do: it holds the same transitions and draws them
-with the same random numbers. Each observation is stored once, images compressed.
+With uniform draws training is bit for bit the same as with SB3's own buffers: it holds the same transitions and
+draws them with the same random numbers. Each observation is stored once, images compressed.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ BLOCK = 8  # frames compressed together; ours: a transition decodes its whole bl
 class ReplayBuffer(buffers.ReplayBuffer):
     """The last `buffer_size` // `n_envs` transitions of each environment.
 
-    The arguments before the star are SB3's, which hands over all but the last itself. `n_steps` > 1 makes n-step
+    The arguments before the star are SB3's, which passes all but the last itself. `n_steps` > 1 makes n-step
     returns and needs the model's `gamma`. `selector` "proportional" or "rank" draws by priority and needs
-    `learn(callback=PrioritizedLoss())`, which brings TD errors back and weights into the loss; `alpha` is
-    the exponent of priorities, `None` the paper's. Images are kept by `codec` in blocks of `block` steps.
-    Random numbers come from numpy's global generator, which SB3 seeds, or with `seed` from one of the buffer's own.
+    `learn(callback=PrioritizedLoss())`, which returns TD errors and applies weights to the loss; `alpha` is the
+    exponent of priorities, `None` the paper's. Images are stored with `codec` in blocks of `block` steps.
+    Random numbers come from numpy's global generator, which SB3 seeds, or with `seed` from the buffer's own.
 
-    It inherits SB3's type, which SB3 asks for, and none of its arrays.
+    It inherits SB3's type, which SB3 checks for, but none of its arrays.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
         return make_selector(self.selector, self.buffer_size * self.n_envs, self.alpha)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Empty the buffer."""
         buffers.BaseBuffer.reset(self)
         shape = (self.buffer_size, self.n_envs)
         self.steps = self._make_steps()
@@ -100,7 +100,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
 
     @property
     def replay(self) -> Replay:
-        """What holds the steps."""
+        """The replay that holds the steps."""
         return self.steps.replay
 
     # -- writing -------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
         return np.random.Generator(self._bits())
 
     def _legacy(self) -> np.random.RandomState:
-        """SB3 draws integers in numpy's older way, which gives other numbers than `Generator.integers`."""
+        """SB3 draws integers with numpy's legacy API, whose numbers differ from `Generator.integers`."""
         return np.random.RandomState(self._bits())
 
     def update_priorities(self, ids: Ints, priorities: NDArray) -> None:
@@ -258,7 +258,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
     # -- saving --------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the learner, which the next call of `learn` brings."""
+        """Everything except the learner, which the next call of `learn` sets."""
         state = {**self.__dict__, "learner": None}
         state["steps"] = self.steps.state_dict()
         return state

@@ -1,12 +1,11 @@
-"""HindsightReplayBuffer: goals that were reached by chance replace those that were set (Andrychowicz et al. 2017).
+"""HindsightReplayBuffer: hindsight experience replay for Stable-Baselines3 (Andrychowicz et al. 2017).
 
     model = SAC("MultiInputPolicy", env, replay_buffer_class=HindsightReplayBuffer,
                 replay_buffer_kwargs={"goal_selection_strategy": "future", "n_sampled_goal": 4})
 
-With uniform draws it is SB3's HerReplayBuffer to the bit, with each observation stored once; and it goes with
-n-step returns and priorities, which that one does not have. Goals are chosen anew whenever a batch is drawn, as
-SB3 does it, unlike the copies of `r2d2.replay.relabelers`: an item's priority then is that of the goal which it
-was last drawn with.
+With uniform draws it equals SB3's HerReplayBuffer bit for bit, with each observation stored once; it also supports
+n-step returns and priorities, which that one lacks. Goals are chosen whenever a batch is drawn, as in SB3, unlike
+the copies of `r2d2.replay.relabelers`: an item's priority is then for the goal with which it was last drawn.
 """
 
 from __future__ import annotations
@@ -46,10 +45,10 @@ class HindsightReplayBuffer(ReplayBuffer, HerReplayBuffer):  # type: ignore[misc
     from the transition's own on (`future`, as SB3 and unlike the paper with the transition's own), after
     any step (`episode`); or in any finished episode that is held (`random`). It is the goal of all steps of an
     n-step return. Rewards come from the `compute_reward` of the first environment; with `copy_info_dict` it gets
-    the steps' info, which is then stored. Whether an episode ended is left as it was. SB3 sets `env` itself. All
+    the steps' info, which is then stored. Whether an episode ended is not changed. SB3 sets `env` itself. All
     other arguments are `ReplayBuffer`'s.
 
-    When the ring writes over an episode's first step, the episode leaves as a whole.
+    When an episode's first step is overwritten, the whole episode is removed.
     """
 
     def __init__(
@@ -103,7 +102,7 @@ class HindsightReplayBuffer(ReplayBuffer, HerReplayBuffer):  # type: ignore[misc
         return Admitted(super()._make_selector(), self.buffer_size * self.n_envs)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Empty the buffer."""
         super().reset()
         shape = (self.buffer_size, self.n_envs)
         self.ep_start = np.zeros(shape, np.int64)  # slot of the first step of each step's episode
@@ -111,7 +110,7 @@ class HindsightReplayBuffer(ReplayBuffer, HerReplayBuffer):  # type: ignore[misc
             shape, np.int64
         )  # its steps; 0 where it is not finished, or partly overwritten
         self._running = np.zeros(self.n_envs, np.int64)  # steps of each running episode
-        self._valid: Ints | None = None  # flat places of what can be drawn; None: to be found again
+        self._valid: Ints | None = None  # flat places of transitions that can be drawn; None: recompute
         self.infos = np.full(shape if self.copy_info_dict else (0, 0), None, object)
 
     # -- writing -------------------------------------------------------------------------------------------
@@ -125,7 +124,7 @@ class HindsightReplayBuffer(ReplayBuffer, HerReplayBuffer):  # type: ignore[misc
         done: NDArray,
         infos: list[dict[str, Any]],
     ) -> None:
-        """As `ReplayBuffer`'s; what was overwritten leaves, what has ended comes in."""
+        """As `ReplayBuffer`'s; removes overwritten episodes and admits finished ones."""
         pos = self.pos
         super().add(obs, next_obs, action, reward, done, infos)
         for env in np.flatnonzero(self.ep_length[pos]).tolist():  # the first slot of its episode
@@ -181,7 +180,7 @@ class HindsightReplayBuffer(ReplayBuffer, HerReplayBuffer):  # type: ignore[misc
     # -- drawing -------------------------------------------------------------------------------------------
 
     def _draw(self, n: int) -> Drawn:
-        """Those that keep their goals first, then those that get new ones."""
+        """Transitions that keep their goals first, then those that get new ones."""
         if self._valid is None:
             self._valid = np.flatnonzero(self.ep_length)
         if len(self._valid) == 0:
@@ -192,7 +191,7 @@ class HindsightReplayBuffer(ReplayBuffer, HerReplayBuffer):  # type: ignore[misc
             found = self._valid[self._legacy().randint(0, len(self._valid), size=n)]
             drawn = Drawn(found // self.n_envs, found % self.n_envs, np.ones(n, np.float32))
         else:
-            # Stratified draws come in the order of their places, so without this the oldest would get the goals.
+            # Stratified draws are ordered by place, so without this the oldest would get the new goals.
             drawn = self._draw_by_priority(n).take(self._generator().permutation(n))
         return drawn.take(np.roll(np.arange(n), -self._relabeled(n)))
 
@@ -253,7 +252,7 @@ class HindsightReplayBuffer(ReplayBuffer, HerReplayBuffer):  # type: ignore[misc
     # -- saving --------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but learner and environment, which SB3 sets again."""
+        """Everything except learner and environment, which SB3 sets again."""
         return {**ReplayBuffer.__getstate__(self), "env": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

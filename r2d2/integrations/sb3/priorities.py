@@ -1,18 +1,18 @@
-"""PrioritizedLoss: a callback through which SB3's unchanged training steps learn with importance weights.
+"""PrioritizedLoss: a callback that adds importance weights to SB3's unchanged training steps.
 
     model = DQN("MlpPolicy", env, replay_buffer_class=ReplayBuffer,
                 replay_buffer_kwargs={"selector": "proportional"})
     model.learn(100_000, callback=PrioritizedLoss(beta=LinearSchedule(0.4, 1.0, 1.0)))
 
 SB3's losses are plain means over the batch. The gradient of a weighted mean is the plain one with the gradient at
-each item's Q value times its weight, so the weights are multiplied in there, on the way back through the critic:
-what SB3's optimizer gets is exactly the gradient of the weighted loss, with the critic's features, before
-SB3's gradient clipping. TD errors are the differences that the loss itself was given, also in a subclass with a
-`train` of its own (double DQN): no forward pass and no random number is added, and with weights of 1 training does
-not change by a bit.
+each item's Q value times its weight, so the weights are multiplied in there, in the critic's backward pass: SB3's
+optimizer gets exactly the gradient of the weighted loss, including the critic's features, before SB3's gradient
+clipping. TD errors are the differences of the loss's own arguments, also in a subclass with a `train` of its own
+(double DQN): no forward pass and no random number is added, and with weights of 1 training is unchanged, bit for
+bit.
 
 Only the critic's loss is weighted. Actor and temperature losses of DDPG, TD3 and SAC stay plain means over the
-drawn items, as in public implementations of prioritized TD3 and SAC. The loss that SB3 logs is the unweighted one.
+drawn items, as in public implementations of prioritized TD3 and SAC. SB3 logs the unweighted loss.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ LOSSES = (functional.smooth_l1_loss, functional.mse_loss, functional.huber_loss,
 
 
 def watched(seen: Callable[[torch.Tensor, torch.Tensor], None]) -> type[torch.Tensor]:
-    """A type of tensor, as is all that is computed from one, that calls `seen` with the two arguments of the loss
-    that it goes into."""
+    """A tensor type, inherited by all results, that calls `seen` with the two arguments of the loss that such a
+    tensor is passed to."""
 
     class Watched(torch.Tensor):
         @classmethod
@@ -50,7 +50,7 @@ def watched(seen: Callable[[torch.Tensor, torch.Tensor], None]) -> type[torch.Te
                 return result
             given = dict(zip(("input", "target"), args, strict=False)) | dict(kwargs or {})
             pair = given["input"], given["target"]
-            if any(part.requires_grad for part in pair):  # else it is not learned from
+            if any(part.requires_grad for part in pair):  # else no gradient flows
                 seen(*(part.detach().as_subclass(torch.Tensor) for part in pair))
             return result.as_subclass(torch.Tensor)
 
@@ -62,19 +62,19 @@ class _Batch:
 
     def __init__(self, samples: Samples, ids: NDArray[np.int64], weight: torch.Tensor) -> None:
         self.samples, self.ids, self.weight = samples, ids, weight  # weight [B, 1]
-        self.critics = 0  # whose Q values of the batch are on their way into a loss
+        self.critics = 0  # how many critics are trained on it
         self.errors: list[torch.Tensor] = []  # |TD| [B] by critic
 
 
 class PrioritizedLoss(BaseCallback):
-    """Weights into the critic's loss, absolute TD errors back to the buffer as priorities. For DQN, DDPG, TD3, SAC.
+    """Weights the critic's loss and returns absolute TD errors as priorities. For DQN, DDPG, TD3 and SAC.
 
     `beta` is the exponent of the importance weights: a number, or as elsewhere in SB3 a function of the remaining
     progress, from 1 at the start to 0 at the end. With two critics an item's priority is the larger of its two
     errors (as in LAP, Fujimoto et al. 2020). The buffer must be ours, with selector "proportional" or "rank".
 
-    Raises TypeError for other algorithms and buffers, ValueError where the model's n_steps or gamma are not the
-    buffer's, RuntimeError where a training step did not pass its batch through the critic and one of `LOSSES` (a
+    Raises TypeError for other algorithms and buffers, ValueError if the model's n_steps or gamma differ from the
+    buffer's, RuntimeError if a training step did not pass its batch through the critic and one of `LOSSES` (a
     subclass with a `train` of its own).
     """
 
@@ -89,7 +89,7 @@ class PrioritizedLoss(BaseCallback):
 
     @property
     def beta(self) -> float:
-        """The exponent of the importance weights now."""
+        """The current exponent of the importance weights."""
         if callable(self._beta):
             return float(self._beta(self.model._current_progress_remaining))
         return self._beta
@@ -137,34 +137,34 @@ class PrioritizedLoss(BaseCallback):
             )
 
     def drawn(self, samples: Samples, ids: NDArray[np.int64], weight: NDArray[np.float32]) -> None:
-        """The buffer handed this batch to SB3."""
+        """Called by the buffer with each batch that it returns to SB3."""
         self._check_trained()
         self._batch = _Batch(samples, ids, torch.from_numpy(weight).to(samples.rewards.device)[:, None])
 
     # -- the batch through the critic and into its loss --------------------------------------------------------
 
     def _values(self, module: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor | None:
-        """DQN's network was called: with the batch's observations, for the loss, or with others."""
+        """Hook on DQN's network, which is called with the batch's observations, for the loss, or with others."""
         batch = self._batch
         if batch is None or inputs[0] is not batch.samples.observations or not output.requires_grad:
             return None
         return self._weighted(batch, output)
 
     def _critics(self, module: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> Any:
-        """The critics' loss calls them with the batch's actions, the actor's loss with its own."""
+        """Hook on the critics: their loss calls them with the batch's actions, the actor's loss with its own."""
         batch = self._batch
         if batch is None or inputs[1] is not batch.samples.actions or not output[0].requires_grad:
             return None
         return tuple(self._weighted(batch, values) for values in output)
 
     def _weighted(self, batch: _Batch, values: torch.Tensor) -> torch.Tensor:
-        """Q values that weight the gradient on its way back, and tell which loss they go into."""
+        """Q values that weight the gradient in the backward pass, and report the loss that they are passed to."""
         values.register_hook(lambda gradient: gradient * batch.weight)
         batch.critics += 1
         return values.as_subclass(self._watched)
 
     def _loss(self, values: torch.Tensor, target: torch.Tensor) -> None:
-        """A loss was taken between these Q values and targets, whichever came first."""
+        """Called with the Q values and targets of a loss, in either order."""
         batch = self._batch
         if batch is None:
             return
@@ -182,7 +182,7 @@ class PrioritizedLoss(BaseCallback):
 
 
 def check_returns(model: Any, buffer: ReplayBuffer) -> None:
-    """Raise ValueError where the model's n-step returns are not those that the buffer makes."""
+    """Raise ValueError if the model's n-step returns differ from the buffer's."""
     if model.n_steps not in (1, buffer.n_steps):
         raise ValueError(
             f"n_steps={model.n_steps} of the model has no effect with a replay_buffer_class: use "

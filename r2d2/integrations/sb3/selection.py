@@ -1,4 +1,4 @@
-"""Selection: which transitions are drawn, and what the buffer's arguments must be for it."""
+"""Selection: how transitions are drawn, and checks of the buffer's arguments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEAST = 4  # transitions of each environment: what one write of a replay may nee
 
 
 def make_selector(selection: Selection, capacity: int, alpha: float | None) -> Selector:
-    """The selector for that many transitions; alpha None is the paper's."""
+    """The selector for `capacity` transitions; alpha None is the paper's."""
     if selection == "uniform":
         return Uniform(capacity)
     alpha = ALPHA[selection] if alpha is None else alpha
@@ -31,7 +31,7 @@ def check_arguments(
     alpha: float | None,
     codec: str,
 ) -> None:
-    """Raise ValueError for the first argument of a buffer that makes no sense."""
+    """Raise ValueError for the first invalid argument of a buffer."""
     if buffer_size < LEAST * n_envs:
         raise ValueError(
             f"buffer_size must be at least {LEAST * n_envs} ({LEAST} for each of {n_envs} environments), "

@@ -1,6 +1,6 @@
-"""Steps: SB3's transitions as rows of a replay of ours, each observation stored once.
+"""Steps: SB3's transitions as rows of our replay, each observation stored once.
 
-SB3 hands over (observation, action, reward, next observation) at once, so a row here is an observation with the
+SB3 passes (observation, action, reward, next observation) together, so a row here is an observation with the
 action and the reward that *led to it*, and a transition is complete as soon as its second row is written. An
 episode of L actions is L + 1 rows; the first has no action. An item is two rows.
 """
@@ -34,27 +34,27 @@ def observation_columns(space: spaces.Space, codec: Codec) -> dict[str, Column]:
 
 
 def parts_of(space: spaces.Space) -> dict[str, spaces.Space]:
-    """The spaces of a dict of observations by key; that of any other observation under the empty key."""
+    """The spaces of a Dict by key; any other space under the empty key."""
     return dict(space.spaces) if isinstance(space, spaces.Dict) else {"": space}
 
 
 def column_of(key: str) -> str:
-    """The name of the column that holds this part of an observation."""
+    """The name of the column for a key of the observation."""
     return f"observation/{key}"
 
 
 class Steps:
     """Exactly the last `each` transitions of every stream, whatever the lengths of the episodes.
 
-    Only the number of items gives transitions up: there are blocks enough for episodes of one step. What is not
-    needed is never touched, and takes no memory.
+    Only the number of items limits them: there are enough blocks for episodes of one step. Unused blocks are
+    never touched, and take no memory.
     """
 
     def __init__(
         self, columns: Mapping[str, Column], selector: Selector, *, streams: int, each: int, block: int
     ) -> None:
         compressed = any(column.codec != "raw" for column in columns.values())
-        # Episodes of compressed columns begin a block each; else they take a row more than they have steps.
+        # In compressed columns each episode begins a block; in others it takes one row more than it has steps.
         rows = block * (each + 3) if compressed else 2 * each + 3 * block
         self.replay = Replay(
             columns,
@@ -70,10 +70,10 @@ class Steps:
         self._newest: dict[str, NDArray] = {}  # each stream's last observation [N, ...], by column
 
     def begin(self, before: dict[str, NDArray]) -> NDArray[np.bool_]:
-        """Take in the observations [N, ...] in which the streams are, before their next action.
+        """Set the streams' current observations [N, ...], before their next action.
 
-        Those that are not the last ones written begin episodes. Returns the streams [N] in which that
-        is a surprise: the episode before had no end.
+        Those that are not the last ones written begin episodes. Returns the streams [N] in which that is
+        unexpected: the previous episode had no end.
         """
         known = ~self._over
         for name, rows in self._newest.items():
@@ -90,19 +90,19 @@ class Steps:
             for name, column in self.replay.columns.items()
         }
         self.replay.write(first, np.zeros(len(streams), np.bool_), streams=streams)
-        self._over[streams] = False  # so that a transition that is refused can be written again
+        self._over[streams] = False  # so that a rejected transition can be written again
         self._newest = before
         return surprise
 
     def _cut(self, streams: NDArray[np.bool_]) -> None:
-        """The next rows of these streams begin episodes. Every transition is complete, so no row is missing."""
+        """Begin episodes with these streams' next rows. Every transition is complete, so no row is missing."""
         state = self.replay.sequencer.state_dict()
         state["episode_row"][streams] = 0
         state["next_item"][streams] = 0
         self.replay.sequencer.load_state_dict(state)
 
     def write(self, after: dict[str, NDArray], last: NDArray[np.bool_]) -> Ints:
-        """One action of every stream, its reward and the observation after it [N, ...], the last of its episode
+        """Write one action of every stream, its reward and the next observation [N, ...], the last of its episode
         where `last` [N]; returns the ids [N] of the transitions."""
         ids = self.replay.write(after, last)
         self._over = last.copy()
@@ -110,7 +110,7 @@ class Steps:
         return ids
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything, as what can be pickled."""
+        """The whole state, which can be pickled."""
         replay = _materialised(self.replay.state_dict())
         return {"replay": replay, "over": self._over.copy(), "newest": dict(self._newest)}
 

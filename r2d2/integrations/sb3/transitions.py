@@ -1,4 +1,4 @@
-"""Transitions: what a sample is made of before it is SB3's, and its n-step returns."""
+"""Transitions: samples before their conversion to SB3's, and n-step returns."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ Samples = ReplayBufferSamples | DictReplayBufferSamples
 
 
 class Learner(Protocol):
-    """What prioritized draws need from outside: `PrioritizedLoss` is one."""
+    """What prioritized draws need from the training loop, as `PrioritizedLoss`."""
 
     @property
     def beta(self) -> float:
-        """The exponent of the importance weights now."""
+        """The current exponent of the importance weights."""
 
     def drawn(self, samples: Samples, ids: Ints, weight: Floats) -> None:
-        """This batch was handed to SB3: items [B] and their importance weights [B]."""
+        """Called with each batch that is returned to SB3: items [B] and their importance weights [B]."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """B transitions by where SB3 would keep them."""
+    """B transitions by their positions in SB3's buffer."""
 
     slots: Ints  # [B]
     envs: Ints  # [B]
     weight: Floats  # [B] importance weight, largest 1
 
     def take(self, order: Ints) -> Drawn:
-        """Some of them, in this order."""
+        """The transitions at these indices, in this order."""
         return Drawn(self.slots[order], self.envs[order], self.weight[order])
 
 
