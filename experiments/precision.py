@@ -18,20 +18,22 @@ from typing import Any, Literal
 
 from experiments import study
 from r2d2.config import Config
-from r2d2.config.presets import MEMORY
+from r2d2.config.presets import preset
 from r2d2.tracking.tracker import read_metrics
 
+PRESET = "memory+lstm-stored"
 PRECISIONS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
 SOLVED = 0.95  # mean return of an evaluation; 1 is the best there is
 
 
 def config(precision: Literal["float32", "bfloat16"], steps: int) -> Config:
-    """Preset memory in one precision."""
+    """The preset in one precision."""
+    base = preset(PRESET)
     return replace(
-        MEMORY,
-        learner=replace(MEMORY.learner, precision=precision),
-        actor=replace(MEMORY.actor, precision=precision),
-        run=replace(MEMORY.run, steps=steps, track="none"),
+        base,
+        learner=replace(base.learner, precision=precision),
+        actor=replace(base.actor, precision=precision),
+        run=replace(base.run, steps=steps, track="none"),
     )
 
 
@@ -45,7 +47,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
     """A table of seeds: when each solved the task, and how it ended."""
     seeds = sorted({row["seed"] for row in rows})
     lines = [
-        "# Preset memory on Recall in float32 and in bfloat16",
+        f"# Preset {PRESET} on Recall in float32 and in bfloat16",
         "",
         f"First evaluation with a mean return of {SOLVED} at, in environment steps (and the last evaluation's).",
         "",
@@ -73,10 +75,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--steps", type=int, default=MEMORY.run.steps, help="of each run")
+    parser.add_argument("--steps", type=int, default=preset(PRESET).run.steps, help="of each run")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     options = parser.parse_args(arguments)
-    cells = [study.Cell(p, "memory", config(p, options.steps), {"precision": p}) for p in PRECISIONS]
+    cells = [study.Cell(p, PRESET, config(p, options.steps), {"precision": p}) for p in PRECISIONS]
     jobs = study.plan(cells, options.seeds, options.runs)
     code = study.execute(jobs, workers=options.jobs)
     rows = [

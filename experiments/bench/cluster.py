@@ -26,7 +26,7 @@ from experiments.bench.machine import machine
 from experiments.bench.whole_runs import rates
 from experiments.cluster.faults import changed
 from r2d2.config import Config
-from r2d2.config.presets import PRESETS
+from r2d2.config.presets import PRESETS, preset
 from r2d2.runtime.cluster import ray_environment
 
 SIZES = (1, 4, 16, 64, PAPER_ACTORS)
@@ -85,7 +85,7 @@ def acting(config: Config, actors: int, seconds: float) -> dict[str, float]:
 
 def job_of(name: str, steps: int) -> Config:
     """A job on which the runtimes are compared, with one actor."""
-    return changed(PRESETS[name], COMMON | {
+    return changed(preset(name), COMMON | {
         "run.steps": steps, "run.log_period": max(100, steps // 20), "run.checkpoint_period": 10**9,
         "cluster.actors": 1, "cluster.packet": 4, "replay.min_steps": min(2000, steps // 4),
     })  # fmt: skip
@@ -143,7 +143,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--seconds", type=float, default=20.0, help="of each number of actors")
     parser.add_argument(
-        "--steps", type=int, default=30_000, help="of the job in all runtimes (preset memory)"
+        "--steps", type=int, default=30_000, help="of the job in all runtimes (preset memory+lstm-stored)"
     )
     parser.add_argument("--steps-pixels", type=int, default=12_000, help="the same, of --preset")
     parser.add_argument("--packets", type=int, default=20, help="that each of the 256 actors sends")
@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
     connect(changed(config, {"cluster.actors": max(options.actors)}))
     report: dict[str, Any] = {"machine": machine(), "preset": options.preset}
     report["acting"] = [acting(config, n, options.seconds) for n in options.actors]
-    jobs = (("memory", options.steps), (options.preset, options.steps_pixels))
+    jobs = (("memory+lstm-stored", options.steps), (options.preset, options.steps_pixels))
     report["overhead"] = [
         {"job": name} | row for name, steps in jobs for row in overhead(job_of(name, steps))
     ]

@@ -23,7 +23,7 @@ import psutil
 
 from experiments.bench.machine import machine
 from r2d2.config import Config, from_dict, to_dict
-from r2d2.config.presets import PRESETS
+from r2d2.config.presets import preset
 from r2d2.runtime.cluster import ray_environment
 from r2d2.runtime.cluster.roles.conductor import ClusterRun
 from r2d2.tracking.tracker import Tracker, read_metrics
@@ -126,7 +126,7 @@ def one(case: str, folder: Path) -> dict[str, Any]:
     from r2d2.runtime.cluster import ray_fleet as cluster
 
     nodes = Nodes() if case == "node" else None
-    run = cluster.make(changed(PRESETS["memory"], changes), folder, Tracker(folder))
+    run = cluster.make(changed(preset("memory+lstm-stored"), changes), folder, Tracker(folder))
     victims = {"all": [("actor", 0), ("shard", 0), ("learner", 0), ("actor", 1)]}.get(case, [(case, 0)])
 
     def strike() -> None:

@@ -15,24 +15,21 @@ from r2d2.config.presets import MEMORY
 GROUP = "memory-benchmark"
 PEER = "recurrent-ppo"
 
-EPISODE: dict[str, object] = {"replay.initial_state": "episode"}
-STORED: dict[str, object] = {"replay.initial_state": "stored"}
-REFRESHED: dict[str, object] = {"replay.initial_state": "refreshed"}
-
-# Name -> what it changes in the preset `memory`, whose own core and start are the first one's.
+# Name -> what it changes in the preset `memory`; one with a + names the changes, as in `memory+lstm+stored`.
 AGENTS: dict[str, dict[str, object]] = {
     "memory": {},
-    "linear": CHANGES["linear"],
-    "feed-forward": {"network.core": "none", **STORED},
+    "lstm-stored": CHANGES["lstm-stored"],
+    "feed-forward": CHANGES["feed-forward"],
     **{
-        f"{core}-{state}": {"network.core": core, **start}
+        f"{core}+{start}": CHANGES[core] | CHANGES[start]
         for core in ("lstm", "gru", "lru", "mingru", "ffm")
-        for state, start in (("stored", STORED), ("refreshed", REFRESHED), ("episode", EPISODE))
+        for start in ("stored", "refreshed", "episode")
+        if (core, start) != ("lru", "episode")  # the preset itself
     },
 }
 # The first tiers ask how good the preset is, the last one which part of it does what.
-SHORT = ("memory", "linear", "feed-forward")
-AGENTS_OF_TIER: dict[str, tuple[str, ...]] = {"minute": ("linear",), "hour": SHORT, "night": tuple(AGENTS)}
+SHORT = ("memory", "lstm-stored", "feed-forward")
+AGENTS_OF_TIER: dict[str, tuple[str, ...]] = {"minute": ("memory",), "hour": SHORT, "night": tuple(AGENTS)}
 
 
 def cells(tasks: Sequence[str], agents: Sequence[str], changes: Mapping[str, object]) -> list[Cell]:

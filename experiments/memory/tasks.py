@@ -57,6 +57,7 @@ DI_ENGINE = "R2D2 of DI-engine on length 15: solved after 40k to 145k steps (its
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
+        Task("recall", "Recall-v0", 60_000, 1.0, -0.5),
         chain(10, 30_000, DI_ENGINE),
         chain(20, 40_000, DI_ENGINE),
         chain(40, 60_000),
@@ -86,5 +87,14 @@ TASKS: dict[str, Task] = {
 
 # What each tier plays; `night` is everything.
 MINUTE = ("chain-10",)
-HOUR = ("chain-40", "chain-100", "tmaze-20", "tmaze-50", "RepeatPreviousEasy", "masked-pendulum", "memory-s7")
+HOUR = (
+    "recall",
+    "chain-40",
+    "chain-100",
+    "tmaze-20",
+    "tmaze-50",
+    "RepeatPreviousEasy",
+    "masked-pendulum",
+    "memory-s7",
+)
 TIERS: dict[str, tuple[str, ...]] = {"minute": MINUTE, "hour": HOUR, "night": tuple(TASKS)}

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 
 from experiments.study import Cell
 from r2d2.config import Config, from_dict, to_dict
-from r2d2.config.presets import MEMORY, preset
+from r2d2.config.presets import preset
 
 GROUP = "stored-state"
+PRESET = "memory+lstm-stored"
 STRATEGIES = ("zero", "stored", "refreshed")
 CONTROL = "episode"
 UNROLL = 5
@@ -75,11 +76,11 @@ def recall_cells(grid: Grid, changes: Mapping[str, object]) -> list[Cell]:
     cells = []
     for delay, burn_ins in grid.burn_ins.items():
         options = {"delay": delay, "cues": CUES, "noise": NOISE}
-        base = changed(MEMORY, {**RECALL, "env.options": options, **changes})
+        base = changed(preset(PRESET), {**RECALL, "env.options": options, **changes})
         for strategy in STRATEGIES:
-            cells += [_cell("memory", base, strategy, burn_in, delay) for burn_in in burn_ins]
+            cells += [_cell(PRESET, base, strategy, burn_in, delay) for burn_in in burn_ins]
         whole = {"replay.unroll": delay + 2, "replay.period": delay + 2}
-        cells.append(_cell("memory", changed(base, whole), CONTROL, 0, delay))
+        cells.append(_cell(PRESET, changed(base, whole), CONTROL, 0, delay))
     return cells
 
 

@@ -147,9 +147,7 @@ def resolved(config: Config, spec: EnvSpec) -> Config:
     """The config with the values derived from the environment or from other fields: `unroll`, `period` and no
     burn-in where items are whole episodes, and `batch` with `batch_steps`."""
     config = _whole_episodes(config, spec)
-    if config.learner.batch_steps == 0:
-        return config
-    batch = max(1, round(config.learner.batch_steps / config.replay.unroll))
+    batch = max(config.learner.batch, config.learner.batch_steps // config.replay.unroll)
     return replace(config, learner=replace(config.learner, batch=batch))
 
 

@@ -17,8 +17,8 @@ class LearnerConfig:
     batch: Annotated[int, Bounds(1, 10**6)] = 64
     """Items in a batch."""
     batch_steps: Annotated[int, Bounds(0, 10**9)] = 0
-    """Trained steps in a batch; if not 0, `batch` is as many items as make them, and at least one (ours): so that
-    updates are as frequent with items that are long episodes."""
+    """Steps for which a batch has more items than `batch`, if their `unroll` is short: so that updates are about as
+    frequent whatever the length of whole episodes is (ours). 0 is `batch` alone."""
     discount: Annotated[float, SHARE] = 0.997
     """gamma."""
     optimizer: Literal["adam", "adamw", "rmsprop"] = "adam"

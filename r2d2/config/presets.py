@@ -135,22 +135,33 @@ APEX = Config(
     actor=ActorConfig(actor_update_period=100),  # steps; 400 emulator frames in the paper
 )
 
-# Memory tasks on one CPU core (ours): a small MLP and LSTM, the lengths of R2D2_SMALL, a forget-gate bias of 1,
-# without which long memories take far longer, and little exploration: in Recall one wrong step ends it all.
+# Memory tasks on one CPU core (ours): a small MLP, a linear core trained on whole episodes, and little exploration:
+# in Recall one wrong step ends it all. docs/memory.md says what each number does.
 MEMORY = Config(
     env=EnvConfig(id="Recall-v0", num_envs=16),
-    network=NetworkConfig(stack=1, features=32, core_width=32, hidden=32, forget_bias=1.0),
+    network=NetworkConfig(stack=1, features=64, core="lru", core_width=64, hidden=64, forget_bias=4.0),
     replay=ReplayConfig(
         steps=20_000,
         burn_in=10,
         unroll=20,
         n_step=3,
         period=10,
-        replay_ratio=16.0,
+        initial_state="episode",
+        replay_ratio=48.0,
         min_steps=1000,
         block=10,
     ),
-    learner=LearnerConfig(batch=32, discount=0.99, learning_rate=2e-3, adam_epsilon=1e-5, target_period=50),
+    learner=LearnerConfig(
+        batch=8,
+        batch_steps=600,
+        discount=0.99,
+        learning_rate=1e-3,
+        learning_rate_end=0.0,
+        adam_epsilon=1e-5,
+        target_period=1,
+        target_averaging=0.02,
+        rescaling=False,
+    ),
     actor=ActorConfig(epsilon_base=0.2, actor_update_period=4),
     run=RunConfig(
         steps=60_000, threads=1, log_period=2000, evaluate_period=4000, evaluate_episodes=64, video_period=0

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.agent.acting_state import CoreStates
+from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
 from r2d2.build.sizes import check_fits, replay_bytes
@@ -39,13 +40,14 @@ def export_run(
     config, preset = folder.read_config(run_dir)
     path = folder.checkpoint_of(run_dir, path)
     spec = environments.spec(config)
+    resolved = build.resolved(config, spec)
     if not config.replay.folder:  # its disk space is checked when the replay is made
-        check_fits(replay_bytes(config, spec))
+        check_fits(replay_bytes(resolved, spec))
     state = checkpoint.load_part(
         path, ["config", "replay", "parameter_hash", "actor/steps", "learner/updates"]
     )
     check_same_parts(state["config"], config)
-    replay = build_replay.replay(config, spec)
+    replay = build_replay.replay(resolved, spec)
     replay.load_state_dict(state.pop("replay"))
     source = {
         "run": run_dir.resolve().name,
@@ -89,7 +91,7 @@ def import_run(
         def rate(ids: NDArray[np.int64]) -> None:
             run.ages.insert(ids, updates=0, actor_updates=0)
             if rates and len(ids):
-                build_replay.set_initial_priorities(config, run.replay, ids)
+                build_replay.set_initial_priorities(run.resolved, run.replay, ids)
 
         states = None
         if (

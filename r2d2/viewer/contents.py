@@ -91,6 +91,7 @@ class Contents:
         check_same_parts(saved["config"], self.config)
         self.updates, self.env_steps = int(saved["learner/updates"]), int(saved["actor/steps"])
         self.spec: EnvSpec = environments.spec(self.config)
+        self.config = build.resolved(self.config, self.spec)
         self.learner = _learner(self.config, self.spec, saved)
         self.observations = build.observations(self.config, self.spec)
         self._ages: dict[str, NDArray[Any]] = {}

@@ -152,12 +152,12 @@ def test_the_learning_rate_falls_in_a_line_to_its_share_at_the_end_of_the_run() 
     assert {build.learning_rate(constant, steps) for steps in range(0, 1001, 77)} == {0.02}
 
 
-def test_a_batch_of_so_many_steps_has_as_many_items_as_make_them() -> None:
+def test_a_batch_has_more_short_items_where_it_is_to_have_so_many_steps() -> None:
     """With whole episodes they are as long as the longest; what is resolved stays as it is."""
     fixed = build.resolved(tiny(learner__batch_steps=100, replay__unroll=9), VECTOR)
     assert fixed.learner.batch == 11
-    whole = tiny(learner__batch_steps=100, replay__initial_state="episode")
-    for longest, batch in ((4, 12), (40, 2), (1000, 1)):  # the unroll stays at 8 if that is longer
+    whole = tiny(learner__batch=3, learner__batch_steps=100, replay__initial_state="episode")
+    for longest, batch in ((4, 12), (20, 5), (1000, 3)):  # the unroll stays at 8 if that is longer
         found = build.resolved(whole, dataclasses.replace(VECTOR, max_episode_steps=longest))
         assert found.learner.batch == batch
         assert build.resolved(found, dataclasses.replace(VECTOR, max_episode_steps=longest)) == found

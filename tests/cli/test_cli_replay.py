@@ -132,6 +132,21 @@ def test_a_preset_may_be_changed_as_for_train(data: Path, tmp_path: Path, capsys
     assert run_folder.read_config(tmp_path / "a")[0].network.core == "gru"
 
 
+def test_whole_episodes_go_out_and_in(tmp_path: Path, capsys: Capture) -> None:
+    """Their items are as long as the environment says, not as the config's burn-in and unroll."""
+    whole = arguments(
+        env__id="Recall-v0", env__options={"delay": 9}, network__stack=1, replay__initial_state="episode",
+        run__steps=300,
+    )  # fmt: skip
+    assert call(capsys, "train", "r2d2", *whole, "--run-dir", tmp_path / "run").code == 0
+    assert call(capsys, "replay", "export", tmp_path / "run", tmp_path / "data").code == 0
+    output = call(capsys, "replay", "import", tmp_path / "data", tmp_path / "again", "r2d2", *whole)
+    assert output.code == 0, output.err
+    output = call(capsys, "resume", tmp_path / "again")
+    assert output.code == 0, output.err
+    assert lines(tmp_path / "again")[-1]["updates"] > 10
+
+
 def test_demonstrations_and_the_newest_steps(run: Path, data: Path, tmp_path: Path, capsys: Capture) -> None:
     whole = open_dataset(data)
     bar = float(np.median(whole.index["episode_return"]))

@@ -82,7 +82,7 @@ def test_whole_episodes_need_no_unroll_and_are_refused_where_there_is_no_longest
     long = build.resolved(tiny(**EPISODE, replay__unroll=9, replay__period=3), run.environments.spec)
     assert (long.replay.burn_in, long.replay.unroll, long.replay.period) == (0, 9, 3)
     other = tiny(replay__unroll=6)
-    assert build.resolved(other, run.environments.spec) is other
+    assert build.resolved(other, run.environments.spec) == other
     unbounded = tiny(replay__initial_state="episode")
     with pytest.raises(
         ValueError, match=r"needs a longest episode, which CartPole-v1 does not have: .*max_episode"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from experiments.memory import cells, rows
+from experiments.memory import cells, peer, rows
 from experiments.memory.__main__ import main
 from experiments.memory.cells import AGENTS, PEER
 from experiments.memory.page import section
@@ -71,6 +72,21 @@ def test_the_page_counts_seeds_and_states_the_reach() -> None:
     text = section("chain-10", score, reached)
     assert "| 2 of 2 | 1 of 2 | 8,000 | 4 |" in text
     assert "the last 11 observations are enough; with the present one alone 0" in text
+
+
+def test_the_peer_trains_for_the_steps_and_the_seconds(tmp_path: Path, monkeypatch: Any) -> None:
+    """On a task of ours, with greedy evaluations as our runs have them."""
+    pytest.importorskip("sb3_contrib")
+    monkeypatch.setattr(peer, "EPISODES", 3)
+    monkeypatch.setattr(peer, "PERIOD", 400)
+    file = tmp_path / "peer" / "seed1.jsonl"
+    peer.train(TASKS["chain-10"], 1, 1100, 0.0, file)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["env_steps"] for line in lines] == [400, 800, 1104]  # of 8 environments
+    assert all(-1.0 <= line["score"] <= 1.0 for line in lines)
+    assert lines[0]["cpu_seconds"] < lines[-1]["cpu_seconds"]
+    curve = rows.curves([], {("chain-10", 1): file})
+    assert [row["agent"] for row in curve] == [PEER] * 3
 
 
 @pytest.mark.slow

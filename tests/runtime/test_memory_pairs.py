@@ -66,3 +66,21 @@ def test_every_burn_in_goes_with_a_linear_core(burn_in: int, tmp_path: Path) -> 
     run = new_run(config("lru", "refreshed", replay__burn_in=burn_in), tmp_path)
     run.train()
     assert run.learner.updates > 10
+
+
+def test_episodes_of_a_thousand_steps_fit(tmp_path: Path) -> None:
+    """Each is one item, trained from its first step to its last; what is kept grows with the steps alone."""
+    run = new_run(
+        config(
+            "lru", "episode", env__id="MemoryChain-v0", env__options={"length": 999}, run__steps=4100,
+            run__checkpoint_period=10**9, replay__steps=4000, replay__replay_ratio=1.0, replay__min_steps=1500,
+            learner__batch=2,
+        ),
+        tmp_path,
+    )  # fmt: skip
+    assert (run.resolved.replay.unroll, run.resolved.replay.burn_in) == (1000, 0)
+    run.train()
+    assert run.learner.updates >= 1
+    items = run.replay.get(run.replay.items.ids(run.replay.items.places))
+    assert 1000 in set(items.length)
+    assert run.replay.nbytes < 4000 * 250

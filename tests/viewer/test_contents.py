@@ -22,6 +22,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "frames": {name.replace(".", "__"): value for name, value in PONG.items()} | {"replay__codec": "lz4"},
     "mixture": {"replay__long_term": 0.5},
     "refreshed": {"replay__initial_state": "refreshed"},
+    "whole episodes": {
+        "env__id": "Recall-v0",
+        "env__options": {"delay": 9},
+        "network__stack": 1,
+        "replay__initial_state": "episode",
+    },
 }
 
 

@@ -318,7 +318,7 @@ def test_whole_episodes_with_a_linear_core_are_trained_over_all_shards(shards: i
     """Items are whole episodes, a batch is as many as make its steps, the rate falls with the run's steps."""
     asked = cluster(
         env__id="Recall-v0", env__options={"delay": 5}, network__core="lru", network__stack=1,
-        replay__initial_state="episode", learner__batch_steps=28, learner__learning_rate_end=0.0,
+        replay__initial_state="episode", learner__batch=2, learner__batch_steps=32, learner__learning_rate_end=0.0,
         learner__target_averaging=0.1, cluster__actors=2, cluster__shards=shards, run__steps=400,
     )  # fmt: skip
     config = build.resolved(asked, environments.spec(asked))
