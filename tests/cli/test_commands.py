@@ -83,7 +83,7 @@ def test_a_word_is_the_preset_if_no_option_takes_it(
     if preset == "r2d2":
         assert "preset r2d2" in output.out, "which agent is trained is never a secret"
     if preset == "dry":
-        assert config.network.core_width == 32, "preset memory"
+        assert config.network.core_width == 64, "preset memory"
 
 
 @pytest.mark.parametrize(

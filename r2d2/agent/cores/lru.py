@@ -16,14 +16,14 @@ FASTEST, SLOWEST = 2.0, 1000.0
 
 
 class LRU(nn.Module):
-    """x[t] = lambda x[t - 1] + gamma B u[t], y[t] = norm(Re(C x[t]) + D u[t]), with `core_width` complex x and as many y.
+    """x[t] = lambda x[t - 1] + gamma B u[t], y[t] = norm(Re(C x[t]) + D u[t]), `core_width` complex x and real y.
 
     lambda = exp(-exp(nu) + i exp(theta)) is stable whatever is learned (section 3.3). The start is ours,
     measured in docs/memory.md: every other unit turns by up to half a circle a step, which tells when
     something was seen; the others hardly turn, which keeps it readable at any time. The paper's gamma =
     sqrt(1 - |lambda|^2) would hide a single event from slow units; gamma begins at its square root.
-    The norm (a layer norm without parameters) is ours too: in an episode longer than those before it, slow units grow
-    beyond all that the head has seen, and a policy that is stuck in one does not get out of it again.
+    The norm (a layer norm without parameters) is ours too: in an episode longer than those before it, slow units
+    grow beyond all that the head has seen, and a policy that is stuck in one does not get out of it again.
     The state is x, real and imaginary parts in turn.
     """
 
