@@ -15,7 +15,7 @@ from experiments.memory.tasks import TASKS
 from experiments.stored_state.rows import chosen
 from r2d2.report.intervals import band
 
-COLORS = {"memory": style.BLUE, "linear": style.ORANGE, "feed-forward": style.GRAY, PEER: style.BLACK}
+COLORS = {"memory": style.BLUE, "lstm-stored": style.ORANGE, "feed-forward": style.GRAY, PEER: style.BLACK}
 OTHERS = (style.GREEN, style.PINK, style.LIGHT, style.SKY)
 DASHES = ("-", "--", ":", "-.")
 

@@ -18,7 +18,7 @@ Made by `{command}`; do not edit.
 `memory` is the preset, with an LRU and whole episodes; other names are changes to it, `lstm-stored` is
 `memory+lstm-stored`, what the preset was before. No number is changed for a task. `recurrent-ppo` is that of
 sb3-contrib, with the settings of its zoo where it has the task, after the same steps and after the CPU seconds that
-ours took. On {machine}, one core a run, {seeds} seeds a cell. Scores are means of the last fifth of a run's
+ours took. On {machine}, one core a run, up to {seeds} seeds a cell. Scores are means of the last fifth of a run's
 evaluations (64 greedy episodes each), with 95 % bootstrap intervals over seeds.
 **Held** counts the seeds whose evaluations stay at or above the solved return to the end; steps and CPU seconds
 from which on it was held are medians over those seeds.

@@ -13,17 +13,18 @@ from r2d2.agent.losses import LOSSES
 from r2d2.build import agents as build
 from r2d2.cli import main as cli
 from r2d2.config import Config
-from r2d2.config.presets import MEMORY, R2D2
+from r2d2.config.presets import R2D2, preset
 from r2d2.envs.observations import parts_of
 from r2d2.envs.vector import EnvSpec
 from r2d2.runtime.profile import FORWARD, UPDATE, Workbench, profile_actor, profile_learner, profile_train
 from r2d2.runtime.roofline import measure_rates, optimizer_bytes, row_operations, update_operations
 
+STORED = preset("memory+lstm-stored")
 SMALL = replace(
-    MEMORY,
-    env=replace(MEMORY.env, num_envs=4),
-    replay=replace(MEMORY.replay, burn_in=2, unroll=4, n_step=1, period=2, replay_ratio=2.0),
-    learner=replace(MEMORY.learner, batch=4),
+    STORED,
+    env=replace(STORED.env, num_envs=4),
+    replay=replace(STORED.replay, burn_in=2, unroll=4, n_step=1, period=2, replay_ratio=2.0),
+    learner=replace(STORED.learner, batch=4),
 )
 
 
