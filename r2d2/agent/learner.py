@@ -41,6 +41,7 @@ from r2d2.agent.method import NOISE, Method, TDErrors, Unrolled
 from r2d2.agent.optimizers import make_optimizer
 from r2d2.agent.precision import dtype_of
 from r2d2.agent.q_learning import QLearning
+from r2d2.agent.torsos.spectral import spectral_layers
 from r2d2.agent.update import Update, not_finite
 from r2d2.config.learner import LearnerConfig
 from r2d2.types import Batch, SequenceLayout
@@ -127,6 +128,8 @@ class Learner:
             weight = torch.where(update.finite, share, 0.0)  # nobody waits for the device
             for own, online in zip(self.target.parameters(), self.network.parameters(), strict=True):
                 own.lerp_(online, weight)
+            for layer in spectral_layers(self.target):
+                layer.iterate(update.finite)
 
     def set_learning_rate(self, rate: float) -> None:
         """Take steps of this size from now on."""
@@ -153,6 +156,8 @@ class Learner:
             elif not finite:
                 raise not_finite(self.updates + 1)
             self.optimizer.step()
+            for layer in spectral_layers(self.network):
+                layer.iterate(finite)
         with record_function("priorities"):
             metrics = self.method.summary(torch.stack([sums for _, sums, _ in found]).sum(0), norm)
             values = torch.cat([*(priorities for priorities, _, _ in found), metrics])

@@ -57,6 +57,13 @@ CHANGES: dict[str, dict[str, Any]] = {
     "watkins": {"learner.target": "watkins"},
     "munchausen": {"learner.munchausen": 0.9, "replay.first_priority": "highest"},
     "adamw": {"learner.optimizer": "adamw"},
+    # As in BTR (Clark et al. 2024), but for its noisy layers.
+    "impala": {
+        "network.torso": "impala",
+        "network.torso_width": 2,
+        "network.torso_pool": 6,
+        "network.spectral_norm": True,
+    },
     "n1": {"replay.n_step": 1},
     "n3": {"replay.n_step": 3},
     "n5": {"replay.n_step": 5},

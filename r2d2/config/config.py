@@ -174,7 +174,7 @@ def _check_items(config: Config) -> None:
 
 
 def _check_methods(config: Config) -> None:
-    r, c = config.replay, config.learner
+    r, c, n = config.replay, config.learner, config.network
     if r.alpha_steps and r.selector not in ("proportional", "rank"):
         raise ValueError(
             f"replay.alpha_steps={r.alpha_steps} needs replay.selector proportional or rank, whose alpha it "
@@ -191,6 +191,10 @@ def _check_methods(config: Config) -> None:
             "learner.munchausen needs replay.first_priority highest: the actor does not record what its bonus is "
             "made of; add +munchausen to the preset, or --replay.first-priority highest"
         )
+    of_impala = ("torso_width", "torso_pool", "torso_norm", "spectral_norm")
+    changed = [name for name in of_impala if getattr(n, name) != getattr(NetworkConfig(), name)]
+    if changed and n.torso != "impala":
+        raise ValueError(f"network.{changed[0]} needs network.torso impala, got {n.torso}: leave it as it is")
     if c.target_clip and c.discount == 1.0:
         raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")
     if c.method != "q_learning":

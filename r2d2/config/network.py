@@ -14,7 +14,17 @@ class NetworkConfig:
     """The Q network, or the policy and its critics."""
 
     torso: TorsoName = "nature"
-    """Encoder of frames; too small ones get `small` or `grid`, small grids `grid`, vectors always an MLP."""
+    """Encoder of frames; too small ones get `small` or `grid`, small grids `grid`, vectors always an MLP. `impala`,
+    a residual network, takes frames and grids of all sizes."""
+    torso_width: Annotated[int, Bounds(1, 10**4)] = 1
+    """IMPALA: times the filters of Espeholt et al. (2018), 16, 32 and 32; BTR has 2."""
+    torso_pool: Annotated[int, Bounds(0, 10**4)] = 0
+    """IMPALA: rows and columns, at most, that adaptive max pooling leaves of the last convolution's output; BTR has
+    6, and 0 is no pooling."""
+    torso_norm: bool = False
+    """IMPALA: a LayerNorm before the last ReLU (ours)."""
+    spectral_norm: bool = False
+    """IMPALA: divide the kernels of the residual blocks by their largest singular value, as BTR does."""
     stack: Annotated[int, Bounds(1, 1000)] = 4
     """Frames stacked as one observation, built when read."""
     features: Annotated[int, Bounds(0, WIDTH.high)] = 512

@@ -17,6 +17,7 @@ Table = Mapping[str, str]  # name -> "module:attribute"
 TORSOS: Table = {
     "nature": "r2d2.agent.torsos.convolutional:nature",
     "small": "r2d2.agent.torsos.convolutional:small",
+    "impala": "r2d2.agent.torsos.impala:Impala",
     "grid": "r2d2.agent.torsos.grid:Grid",
     "mlp": "r2d2.agent.torsos.mlp:MLP",
 }

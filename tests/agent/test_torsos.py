@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from checkpoint_cases import same
+from helpers import ACTIONS, Setup, items_of, select
 
 from r2d2.agent.inputs import Inputs, stack_rows
-from r2d2.agent.networks import QNetwork
+from r2d2.agent.networks import QNetwork, parameter_hash
 from r2d2.agent.normalization import LARGEST, RunningStatistics
 from r2d2.agent.torsos import torso_name, torso_of
 from r2d2.agent.torsos.scaling import Scaling, scaled_frames
+from r2d2.agent.torsos.spectral import SpectralConv2d, spectral_layers
 from r2d2.config import NetworkConfig
-from r2d2.types import ObservationSpec
+from r2d2.types import OBSERVATION, ObservationSpec
 
 STACK = 2
 CONFIG = NetworkConfig(stack=STACK, features=6, core_width=4, hidden=5)
@@ -33,6 +40,8 @@ CONFIG = NetworkConfig(stack=STACK, features=6, core_width=4, hidden=5)
         ((2, 2), "grid", "small", "grid"),
         ((8, 8), "grid", "mlp", "mlp"),
         ((9,), "vector", "nature", "mlp"),
+        ((84, 84), "frames", "impala", "impala"),
+        ((1, 2, 3), "grid", "impala", "impala"),
     ],
 )
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
@@ -161,3 +170,99 @@ def test_columns_are_encoded_apart_and_joined() -> None:
     before, after = network.encode(zeros)[0, 0], network.encode(changed)[0, 0]
     assert torch.equal(before[:6], after[:6])
     assert not torch.equal(before[6:12], after[6:12])
+
+
+def impala(**changes: Any) -> NetworkConfig:
+    values: dict[str, Any] = {"stack": STACK, "features": 6, "core_width": 4, "hidden": 5, "torso": "impala"}
+    return NetworkConfig(**(values | {"torso_width": 1, "torso_pool": 3, "spectral_norm": True} | changes))
+
+
+@pytest.mark.parametrize(("features", "pool", "expected"), [(6, 3, 6), (0, 3, 64 * 9), (0, 0, 64 * 12)])
+def test_impala_pools_what_its_stages_leave(features: int, pool: int, expected: int) -> None:
+    """25 x 19 becomes 13 x 10, 7 x 5 and 4 x 3."""
+    config = impala(features=features, torso_pool=pool, torso_width=2, torso_norm=True)
+    torso = torso_of(ObservationSpec((25, 19), "uint8", "frames"), config)
+    assert torso.features == expected
+    assert torso(torch.zeros(2, STACK, 25, 19, dtype=torch.uint8)).shape == (2, expected)
+
+
+@torch.no_grad()
+def test_a_spectral_layer_divides_by_the_largest_singular_value() -> None:
+    """Once the vectors have come to it, in any scale of the weights; a forward pass changes nothing."""
+    torch.manual_seed(0)
+    layer = SpectralConv2d(5, 7, 3, padding=1)
+    layer.weight.mul_(40.0).add_(torch.randn_like(layer.weight))
+    for _ in range(300):
+        layer.iterate(torch.tensor(True))
+    largest = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
+    x = torch.randn(2, 5, 6, 4)
+    before = copy.deepcopy(layer.state_dict())
+    expected = torch.nn.functional.conv2d(x, layer.weight / largest, layer.bias, padding=1)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
+    layer.iterate(torch.tensor(False))
+    assert same(layer.state_dict(), before)
+
+
+@pytest.mark.parametrize("shape", [(42, 42), (10, 10, 4)])
+def test_an_actor_with_impala_agrees_with_its_learner(shape: tuple[int, ...]) -> None:
+    """From its state alone, in steps and along sequences; every weight has a gradient."""
+    spec = ObservationSpec(shape, "uint8", "grid" if len(shape) == 3 else "frames")
+    learner = QNetwork({OBSERVATION: spec}, 3, impala())
+    layers = spectral_layers(learner)
+    assert len(layers) == 12
+    actor = QNetwork({OBSERVATION: spec}, 3, impala())
+    with torch.no_grad():
+        for parameter in learner.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    for layer in layers:
+        layer.iterate(torch.tensor(True))
+    actor.load_state_dict(learner.state_dict())
+    assert parameter_hash(actor) == parameter_hash(learner)
+    inputs = learner.inputs.zeros(2)
+    seen = {OBSERVATION: torch.randint(256, (5, 2, *inputs.observation[OBSERVATION].shape[2:])).byte()}
+    inputs = Inputs(seen, torch.ones(5, 2, dtype=torch.int32), torch.zeros(5, 2))
+    whole, _ = learner.unroll(learner.encode(inputs), torch.zeros(2, learner.core_size))
+    state = torch.zeros(2, actor.core_size)
+    for t in range(5):
+        q, state = actor.step(inputs[t : t + 1], state)
+        torch.testing.assert_close(q, learner.values(whole[t]), rtol=1e-4, atol=1e-5)
+    assert parameter_hash(actor) == parameter_hash(learner)
+    learner.values(whole).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in learner.torso.parameters())
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_vectors_of_spectral_layers_follow_the_weights(share: float) -> None:
+    """One step after each update, also the target's; not after a gradient that is not finite. They are saved."""
+    setup = Setup(shape=(12, 12), dtype="uint8", burn_in=2, unroll=3, n_step=1, period=2)
+    network = QNetwork(setup.observations, ACTIONS, impala(core_width=5))
+    learner = setup.learner(network, asynchronous=True, target_period=1, target_averaging=share)
+    _, batch = items_of(setup, copy.deepcopy(network), steps=40)
+    batch = select(batch, np.arange(3))
+    learner.update(batch)
+    for net in (learner.network, learner.target):
+        for layer in spectral_layers(net):
+            twin = copy.deepcopy(layer)
+            twin.iterate(torch.tensor(True))
+            assert (twin.left - layer.left).norm() < 0.1  # near the end already
+    before = copy.deepcopy(learner.state_dict())
+    assert any(name.endswith(".left") for name in before["target"])
+    assert share < 1 or same(before["network"], before["target"])
+    reward = np.full_like(batch.columns["reward"], np.inf)
+    with pytest.raises(FloatingPointError):
+        learner.update(dataclasses.replace(batch, columns=dict(batch.columns) | {"reward": reward})).wait()
+    assert same(learner.state_dict(), before)
+    resumed = setup.learner(
+        QNetwork(setup.observations, ACTIONS, impala(core_width=5)),
+        asynchronous=True,
+        target_period=1,
+        target_averaging=share,
+    )
+    resumed.load_state_dict(before)
+    learner.update(batch)
+    resumed.update(batch)
+    vectors = [layer.left for layer in spectral_layers(resumed.network)]
+    assert not all(
+        map(torch.equal, vectors, [before["network"][n] for n in before["network"] if n.endswith(".left")])
+    )
+    assert same(resumed.state_dict(), learner.state_dict())

@@ -55,6 +55,20 @@ def made(config: Config, seed: int = 0) -> Policy:
     return Policy(network, config, spec, Origin("made", 30, 4, 2.5))
 
 
+def test_a_policy_has_the_vectors_of_spectral_layers(tmp_path: Path) -> None:
+    """They are no parameters, but the network is another one without them."""
+    config = tiny(network__torso="impala", network__spectral_norm=True)
+    space = gym.spaces.Box(0, 255, (12, 12, 3), np.uint8)
+    spec = EnvSpec("Some-v0", parts_of(space, "Some-v0"), 3, 100)
+    network = build.network(config, spec)
+    vector = network.state_dict()["torso.2.first.left"]
+    vector.copy_(vector.roll(1))
+    save_policy(tmp_path / "p", network, config, spec, Origin("made", 30, 4, 2.5))
+    loaded = load_policy(tmp_path / "p").network
+    assert torch.equal(loaded.state_dict()["torso.2.first.left"], vector)
+    assert parameter_hash(loaded) == parameter_hash(network)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_policy_acts_as_the_evaluation_does(case: str, tmp_path: Path) -> None:
     """Also once written and read: frames stacked, states carried and zeroed, rewards and actions fed back."""

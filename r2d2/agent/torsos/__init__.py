@@ -26,13 +26,16 @@ LEAST = {"nature": 36, "small": 23}
 
 
 def torso_name(observation: ObservationSpec, config: NetworkConfig) -> str:
-    """The torso of one column: an MLP for vectors, `network.torso` for frames, if they are large enough for it.
+    """The torso of one column: an MLP for vectors, `network.torso` for frames, if they are large enough for it. Of
+    grids, `mlp` and `impala` see those too.
 
     >>> torso_name(ObservationSpec((30, 40), "uint8", "frames"), NetworkConfig(torso="nature"))
     'small'
     """
     if observation.kind == "vector" or config.torso == "mlp":
         return "mlp"
+    if config.torso == "impala":
+        return "impala"
     side = min(observation.shape[:2])
     fitting = [config.torso, "small", "grid"] if observation.kind == "frames" else ["grid"]
     return next(name for name in fitting if side >= LEAST.get(name, 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -46,10 +48,16 @@ class Convolutional(nn.Sequential):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Features [K, features] of frames [K, C, H, W], of any dtype."""
-        chunk = CHUNK if frames.device.type == "cpu" else max(len(frames), 1)
-        scaled = (scaled_frames(part, self.observation) for part in frames.split(chunk))
-        parts = [super(Convolutional, self).forward(part) for part in scaled]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        return encode_in_chunks(super().forward, frames, self.observation)
+
+
+def encode_in_chunks(
+    layers: Callable[[Tensor], Tensor], frames: Tensor, observation: ObservationSpec
+) -> Tensor:
+    """What layers make of scaled frames, on a CPU of `CHUNK` at once."""
+    chunk = CHUNK if frames.device.type == "cpu" else max(len(frames), 1)
+    parts = [layers(scaled_frames(part, observation)) for part in frames.split(chunk)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def nature(observation: ObservationSpec, config: NetworkConfig) -> Convolutional:
