@@ -1,4 +1,4 @@
-"""The command line, for which the extra `train` must be installed: the replay library works without."""
+"""The command line, which needs the extra `train`; the replay library works without it."""
 
 import importlib.util
 import sys

@@ -1,5 +1,5 @@
-"""How commands read their words: presets, short and renamed options, the options of an environment, and errors that
-say what was meant."""
+"""How commands parse their arguments: presets, short and renamed options, the options of an environment, and errors
+with suggestions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from r2d2.errors import UserError
 
 T = TypeVar("T")
 
-# Positional words of several commands, under the names that usage lines give them.
+# Positional arguments of several commands, under their names in usage lines.
 RunDir = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
 DatasetDir = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
 Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
@@ -40,7 +40,7 @@ SHORT = {
     "--runtime": "--run.runtime",
 }
 
-# What Python calls these, beside JSON's own words.
+# Python's names for these, besides JSON's own.
 _PYTHON = {"None": None, "True": True, "False": False}
 
 registry = ConstructorRegistry()
@@ -52,8 +52,8 @@ class UsageError(UserError, ValueError):
 
 
 def parse(cls: type[T], args: list[str], *, prog: str, default: T | None = None) -> T:
-    """The words as an instance of a dataclass, whose fields are the options; exits with code 2 and a hint for
-    those that are none."""
+    """The arguments as an instance of a dataclass, whose fields are the options; exits with code 2 and a hint for
+    unknown ones."""
     with registry:
         read: T = tyro.cli(cls, args=args, prog=prog, default=default)  # type: ignore[assignment]
     return read
@@ -62,11 +62,11 @@ def parse(cls: type[T], args: list[str], *, prog: str, default: T | None = None)
 def parse_with_preset(
     cls: type[T], args: list[str], *, prog: str, start: Callable[[Config], T]
 ) -> tuple[T, str, str]:
-    """The words as an instance of a dataclass with the fields `config`, whose defaults are the preset's, and
-    `preset`, a positional; then the preset's name and, if it was picked here, the reason.
+    """The arguments as an instance of a dataclass with the fields `config`, whose defaults are the preset's, and
+    `preset`, a positional; then the preset's name and, if it was chosen here, the reason.
 
-    `start` makes the instance that holds the defaults of a config. The first reading finds the preset: a word that
-    belongs to an option, such as the second of `--run.tags fast dqn`, is none.
+    `start` makes the instance with the defaults of a config. A first parse finds the preset: a word that belongs to
+    an option, such as the second of `--run.tags fast dqn`, is not one.
     """
     args = expand(args)
     name = parse(cls, args, prog=prog, default=start(Config())).preset  # type: ignore[attr-defined]
@@ -75,13 +75,13 @@ def parse_with_preset(
 
 
 def expand(args: list[str]) -> list[str]:
-    """Spell out the short options (`--env ID` is `--env.id ID`) and, with a hint, those that have been renamed."""
+    """Expand short options (`--env ID` is `--env.id ID`) and, with a hint, those that have been renamed."""
     long = []
     for arg in args:
         words = modern_words(arg)
         if words != [arg]:
             print(
-                f"{arg} is now called {' '.join(words)}; the old name will go with the next release",
+                f"{arg} is now called {' '.join(words)}; the old name will be removed in the next release",
                 file=sys.stderr,
             )
         name, equals, value = words[0].partition("=")
@@ -90,7 +90,7 @@ def expand(args: list[str]) -> list[str]:
 
 
 def modern_words(word: str) -> list[str]:
-    """A word of a command line, or the words that stand for it today.
+    """A word of a command line, or the words that replace it today.
 
     >>> modern_words("--replay.ratio=2")
     ['--replay.replay-ratio=2']
@@ -110,7 +110,7 @@ def _flag(path: str) -> str:
 
 
 def check_bounds(parsed: Any) -> None:
-    """UsageError for the first option of a command that is out of the bounds beside it."""
+    """UsageError for the first option of a command that is outside its bounds."""
     for name, bounds in bounds_of(type(parsed)).items():
         found = getattr(parsed, name)
         for value in found if isinstance(found, tuple) else (found,):
@@ -119,12 +119,12 @@ def check_bounds(parsed: Any) -> None:
 
 
 def asks_for_help(args: list[str]) -> bool:
-    """Whether the options' list is asked for."""
+    """Whether the list of options is requested."""
     return "-h" in args or "--help" in args
 
 
 def named_preset(name: str) -> Config:
-    """The preset of a name as `r2d2-small+gru`; UsageError with what may have been meant."""
+    """The preset of a name, as `r2d2-small+gru`; UsageError with suggestions."""
     base, *changes = name.split("+")
     if base not in PRESETS:
         raise UsageError(f"unknown preset {base!r}: {known(base, PRESETS)}")
@@ -144,7 +144,7 @@ def pick_preset() -> tuple[str, str]:
 
 
 def known(name: str, names: Iterable[str]) -> str:
-    """What may have been meant by `name`, and all that is known.
+    """A suggestion for the unknown `name`, and all valid names.
 
     >>> known("trian", ["train", "resume"])
     'did you mean train? use one of train, resume'
@@ -155,8 +155,10 @@ def known(name: str, names: Iterable[str]) -> str:
 
 
 def options_help(cls: type[T], default: T, prog: str) -> str:
-    """The list of a command's options, with the defaults of `default`, without a usage line."""
-    text = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding)  # which decides how boxes are drawn
+    """A command's options with the defaults of `default`, without a usage line."""
+    text = io.TextIOWrapper(
+        io.BytesIO(), encoding=sys.stdout.encoding
+    )  # which determines how boxes are drawn
     with registry, contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
         tyro.cli(cls, args=["--help"], prog=prog, default=default)
     text.seek(0)
@@ -180,7 +182,7 @@ def _options(field: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[dict[str, Any
 
 
 def parse_options(words: list[str]) -> dict[str, Any]:
-    """The options that NAME=VALUE or NAME VALUE name, each value as JSON, or as the word that it is.
+    """The options given as NAME=VALUE or NAME VALUE, each value as JSON, or as a string if it is not JSON.
 
     >>> parse_options(["map_name=8x8", "is_slippery=false", "delay", "20", "sizes=[3, 4]"])
     {'map_name': '8x8', 'is_slippery': False, 'delay': 20, 'sizes': [3, 4]}
@@ -190,7 +192,7 @@ def parse_options(words: list[str]) -> dict[str, Any]:
     for word in left:
         name, equals, text = word.partition("=")
         if not name.isidentifier():
-            raise ValueError(f"{word!r} is no NAME=VALUE, and {name!r} no name of an argument")
+            raise ValueError(f"{word!r} is not NAME=VALUE, and {name!r} is not the name of an argument")
         value = text if equals else next(left, None)
         if value is None:
             raise ValueError(f"{name} has no value: write {name}=VALUE")
@@ -210,4 +212,4 @@ def _json_or_word(text: str) -> Any:
 
 
 def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")

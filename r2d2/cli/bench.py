@@ -26,10 +26,10 @@ USAGE = """usage: r2d2 bench learner | actor | train [PRESET] [--repeats N] [--a
 
   learner   one update, from the draw of its batch to its priorities, stage by stage
   actor     one step of all environments
-  train     an update and the acting steps that the replay ratio gives it, in turns
+  train     an update and the acting steps per update at the replay ratio, in turn
 
-Beside each stage stands its floor: its operations at the rate of a matrix product measured here, or its bytes at
-that of a copy. The replay is filled with a few batches' worth of random play first.
+Beside each stage is its floor: its operations at the rate of a matrix product measured here, or its bytes at the
+rate of a copy. The replay is first filled with a few batches of random play.
 """
 
 
@@ -44,7 +44,7 @@ class Bench:
     what: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="WHAT")] = "train"
     """learner, actor or train."""
     preset: Preset = ""
-    """The agent; the hardware decides without one."""
+    """The agent; by default the hardware decides."""
     repeats: Annotated[int, Bounds(1, 10**6)] = 10
     """Timed updates, or acting steps, of which the median is shown."""
 
@@ -59,7 +59,7 @@ def run(args: list[str]) -> int:
         raise UsageError(f"unknown benchmark {parsed.what!r}: {known(parsed.what, KINDS)}")
     check_bounds(parsed)
     check_config(parsed.config)
-    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # or torch's profiler says that it starts and stops
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # else torch's profiler logs that it starts and stops
     from r2d2.runtime import profile  # torch takes seconds to import: not for a mistyped option
 
     bench = profile.Workbench(parsed.config)

@@ -1,4 +1,4 @@
-"""Command: what the command line knows of each command, from which help and dispatch are made."""
+"""Command: the description of a command, from which help and dispatch are made."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from r2d2.cli.arguments import UsageError, known
 
 @dataclass(frozen=True)
 class Command:
-    """One command: its arguments as the usage shows them, what it does, and the function that runs it.
+    """One command: its arguments as shown in the usage, what it does, and the function that runs it.
 
-    The function takes the words after the command's name and returns the exit code.
+    The function takes the arguments after the command's name and returns the exit code.
     """
 
     arguments: str
@@ -23,14 +23,14 @@ class Command:
 
 @dataclass(frozen=True)
 class Group:
-    """Commands under one name, each the `COMMAND` of a module, which is imported when it is needed."""
+    """Commands under one name, each the `COMMAND` of a module, which is imported on demand."""
 
     name: str
     modules: Mapping[str, str]
     notes: str = ""
 
     def load(self, name: str) -> Command:
-        """The command of a name; UsageError, with what may have been meant, for one that does not exist."""
+        """The command of a name; UsageError, with suggestions, for an unknown one."""
         if name not in self.modules:
             raise UsageError(f"unknown command {name!r}: {known(name, self.modules)}")
         command: Command = importlib.import_module(self.modules[name]).COMMAND

@@ -1,4 +1,4 @@
-"""The commands of `r2d2`, a module each: a new one is a file and a line here."""
+"""The commands of `r2d2`, one module each: a new one is a file and a line here."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from r2d2.config.presets import PRESETS
 EXIT_CODES = {
     0: "done",
     1: "failed: a file, the disk, the environment or the numbers",
-    2: "wrong use: nothing was begun",
-    130: "stopped by Ctrl-C or SIGTERM; a training has saved first",
+    2: "usage error: nothing was started",
+    130: "stopped by Ctrl-C or SIGTERM; training saves first",
 }
 
 COMMANDS = Group(
@@ -26,7 +26,7 @@ COMMANDS = Group(
         "replay": "r2d2.cli.replay.group",
         "bench": "r2d2.cli.bench",
     },
-    notes=f"`r2d2 train --help` begins with the presets:\n  {', '.join(PRESETS)}.\n"
-    "`r2d2 --version` says which version this is.\n\nexit codes:\n"
+    notes=f"`r2d2 train --help` starts with the presets:\n  {', '.join(PRESETS)}.\n"
+    "`r2d2 --version` prints the version.\n\nexit codes:\n"
     + "\n".join(f"  {code:<4}{meaning}" for code, meaning in EXIT_CODES.items()),
 )

@@ -22,13 +22,13 @@ class Evaluate:
     episodes: Annotated[int, Bounds(1, 10**5)] = 10
     """Episodes, one environment each."""
     video: bool = False
-    """Also film one episode into RUN_DIR/videos."""
+    """Also record one episode as a video in RUN_DIR/videos."""
     memory: tuple[Annotated[int, Bounds(1, 10**4)], ...] = ()
-    """Instead, episodes with the recurrent state of the last K observations only, for each of these K."""
+    """Instead, play with the recurrent state of only the last K observations, for each of these K."""
     seed: Annotated[int, Bounds(0, 2**30)] = 1_000_000
     """Seed of the environments."""
     checkpoint: Path | None = None
-    """This checkpoint instead of the newest."""
+    """Use this checkpoint instead of the newest."""
 
 
 def run(args: list[str]) -> int:
@@ -53,7 +53,7 @@ def run(args: list[str]) -> int:
 
 
 def evaluation_lines(result: Mapping[str, Any], file: Path) -> list[str]:
-    """The result of `r2d2 evaluate` for a reader: the mean with its interval first, then where the rest is.
+    """The result of `r2d2 evaluate` as text: the mean with its interval first, then where the rest is.
 
     >>> result = {"returns": [1.0, 2.0, 3.0, 4.0, 5.0], "checkpoint": "c", "env_steps": 9000, "seed": 7}
     >>> print(*evaluation_lines(result, Path("run/e.json")), sep="\\n")

@@ -11,8 +11,8 @@ from r2d2.cli.command import Command
 
 @dataclass(frozen=True)
 class Export:
-    """Write the policy of a run alone: its weights, its config and what its environment shows. `r2d2.load` reads it
-    on any machine, without the environment's package."""
+    """Write only the policy of a run: its weights, its config and the environment's spec. `r2d2.load` reads it on
+    any machine, without the environment's package."""
 
     run_dir: RunDir
     """The run's folder."""

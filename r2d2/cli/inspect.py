@@ -14,20 +14,20 @@ from r2d2.config.bounds import Bounds
 
 @dataclass(frozen=True)
 class Inspect:
-    """Show the replay of a checkpoint: its items, and what the network makes of each. Nothing is trained."""
+    """Show the replay of a checkpoint: its items, and the network's outputs for each. Nothing is trained."""
 
     run_dir: RunDir
     """The run's folder; it may be running."""
     checkpoint: Path | None = None
-    """This checkpoint instead of the newest."""
+    """Use this checkpoint instead of the newest."""
     out: Path | None = None
-    """Write a page that needs no server into this file, and end."""
+    """Write a page that needs no server to this file, and exit."""
     items: Annotated[int, Bounds(0, 10_000)] = 24
-    """Items in that page."""
+    """Number of items in that page."""
     part: int = 0
-    """Of a run with a long-term replay: 0 is the recent one, 1 the long-term one."""
+    """For a run with a long-term replay: 0 is the recent one, 1 the long-term one."""
     shard: int = 0
-    """Of a run on a cluster: the shard to look into."""
+    """For a run on a cluster: the shard to inspect."""
     port: Annotated[int, Bounds(0, 65_535)] = 0
     """Port of the page on this machine; 0 takes a free one."""
     open: bool = False
@@ -61,7 +61,7 @@ def _serve(contents: object, parsed: Inspect) -> int:
         viewer = Viewer(contents, parsed.port)  # type: ignore[arg-type]
     except OSError as error:
         raise UserError(f"--port {parsed.port} cannot be used: {error}") from None
-    print(f"{viewer.address}\non this machine alone, for whoever has the address; Ctrl-C ends it", flush=True)
+    print(f"{viewer.address}\nonly on this machine, for anyone with the address; Ctrl-C stops it", flush=True)
     if parsed.open:
         webbrowser.open(viewer.address)
     try:

@@ -1,4 +1,4 @@
-"""The `r2d2` command: runs one command, reports its errors, and bears a reader that goes away."""
+"""The `r2d2` command: runs one command, reports its errors, and tolerates closed output pipes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LIBRARIES = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code, one of `commands.EXIT_CODES`.
 
-    Errors that say what the user can do are shown in one line, without a traceback; R2D2_TRACEBACK=1 shows it.
+    User errors are shown in one line, without a traceback; R2D2_TRACEBACK=1 shows it.
     """
     args = list(sys.argv[1:] if arguments is None else arguments)
     with dropping_unread_output():
@@ -49,20 +49,20 @@ def main(arguments: list[str] | None = None) -> int:
             return exit_code(error)
 
 
-# -- errors: which are messages to the user, and which need their traceback ---------------------------------
+# -- errors: messages to the user, and those that need a traceback -------------------------------------------
 
 
 def is_message(error: Exception) -> bool:
-    """Whether an error says all that its reader needs: a `raise` statement of ours wrote it, or the system did.
+    """Whether an error's message is enough for the user: it was raised by our own code, or by the system.
 
-    A ValueError out of an environment, of numpy or of torch is a fault in code, which only a traceback shows.
+    A ValueError from an environment, numpy or torch is a bug, which needs a traceback.
     """
     if isinstance(error, UserError):
         return True
     frames = list(traceback.walk_tb(error.__traceback__))
     if not frames:
         return False
-    if isinstance(error, OSError):  # unless code of the user's own came upon it
+    if isinstance(error, OSError):  # unless the user's own code raised it
         return all(_within(frame.f_code.co_filename, (*_OURS, *_LIBRARIES)) for frame, _ in frames)
     if not isinstance(error, ValueError | MemoryError | CheckpointError | DatasetError | FloatingPointError):
         return False
@@ -72,7 +72,7 @@ def is_message(error: Exception) -> bool:
 
 
 def exit_code(error: Exception) -> int:
-    """2 for what was wrong before anything began, 1 for what failed."""
+    """2 for errors before anything was started, 1 for failures."""
     return 2 if isinstance(error, ValueError | MemoryError) else 1
 
 
@@ -88,12 +88,12 @@ def _within(file: str, folders: Iterable[Path]) -> bool:
     return any(Path(file).resolve().is_relative_to(folder) for folder in folders)
 
 
-# -- the standard streams, whose reader may go away, as in `r2d2 --help | head` ----------------------------
+# -- the standard streams, whose reader may exit early, as in `r2d2 --help | head` --------------------------
 
 
 @contextmanager
 def dropping_unread_output() -> Iterator[None]:
-    """Within, output that nobody reads any more is dropped: it ends neither a command nor its training."""
+    """Context in which output to a closed pipe is dropped, and does not end the command or its training."""
     before = sys.stdout, sys.stderr
     out = _Unread(sys.stdout)
     sys.stdout, sys.stderr = out, _Unread(sys.stderr, beside=out)
@@ -106,10 +106,10 @@ def dropping_unread_output() -> Iterator[None]:
 
 
 class _Unread:
-    """A text stream that becomes /dev/null when its pipe is closed, and keeps its lines apart from another's."""
+    """A text stream that becomes /dev/null when its pipe is closed, and whose lines do not mix with another's."""
 
     def __init__(self, stream: TextIO, beside: _Unread | None = None) -> None:
-        """`beside` is a stream on the same screen, whose unfinished line is ended before anything is written."""
+        """`beside` is a stream to the same terminal, whose unfinished line is ended before each write."""
         self._stream, self._beside = stream, beside
         self._unfinished = False
 
@@ -117,7 +117,7 @@ class _Unread:
         if self._beside is not None and self._beside._unfinished and self._beside.isatty():
             self._beside.write("\n")
             self._beside.flush()
-            text = text.removeprefix("\n")  # of a message that ends the line itself
+            text = text.removeprefix("\n")  # a message that starts with a newline would leave a blank line
         if os.environ.get("NO_COLOR"):  # https://no-color.org
             text = _COLORS.sub("", text)
         self._unfinished = not text.endswith("\n") if text else self._unfinished
@@ -134,7 +134,7 @@ class _Unread:
             self._drop()
 
     def _drop(self) -> None:
-        """What is still buffered goes to /dev/null too, or the interpreter would complain at its end."""
+        """Buffered output goes to /dev/null too, or the interpreter would complain on exit."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)

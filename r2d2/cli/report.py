@@ -1,4 +1,4 @@
-"""`r2d2 report`: what runs did, as a page with figures."""
+"""`r2d2 report`: a page with figures about runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from r2d2.cli.command import Command
 
 @dataclass(frozen=True)
 class Report:
-    """Write one page about runs that needs no network, with its figures as PNG and its numbers as CSV beside it."""
+    """Write one self-contained page about runs, with its figures as PNG and its numbers as CSV beside it."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN_OR_STUDY ...")]
-    """Run folders, or folders that hold runs; running ones too."""
+    """Run folders, or folders that contain runs; they may still be running."""
     out: Path | None = None
-    """Folder of the report; default is `report` in the one folder that is named, or here if there are several."""
+    """Folder of the report; default is `report` in the given folder, or here if there are several."""
     goal: float | None = None
-    """A return: it is marked in the learning curves, and the table of runs says when it was first reached."""
+    """A return to mark in the learning curves; the table of runs shows when it was first reached."""
     open: bool = False
     """Open the page in a browser."""
 

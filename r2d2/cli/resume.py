@@ -1,4 +1,4 @@
-"""`r2d2 resume`: go on with a stopped run."""
+"""`r2d2 resume`: resume a stopped run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Resume:
     steps: int | None = None
     """Train up to this many environment steps instead of the run's own number."""
     checkpoint: Path | None = None
-    """This checkpoint instead of the newest."""
+    """Use this checkpoint instead of the newest."""
     track: str | None = None
     """Weights & Biases: auto, wandb, wandb-offline or none; default is the run's own."""
     actors: int | None = None

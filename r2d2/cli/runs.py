@@ -17,15 +17,15 @@ from r2d2.cli.command import Command
 from r2d2.report.run import Run, read_runs
 from r2d2.report.settings import changes, describe
 
-PIPE = 200  # columns where there is no terminal; ours
+PIPE = 200  # columns without a terminal; ours
 
 
 @dataclass(frozen=True)
 class Runs:
-    """A table of the runs in a folder: how far they are and how good."""
+    """A table of the runs in a folder, with their progress and scores."""
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")] = Path("runs")
-    """A folder that holds runs, or a run's own."""
+    """A folder that contains runs, or a run's own."""
 
 
 def run(args: list[str]) -> int:
@@ -39,7 +39,7 @@ def run(args: list[str]) -> int:
 
 
 def table(runs: Sequence[Run]) -> Table:
-    """One row a run. Scores are greedy returns, or returns in training if there was no evaluation yet."""
+    """One row per run. Scores are greedy returns, or training returns if there was no evaluation yet."""
     made = Table(box=box.SIMPLE, show_edge=False, pad_edge=False)
     for name in ("run", "task", "preset and changes"):
         made.add_column(name, overflow="fold")

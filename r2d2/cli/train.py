@@ -28,30 +28,30 @@ Without one, the hardware decides: r2d2 with a CUDA device, else r2d2-small.
 {shown}
   --env ID                the environment [{config.env.id}]
   --env.options ...       keyword arguments of the environment, as `delay 20`
-  --env.num-envs N        environments that play at the same time [{config.env.num_envs}]
+  --env.num-envs N        environments that run in parallel [{config.env.num_envs}]
   --steps N               environment steps to train for [{config.run.steps:,}]
   --seed S                seed of everything [{config.run.seed}]
   --run-dir DIR           the run's folder [runs/<task>-<preset>-<seed>-<time>]
   --device DEVICE         auto, cpu, cuda, cuda:1, mps [{config.run.device}]
   --runtime RUNTIME       local, threads or cluster [{config.run.runtime}]
   --track MODE            Weights & Biases: auto, wandb, wandb-offline, none [{config.run.track}]
-  --dry-run               say what the run will take in memory, and stop
+  --dry-run               print the memory that the run will take, and exit
 
-All options, which change numbers of the preset:
+All options, which override values of the preset:
 """
 
 
 @dataclass(frozen=True)
 class Train:
-    """Train an agent; every number of the preset can be overridden."""
+    """Train an agent; every value of the preset can be overridden."""
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     preset: Preset = ""
-    """The agent, as r2d2-small+gru; the hardware decides without one."""
+    """The agent, as r2d2-small+gru; by default the hardware decides."""
     run_dir: Path | None = None
     """Folder of the run; default is runs/<task>-<preset>-<seed>-<time>."""
     dry_run: bool = False
-    """Say what the run will take in memory, and stop."""
+    """Print the memory that the run will take, and exit."""
 
 
 def run(args: list[str]) -> int:
@@ -73,7 +73,7 @@ def run(args: list[str]) -> int:
 
 
 def help_text(preset: str) -> str:
-    """What `r2d2 train [PRESET] --help` prints: the usage, what most people set, then everything."""
+    """The text of `r2d2 train [PRESET] --help`: the usage, the most common options, then all."""
     config = named_preset(preset or "r2d2")
     lines = {"initial_indent": "  ", "subsequent_indent": "  ", "break_on_hyphens": False}
     head = HELP.format(

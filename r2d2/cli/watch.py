@@ -1,4 +1,4 @@
-"""`r2d2 watch`: a policy plays, filmed with what it thinks."""
+"""`r2d2 watch`: a video of a policy with its Q values and recurrent state."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ FORMATS = (".mp4", ".gif")
 
 @dataclass(frozen=True)
 class Watch:
-    """Film one greedy episode with Q values, action and the recurrent state's norm beside the game."""
+    """Record one greedy episode, with Q values, action and the recurrent state's norm beside the game."""
 
     run_dir: RunDir
     """The run's folder, or an exported policy's."""
     out: Path | None = None
-    """The film, mp4 or gif; default is RUN_DIR/videos/watch-seed<S>.mp4."""
+    """The video file, mp4 or gif; default is RUN_DIR/videos/watch-seed<S>.mp4."""
     which: Literal["best", "last"] = "best"
     """Weights of the best greedy evaluation, or the last ones."""
     seed: Annotated[int, Bounds(0, 2**30)] = 1_000_000
     """Seed of the environment."""
     steps: Annotated[int, Bounds(1, 200_000)] = 200_000
-    """Stop after so many steps, if the episode has not ended."""
+    """Stop after this many steps if the episode has not ended."""
     fps: Annotated[int, Bounds(1, 120)] = 15
-    """Steps a second of the film; a step of an Atari game is 4 frames of its 60 a second."""
+    """Steps per second of the video; an Atari step is 4 of the game's 60 frames per second."""
 
 
 def run(args: list[str]) -> int:

@@ -37,8 +37,8 @@ def test_values_are_json_or_words(words: str, options: dict[str, Any]) -> None:
     ("words", "message"),
     [
         (["delay"], "delay has no value"),
-        (["20", "delay"], "'20' is no NAME=VALUE"),
-        (["=3"], "no NAME=VALUE"),
+        (["20", "delay"], "'20' is not NAME=VALUE"),
+        (["=3"], "not NAME=VALUE"),
         (["a=1", "a", "2"], "a is given twice"),
         (["delay", "20", "dqn"], "dqn has no value"),
     ],

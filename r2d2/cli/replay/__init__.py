@@ -1,1 +1,1 @@
-"""`r2d2 replay`: the replay of a run as a dataset, and a run that begins with one."""
+"""`r2d2 replay`: export the replay of a run as a dataset, and start a run from one."""

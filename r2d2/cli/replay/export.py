@@ -21,11 +21,11 @@ class Export:
     out: Out
     """The dataset's folder; it must not exist."""
     checkpoint: Path | None = None
-    """This checkpoint instead of the newest."""
+    """Use this checkpoint instead of the newest."""
     steps: Annotated[int, COUNT] | None = None
-    """Only the newest N steps."""
+    """Export only the newest N steps."""
     min_return: Annotated[float, Bounds(-1e30, 1e30)] | None = None
-    """Only whole episodes with at least this return: demonstrations."""
+    """Export only whole episodes with at least this return: demonstrations."""
 
 
 def run(args: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""`r2d2 replay import`: begin a run whose replay holds a dataset."""
+"""`r2d2 replay import`: start a run whose replay holds a dataset."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from r2d2.dataset.files import Dataset, open_dataset
 
 @dataclass(frozen=True)
 class Import:
-    """Begin a run whose replay holds a dataset; every number of the config can be overridden.
+    """Start a run whose replay holds a dataset; every value of the config can be overridden.
 
-    Without a preset, the config is that of the run that the dataset is from.
+    Without a preset, the config is that of the run that recorded the dataset.
     """
 
     dataset: DatasetDir
@@ -39,7 +39,7 @@ class Import:
     core_state: Literal["recompute", "zero"] = "recompute"
     """Recurrent states of the items: those of the run's new network along each episode, or zero."""
     other_protocol: bool = False
-    """Take steps recorded under another env.protocol, env.life_loss or env.options."""
+    """Accept steps recorded under another env.protocol, env.life_loss or env.options."""
 
 
 def run(args: list[str]) -> int:
@@ -72,7 +72,7 @@ def _parse(args: list[str], config: Config) -> Import:
 
 
 def _default(dataset: Dataset, named: str) -> tuple[str, Config]:
-    """Preset and config that the options change: the named preset, else those of the dataset's own run."""
+    """Preset and config before options: the named preset's, else those of the dataset's own run."""
     source = dataset.head.get("source", {})
     if not named and "config" in source:
         return str(source["preset"]), from_dict(source["config"])
@@ -82,6 +82,6 @@ def _default(dataset: Dataset, named: str) -> tuple[str, Config]:
 
 COMMAND = Command(
     "DATASET RUN_DIR [PRESET] [--core-state recompute|zero] [OPTIONS]",
-    "begin a run whose replay holds a dataset; `r2d2 resume RUN_DIR` trains it",
+    "start a run whose replay holds a dataset; `r2d2 resume RUN_DIR` trains it",
     run,
 )

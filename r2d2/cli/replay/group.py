@@ -15,6 +15,6 @@ COMMANDS = Group(
 
 COMMAND = Command(
     " | ".join(COMMANDS.modules) + " ...",
-    "the replay of a run as a dataset, and a run that begins with one",
+    "export the replay of a run as a dataset, or start a run from one",
     COMMANDS.run,
 )

@@ -1,4 +1,4 @@
-"""`r2d2 replay info`: what is in a dataset."""
+"""`r2d2 replay info`: describe a dataset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from r2d2.dataset.files import Dataset, open_dataset
 
 @dataclass(frozen=True)
 class Info:
-    """Say what is in a dataset."""
+    """Describe a dataset."""
 
     dataset: DatasetDir
     """The dataset's folder."""
@@ -33,7 +33,7 @@ def run(args: list[str]) -> int:
 
 
 def describe(dataset: Dataset) -> list[str]:
-    """What a reader wants to know of a dataset, line by line."""
+    """A description of a dataset, line by line."""
     head, index = dataset.head, dataset.index
     env = head["env"]
     columns = {name: (tuple(c["shape"]), np.dtype(c["dtype"])) for name, c in head["columns"].items()}
@@ -66,4 +66,4 @@ def _spread(values: np.ndarray) -> str:
     )
 
 
-COMMAND = Command("DATASET [--verify]", "say what is in a dataset", run)
+COMMAND = Command("DATASET [--verify]", "describe a dataset", run)
