@@ -1,1 +1,1 @@
-"""Report: what runs did, as one self-contained HTML page with PNG and CSV files beside it. Needs no torch."""
+"""Report: one self-contained HTML page about runs, with PNG and CSV files beside it. Needs no torch."""

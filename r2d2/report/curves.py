@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from r2d2.report.intervals import band
 from r2d2.report.run import Run
 
-POINTS = 200  # of a curve, at most: what a screen shows; ours
+POINTS = 200  # of a curve, at most: as many as a screen shows; ours
 
 Floats = NDArray[np.float64]
 
@@ -30,8 +30,8 @@ class Curve:
 def curve(runs: Sequence[Run], name: str, clock: str = "env_steps") -> Curve | None:
     """The curve of a metric over those runs that logged it; None if none did.
 
-    The mean goes from where the last seed begins to where the first one ends, since it would else jump when a
-    seed leaves it. Between its own points a seed's curve is a straight line.
+    The mean covers the range that all seeds have in common, since it would otherwise jump where a seed begins or
+    ends. Each seed's curve is interpolated linearly.
     """
     own = [as_arrays(run, name, clock) for run in runs]
     own = [points for points in own if len(points[0])]
@@ -41,7 +41,7 @@ def curve(runs: Sequence[Run], name: str, clock: str = "env_steps") -> Curve | N
     longest = max(len(at) for at, _ in own)
     if len(own) == 1:
         at, values = thinned(*own[0])
-    elif begin > end:  # the seeds have no moment in common
+    elif begin > end:  # the seeds have no range in common
         none = np.zeros(0)
         return Curve(none, none, none, none, [thinned(*points) for points in own])
     else:
@@ -52,7 +52,7 @@ def curve(runs: Sequence[Run], name: str, clock: str = "env_steps") -> Curve | N
 
 
 def as_arrays(run: Run, name: str, clock: str) -> tuple[Floats, Floats]:
-    """When a run logged a metric and what it was, one value a moment, in order."""
+    """Times and values of a run's metric, one value per time, in order."""
     at, values = (np.array(column, np.float64) for column in run.points(name, clock))
     last = np.flatnonzero(np.append(np.diff(at) > 0, True)) if len(at) else np.zeros(0, np.int64)
     return at[last], values[last]
@@ -65,5 +65,5 @@ def thinned(at: Floats, values: Floats) -> tuple[Floats, Floats]:
 
 
 def kept(count: int) -> NDArray[np.int64]:
-    """Which of so many points are shown: at most `POINTS`, evenly chosen, the first and the last among them."""
+    """The indices of the points to show: at most `POINTS` of `count`, evenly spaced, including both ends."""
     return np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(np.int64))

@@ -1,4 +1,4 @@
-"""Figure: what a figure shows, apart from how it is drawn: in the page by plotly, as PNG by matplotlib."""
+"""Figure: the content of a figure, independent of plotly, which draws the page, and matplotlib, for PNG."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Dash = Literal["solid", "dash", "dot"]
 
 @dataclass(frozen=True)
 class Line:
-    """A curve, perhaps with an interval around it."""
+    """A curve, optionally with an interval around it."""
 
     label: str
-    color: int  # number of its color in the palette
+    color: int  # index of its color in the palette
     x: Floats
     y: Floats
     low: Floats | None = None
@@ -28,7 +28,7 @@ class Line:
     dash: Dash = "solid"
     markers: bool = False
     seeds: Sequence[tuple[Floats, Floats]] = ()  # each drawn thin, together with the curve
-    shown: bool = True  # at first; a click on its name in the page shows it
+    shown: bool = True  # initially; a click on its name in the page shows it
 
 
 @dataclass(frozen=True)

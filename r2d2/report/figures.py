@@ -1,4 +1,4 @@
-"""The figures of a report: learning curves, scores over tasks, what the learner and the replay did."""
+"""The figures of a report: learning curves, scores over tasks, diagnostics of learner and replay."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ DIAGNOSTICS = (
 
 
 def slug(text: str) -> str:
-    """A text as a part of a file's name.
+    """A text as part of a file name.
 
     >>> slug("ALE/Pong-v5 (delay=3)")
     'ale-pong-v5-delay-3'
@@ -56,7 +56,7 @@ def slug(text: str) -> str:
 
 
 def colors(settings: Sequence[Setting]) -> dict[str, int]:
-    """The number of each label's color: the same in all figures of a report."""
+    """The color index of each label, the same in all figures of a report."""
     return {label: number for number, label in enumerate(dict.fromkeys(s.label for s in settings))}
 
 
@@ -125,7 +125,7 @@ def _seeds(settings: Sequence[Setting]) -> str:
 
 
 def diagnostics(settings: Sequence[Setting], palette: Mapping[str, int]) -> list[Figure]:
-    """What learner and replay did in the settings of one task, over steps."""
+    """Diagnostics of learner and replay for the settings of one task, over steps."""
     task, figures = settings[0].task, []
     for title, metric, log_y in DIAGNOSTICS:
         lines = [line for s in settings if (line := _line(s, palette, metric)) is not None]
@@ -139,7 +139,7 @@ def diagnostics(settings: Sequence[Setting], palette: Mapping[str, int]) -> list
 
 
 def priorities(run: Run, label: str) -> Figure | None:
-    """How the priorities of a run's items were distributed at each evaluation; None if that was not logged."""
+    """The distribution of a run's priorities at each evaluation; None if it was not logged."""
     found = [(r["env_steps"], r[PRIORITIES]) for r in run.records if isinstance(r.get(PRIORITIES), dict)]
     found = [(steps, histogram) for steps, histogram in found if sum(histogram["counts"]) > 0]
     if not found:
@@ -160,7 +160,7 @@ def priorities(run: Run, label: str) -> Figure | None:
 
 
 def _rebinned(counts: Sequence[int], edges: Sequence[float], new: np.ndarray) -> np.ndarray:
-    """Shares of a histogram in other bins; within its own bins the values count as evenly spread."""
+    """Shares of a histogram in other bins; values are taken to be spread evenly within its own bins."""
     cumulated = np.concatenate([[0.0], np.cumsum(np.asarray(counts, np.float64))])
     at = np.interp(new, np.asarray(edges, np.float64), cumulated)
     at[0] = 0.0

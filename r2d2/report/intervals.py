@@ -1,6 +1,6 @@
-"""Means over seeds with the 95 % interval that their number allows. Pure functions of their arguments.
+"""Means over seeds with 95 % bootstrap intervals. Pure functions of their arguments.
 
-Seeds are the only thing resampled: evaluation episodes are not seeds, and belong averaged within one first.
+Only seeds are resampled: evaluation episodes are not seeds, and must be averaged within each seed first.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LEVEL = 0.95
-RESAMPLES = 10_000  # ours: the ends then move by less than a hundredth of the interval from seed to seed
-TRIM = 0.25  # of each end: the interquartile mean of Agarwal et al. 2021, section 4.3
+RESAMPLES = 10_000  # ours: the ends then vary by less than a hundredth of the interval with `seed`
+TRIM = 0.25  # from each end: the interquartile mean of Agarwal et al. 2021, section 4.3
 
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -45,9 +45,9 @@ def iqm(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def interval(values: ArrayLike, seed: int = 0, statistic: Statistic = mean) -> Interval:
     """The mean (or `iqm`) over seeds and its 95 % percentile bootstrap interval.
 
-    `values` is [S], one a seed, or [S, K] of K tasks: then each task's seeds are resampled apart and all
-    are pooled (stratified bootstrap). One seed has no interval: its ends are NaN. Few seeds make the interval
-    too narrow (5 normal ones: it holds the truth about 85 % of the time), so report S beside it.
+    `values` is [S], one per seed, or [S, K] for K tasks: then each task's seeds are resampled separately and all
+    are pooled (stratified bootstrap). One seed has no interval: its ends are NaN. With few seeds the interval is
+    too narrow (with 5 normally distributed ones its coverage is about 85 %), so report S beside it.
 
     >>> interval([1.0, 2.0, 3.0, 4.0, 5.0])
     Interval(mean=3.0, low=1.8, high=4.2)

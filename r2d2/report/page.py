@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file that opens without a network."""
+"""The page of a report: one HTML file that opens offline."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page, which its navigation names."""
+    """A part of the page, with an entry in its navigation."""
 
     id: str
     title: str
@@ -53,7 +53,7 @@ def page(title: str, subtitle: str, sections: Sequence[Section], footer: str, *,
 
 
 def render(template: str, **values: Any) -> str:
-    """A template with these values, which are escaped where it does not say that they are safe."""
+    """A template with these values, which are escaped unless it marks them as safe."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(template).render(**values)
 
@@ -64,7 +64,7 @@ def file(name: str) -> str:
 
 
 def embedded(value: Any) -> str:
-    """JSON that may stand in a script element: no text in it can end that.
+    """JSON that is safe inside a script element: no text in it can close the element.
 
     >>> embedded("</script>")
     '"<\\\\/script>"'

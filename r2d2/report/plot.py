@@ -14,7 +14,7 @@ FONT = "'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
 
 def plot(figure: Figure) -> dict[str, Any]:
-    """What `Plotly.newPlot` takes, as plain data."""
+    """The arguments of `Plotly.newPlot`, as plain data."""
     traces = [trace for line in figure.lines for trace in _line(line)]
     layout: dict[str, Any] = {
         "font": {"family": FONT, "size": 13, "color": "#222"},
@@ -66,7 +66,7 @@ def _axis(title: str) -> dict[str, Any]:
 
 
 def _line(line: Line) -> list[dict[str, Any]]:
-    """The interval, the seeds and the curve, which one click in the legend shows and hides together."""
+    """The interval, the seeds and the curve, which one legend entry shows and hides together."""
     tint = color(line.color)
     about = {"legendgroup": line.label, "visible": True if line.shown else "legendonly"}
     traces: list[dict[str, Any]] = []
@@ -112,7 +112,7 @@ def _line(line: Line) -> list[dict[str, Any]]:
 
 
 def _faint(tint: str) -> str:
-    """A color as a light veil.
+    """A color with low opacity.
 
     >>> _faint("#0072B2")
     'rgba(0,114,178,0.15)'
@@ -165,5 +165,5 @@ def _heat(heat: Heat) -> dict[str, Any]:
 
 
 def _plain(values: np.ndarray) -> list[float | None]:
-    """Numbers that JSON has, in six digits."""
+    """Numbers for JSON, with six digits."""
     return [float(f"{v:.6g}") if math.isfinite(v) else None for v in values]

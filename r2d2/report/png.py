@@ -20,7 +20,7 @@ HEIGHT = 4.2  # inches
 
 
 def draw(figure: Figure, path: Path) -> None:
-    """Write one figure as a PNG file that reads at 800 pixels."""
+    """Write one figure as a PNG file that is legible at 800 pixels."""
     with styled():
         canvas = Canvas(figsize=(WIDTH, HEIGHT))
         axes = canvas.subplots()
@@ -34,7 +34,7 @@ def styled() -> Any:
 
 
 def draw_on(axes: Axes, figure: Figure) -> None:
-    """Draw a figure on axes; the caption is left to the text around it."""
+    """Draw a figure on axes, without its caption."""
     axes.set(title=figure.title, xlabel=figure.x, ylabel=figure.y)
     if figure.x == STEPS:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -68,7 +68,7 @@ def _line(axes: Axes, line: Line) -> None:
 
 
 def label_ends(axes: Axes, lines: Sequence[Line]) -> None:
-    """Name each line at its right end, in its color, far enough apart to be read."""
+    """Label each line at its right end, in its color, without overlaps."""
     ends = []
     axes.autoscale_view()  # or positions are those of other limits
     for line in lines:
@@ -85,12 +85,12 @@ def label_ends(axes: Axes, lines: Sequence[Line]) -> None:
 
 
 def spread(heights: Sequence[float], apart: float = 0.065) -> list[float]:
-    """Rising heights in [0, 1], moved no further than needed to be `apart`.
+    """Increasing heights in [0, 1], moved as little as possible to be `apart`.
 
     >>> [round(height, 2) for height in spread([0.5, 0.5, 0.9], apart=0.1)]
     [0.45, 0.55, 0.9]
     """
-    groups: list[list[float]] = []  # each [sum of wishes, members]; its members stand apart around the mean
+    groups: list[list[float]] = []  # each [sum of heights, members]; its members are spread around the mean
     for height in heights:
         groups.append([height, 1.0])
         while len(groups) > 1 and _top(groups[-2], apart) + apart > _bottom(groups[-1], apart):
@@ -125,7 +125,7 @@ def _heat(axes: Axes, heat: Heat) -> None:
 
 
 def _column_edges(x: np.ndarray) -> np.ndarray:
-    """Edges between columns, half-way; the outermost as far off as their neighbors are."""
+    """Edges halfway between columns; the outermost are as far away as their neighbors."""
     if len(x) == 1:
         return np.array([x[0] - 0.5, x[0] + 0.5])
     middle = (x[1:] + x[:-1]) / 2

@@ -21,7 +21,7 @@ RETURNS = (TRAINING, GREEDY)
 def write(paths: Sequence[Path], out: Path, goal: float | None = None) -> Path:
     """Write the report of the runs in these folders into the folder `out`; returns the page.
 
-    A `goal` is a return: it is marked in the learning curves, and the table of runs says when it was reached.
+    `goal` is a return to mark in the learning curves; the table of runs shows when it was first reached.
 
     Raises UserError if there is no run, or if matplotlib or plotly are missing.
     """
@@ -48,7 +48,7 @@ def write(paths: Sequence[Path], out: Path, goal: float | None = None) -> Path:
 
 
 def check_installed() -> None:
-    """Raise UserError, with the remedy, if what draws figures is missing."""
+    """Raise UserError, with the remedy, if a plotting package is missing."""
     try:
         import matplotlib  # noqa: F401
         import plotly  # noqa: F401
@@ -64,7 +64,7 @@ def _page(paths: Sequence[Path], runs: Sequence[Run], sections: Sequence[Section
     alive = sum(run.state == "running" for run in runs)
     when = time.strftime("%Y-%m-%d %H:%M")
     subtitle = f"{counts}. Made {when}" + (
-        f"; {alive} still running: make it again for more." if alive else "."
+        f"; {alive} still running: run it again for newer numbers." if alive else "."
     )
     footer = (
         "Made by r2d2 report. Charts: drag to zoom, double-click to go back, click a name to hide it. The "
@@ -106,7 +106,7 @@ def _sections(found: Sequence[Setting], goal: float | None) -> Iterable[Section]
 
 
 def write_table(rows: table.Table, path: Path) -> None:
-    """A table as CSV, its numbers in six digits."""
+    """A table as CSV, with numbers of six digits."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(column.name for column in rows.columns)
@@ -115,7 +115,7 @@ def write_table(rows: table.Table, path: Path) -> None:
 
 
 def write_curves(found: Sequence[Setting], names: Sequence[str], path: Path) -> None:
-    """Metrics of each run as CSV, one line a moment; of long runs the same points that the figures show."""
+    """Metrics of each run as CSV, one line per time; for long runs the points that the figures show."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["task", "setting", "seed", "metric", "env_steps", "wall_seconds", "value"])

@@ -1,4 +1,4 @@
-"""Run: what the folder of a run says, whether it is over or still being written."""
+"""Run: the content of a run folder, whether the run is finished or still running."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Record = dict[str, Any]
 
 GREEDY, TRAINING = "evaluate/mean_return", "train/mean_return"
 FINAL = 0.2  # share of a run's evaluations, the last ones, whose mean is its score; ours
-QUIET = 60.0  # seconds without a record after which a run without a lock counts as stopped, at least; ours
-DEPTH = 6  # folders below a study's in which runs are looked for; ours
+QUIET = 60.0  # least seconds without a record after which a run without a lock counts as stopped; ours
+DEPTH = 6  # levels below a study's folder that are searched for runs; ours
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, read once. Records are those of `metrics.jsonl`, under the names of today."""
+    """A run folder, read once. Records are those of `metrics.jsonl`, under today's names."""
 
     path: Path
-    name: str  # how a reader finds it: its path below what was named
+    name: str  # its path below the given folder
     preset: str
     config: Config
     provenance: Sequence[Mapping[str, Any]]
@@ -63,7 +63,7 @@ class Run:
 
     @property
     def measure(self) -> str:
-        """The metric that scores are of: greedy returns, or training returns if it was never evaluated."""
+        """The metric of its scores: greedy returns, or training returns if it was never evaluated."""
         return GREEDY if self.points(GREEDY)[1] else TRAINING
 
     @property
@@ -97,7 +97,7 @@ class Run:
         return values[-1] if values else None
 
     def points(self, name: str, clock: str = "env_steps") -> tuple[list[float], list[float]]:
-        """When a metric was logged, and what it was; without what was not finite."""
+        """Times and values of a metric, without values that are not finite."""
         return self._points.get((name, clock), ([], []))
 
     @cached_property
@@ -114,15 +114,15 @@ class Run:
 
     @property
     def command(self) -> str:
-        """The command that began it, as a user types it."""
+        """The command that started it, as the user typed it."""
         words = self.provenance[0].get("command", []) if self.provenance else []
         return " ".join(["r2d2", *map(str, words[1:])]) if words else ""
 
 
 def read_runs(paths: Iterable[Path]) -> list[Run]:
-    """The runs of these folders, each a run's own or one that holds runs, such as a study's.
+    """The runs in these folders, each a run's own or one that contains runs, such as a study's.
 
-    A run that cannot be read is left out with a warning, unless its own folder was named. Raises RunError if
+    A run that cannot be read is left out with a warning, unless its own folder was given. Raises RunError if
     there is none.
     """
     paths = list(dict.fromkeys(path.resolve() for path in paths))
@@ -148,7 +148,7 @@ def read_runs(paths: Iterable[Path]) -> list[Run]:
 
 
 def _folders(path: Path, depth: int) -> Iterator[Path]:
-    """The run folders in a folder, in the order of their names; none lies in another."""
+    """The run folders in a folder, sorted by name; none is inside another."""
     for child in sorted(path.iterdir()):
         if child.is_dir() and not child.name.startswith("."):
             if (child / CONFIG).is_file():
@@ -166,7 +166,7 @@ def read_run(path: Path, name: str) -> Run:
 
 
 def _state(path: Path, config: Config, records: Sequence[Record]) -> State:
-    """A lock that another process holds means running; without one, the time of the last record decides."""
+    """A run is running if another process holds its lock; without locks, the time of the last record decides."""
     held = _is_locked(path / LOCK)
     if held:
         return "running"
@@ -189,7 +189,7 @@ def _is_locked(file: Path) -> bool | None:
 
 
 def _is_over(config: Config, records: Sequence[Record]) -> bool:
-    """It made its steps, to within two steps of the vector, or reached its goal."""
+    """Whether it made all its steps, to within two steps of the vector, or reached its goal."""
     steps = max(record["env_steps"] for record in records)
     scores = [record[GREEDY] for record in records if record.get(GREEDY) is not None]
     goal = config.run.stop_return
@@ -199,7 +199,7 @@ def _is_over(config: Config, records: Sequence[Record]) -> bool:
 
 
 def _is_fresh(path: Path, records: Sequence[Record]) -> bool:
-    """Whether a record could still come: none is missing for longer than three times the longest gap."""
+    """Whether a record could still come: the last one is not older than three times the longest gap."""
     file = path / FILE
     since = time.time() - (file if file.exists() else path / CONFIG).stat().st_mtime
     gaps = [after["wall_seconds"] - before["wall_seconds"] for before, after in pairwise(records)]

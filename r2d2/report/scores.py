@@ -1,7 +1,7 @@
 """Scores over tasks: human-normalized Atari scores, interquartile means and performance profiles.
 
 After Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice". The runs of each
-task are resampled apart, so that the spread between tasks is no uncertainty.
+task are resampled separately, so the spread between tasks does not count as uncertainty.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from r2d2.report.settings import Setting
 RESAMPLES = 2000  # ours, as rliable's default
 THRESHOLDS = 101  # points of a profile; ours
 
-Scores = Mapping[str, Sequence[float]]  # task -> one score a run
+Scores = Mapping[str, Sequence[float]]  # task -> one score per run
 
 
 @dataclass(frozen=True)
 class Human:
     """Mean scores of random play and of a professional games tester, up to 30 no-ops at the start.
 
-    From Mnih et al. 2015 (extended data table 2) and, for the games that are not there, Wang et al. 2016 (table 2).
+    From Mnih et al. 2015 (extended data table 2) and, for games missing there, Wang et al. 2016 (table 2).
     """
 
     random: float
@@ -45,19 +45,19 @@ class Human:
 
 @cache
 def atari() -> dict[str, Human]:
-    """The 57 games, by the name in their id, as `Pong` of `ALE/Pong-v5`."""
+    """The 57 games, by the name in their id, as `Pong` for `ALE/Pong-v5`."""
     with resources.files(__package__).joinpath("atari_scores.csv").open() as file:
         return {r["game"]: Human(float(r["random"]), float(r["human"])) for r in csv.DictReader(file)}
 
 
 def human(env_id: str) -> Human | None:
-    """The scores of a game; None for what is not one of the 57."""
+    """The scores of a game; None if it is not one of the 57."""
     space, _, name = env_id.rpartition("/")
     return atari().get(name.partition("-")[0]) if space == "ALE" else None
 
 
 def normalized(settings: Sequence[Setting]) -> tuple[dict[str, dict[str, list[float]]], str]:
-    """Final scores as label -> task -> one a run, and what 0 and 1 mean.
+    """Final scores as label -> task -> one per run, and what 0 and 1 mean.
 
     Human-normalized if all tasks are among the 57 games; otherwise from the lowest to the highest score of each
     task in this report. A run without a score is left out.
@@ -109,7 +109,7 @@ def profile(scores: Scores, thresholds: NDArray[np.float64], seed: int = 0) -> N
 
 
 def thresholds(scores: Mapping[str, Scores]) -> NDArray[np.float64]:
-    """From the lowest to the highest score of all labels, 0 and 1 among them."""
+    """From the lowest to the highest score of all labels, including 0 and 1."""
     values = [v for tasks in scores.values() for runs in tasks.values() for v in runs]
     return np.linspace(min(0.0, *values), max(1.0, *values), THRESHOLDS)
 

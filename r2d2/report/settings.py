@@ -1,4 +1,4 @@
-"""Settings: which runs differ in their seed alone, and what tells the others apart."""
+"""Settings: groups of runs that differ only in their seed, and the differences between groups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from r2d2.config.changes import CHANGES
 from r2d2.config.presets import PRESETS, preset
 from r2d2.report.run import Run
 
-# What two runs of one setting may differ in: the seed, and what decides no number or only how long and how often.
+# Fields in which runs of one setting may differ: the seed, and fields that do not affect results, or only how long
+# a run is and how often it logs.
 FREE = frozenset(
     f"run.{name}"
     for name in (
@@ -35,10 +36,10 @@ FREE = frozenset(
 
 @dataclass(frozen=True)
 class Setting:
-    """Runs of one task and one config, which differ in their seed alone."""
+    """Runs of one task and one config, which differ only in their seed."""
 
     task: str
-    label: str  # what tells it apart from the other settings of the report
+    label: str  # its difference from the other settings of the report
     runs: Sequence[Run]
 
 
@@ -52,7 +53,7 @@ def flat(config: Config) -> dict[str, Any]:
 
 
 def differences(configs: Sequence[Config]) -> dict[str, list[Any]]:
-    """The fields that are not the same in all configs, with the value of each."""
+    """The fields that differ between configs, with the value in each."""
     fields = [flat(config) for config in configs]
     return {
         name: [values[name] for values in fields]
@@ -62,7 +63,7 @@ def differences(configs: Sequence[Config]) -> dict[str, list[Any]]:
 
 
 def changes(run: Run) -> dict[str, Any]:
-    """The fields of a run that its preset has otherwise, but for the task, the seed and what decides no number."""
+    """The fields in which a run differs from its preset, without the task, the seed and those without effect."""
     base, *named = run.preset.split("+")
     if base not in PRESETS or any(name not in CHANGES for name in named):
         return {}
@@ -81,14 +82,14 @@ def describe(values: dict[str, Any]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value of a config, short."""
+    """A short form of a config value."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def settings(runs: Iterable[Run]) -> list[Setting]:
-    """The runs by task and setting, in the order in which they came.
+    """The runs by task and setting, in the given order.
 
-    A setting is called by its preset, and by the fields in which it differs from another of its preset.
+    A setting is named after its preset, and the fields in which it differs from others of the same preset.
     """
     groups: dict[Any, list[Run]] = {}
     for run in runs:

@@ -1,4 +1,4 @@
-"""One style for all figures: colors that color-blind readers can tell apart, type that reads at 800 pixels."""
+"""One style for all figures: colors safe for color-blind readers, text that is legible at 800 pixels."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 # Okabe and Ito 2008, without their yellow, which is too light for a line on white; black is last.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES = ("solid", "dash", "dot", "dashdot")  # beyond the colors, the pattern tells lines apart
+DASHES = ("solid", "dash", "dot", "dashdot")  # once colors run out, patterns distinguish lines
 GRAY = "#666666"
-SCALE = "cividis"  # of heat maps: even in lightness, and the same to all readers
+SCALE = "cividis"  # of heat maps: perceptually uniform, and safe for color-blind readers
 
 WIDTH = 8.0  # inches of a figure of one or two panels: at 100 dots an inch 800 pixels
 DPI = 100
@@ -37,10 +37,10 @@ MATPLOTLIB: dict[str, Any] = {
 
 
 def color(number: int) -> str:
-    """The color of the line of this number."""
+    """The color of line `number`."""
     return COLORS[number % len(COLORS)]
 
 
 def dash(number: int) -> str:
-    """The pattern of the line of this number: solid until the colors are used up."""
+    """The pattern of line `number`: solid until the colors run out."""
     return DASHES[number // len(COLORS) % len(DASHES)]

@@ -19,16 +19,16 @@ Cell = str | int | float | None
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, what that means, and how its numbers are shown."""
+    """A column: its name, its meaning, and the format of its numbers."""
 
     name: str
     meaning: str = ""
-    shape: str = ""  # as of `format`; empty for text
+    shape: str = ""  # a format spec; empty for text
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of plain values, which sort as what they are."""
+    """Rows of plain values, which sort by their own type."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]] = field(default_factory=tuple)
@@ -45,7 +45,7 @@ STATES = {"running": "running", "done": "done", "stopped": "stopped"}
 
 
 def runs_table(settings: Sequence[Setting], goal: float | None = None) -> Table:
-    """One row a run; with a goal, also when it was reached."""
+    """One row per run; with a goal, also when it was reached."""
     games = any(scores.human(s.runs[0].config.env.id) for s in settings)
     columns = [
         Column("run"),
@@ -99,7 +99,7 @@ def runs_table(settings: Sequence[Setting], goal: float | None = None) -> Table:
 
 
 def scores_table(settings: Sequence[Setting]) -> Table:
-    """One row a setting: scores over its seeds."""
+    """One row per setting: scores over its seeds."""
     columns = [
         Column("task"),
         Column("setting"),
@@ -123,7 +123,7 @@ def scores_table(settings: Sequence[Setting]) -> Table:
 
 
 def differences_table(settings: Sequence[Setting]) -> Table:
-    """The config fields in which settings differ, one column a setting."""
+    """The config fields in which settings differ, one column per setting."""
     found = differences([setting.runs[0].config for setting in settings])
     found = {name: values for name, values in found.items() if name != "run.seed"}
     several = len({setting.task for setting in settings}) > 1
@@ -134,7 +134,7 @@ def differences_table(settings: Sequence[Setting]) -> Table:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a run came from, for a reader who wants it again."""
+    """The provenance of a run, to reproduce it."""
 
     name: str
     command: str

@@ -1,1 +1,1 @@
-"""Viewer: the replay of a run to look at, as a page of its own or served to this machine alone."""
+"""Viewer: shows the replay of a run, as a self-contained page or served to this machine only."""

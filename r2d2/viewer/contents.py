@@ -1,6 +1,6 @@
-"""Contents: what the replay of a checkpoint holds, item by item, and what the network makes of an item.
+"""Contents: the items in the replay of a checkpoint, and the network's outputs for them.
 
-Nothing trains here. The index of all items is read at once; steps and recurrent states when an item is opened.
+Nothing is trained. The index of all items is read at once, steps and recurrent states when an item is opened.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ BATCH = 256  # items whose Delta-Q is computed together; ours
 
 @dataclass(frozen=True)
 class Items:
-    """All items of a replay, one number each [K]; NaN where it is not known."""
+    """All items of a replay: one number per item and column, [K]; NaN where it is unknown."""
 
     values: Mapping[str, NDArray[Any]]  # by `COLUMNS`
 
@@ -63,7 +63,7 @@ class Items:
         return len(self.values["id"])
 
     def order(self, column: str, *, descending: bool) -> Ints:
-        """The items by a column, those without a value last; ValueError for what is no column."""
+        """The items sorted by a column, those without a value last; ValueError for an unknown column."""
         if column not in COLUMNS:
             raise ValueError(f"items are sorted by one of {', '.join(COLUMNS)}, got {column!r}")
         values = np.asarray(self.values[column], np.float64)
@@ -78,8 +78,8 @@ class Items:
 class Contents:
     """The replay of a run's newest checkpoint, or of `path`.
 
-    Of a run on a cluster it is the part that `shard` holds; of a mixture the replay of this number (0 is the
-    recent one, 1 the long-term one).
+    For a run on a cluster it is the part in `shard`; for a mixture the replay number `part` (0 is the recent one,
+    1 the long-term one).
     """
 
     def __init__(self, run_dir: Path, path: Path | None = None, *, shard: int = 0, part: int = 0) -> None:
@@ -99,7 +99,7 @@ class Contents:
         self.replay, self.share = self._open(shard, part)
 
     def _open(self, shard: int, part: int) -> tuple[SavedReplay, float]:
-        """The replay to look at, and its share of a batch."""
+        """The replay to show, and its share of a batch."""
         config, source = self.config, self.path
         if config.run.runtime == "cluster":
             layout = Layout(config)
@@ -131,7 +131,7 @@ class Contents:
 
     @cached_property
     def items(self) -> Items:
-        """Every item, with what is known of it."""
+        """Every item, with its known values."""
         replay = self.replay.replay
         places = self.replay.places
         ids = replay.items.ids(places)
@@ -168,7 +168,7 @@ class Contents:
         return self.updates - inserted, self.updates - acted, drawn if self._counted else drawn * np.nan
 
     def _delta_q(self, ids: Ints) -> tuple[Floats, Floats]:
-        """Delta-Q at the first and the last trained step [K] of the items whose true states the run kept."""
+        """Delta-Q at the first and the last trained step [K] of items whose true states were kept."""
         first, last = np.full((2, len(ids)), np.nan)
         if self._probe is None or len(ids) == 0:
             return first, last

@@ -1,10 +1,10 @@
-"""What actions are called."""
+"""The names of actions."""
 
 from __future__ import annotations
 
 
 def action_names(env_id: str, count: int) -> list[str]:
-    """The positions of an Atari joystick where a game has all of them, else numbers.
+    """The positions of an Atari joystick if a game has all of them, else numbers.
 
     >>> action_names("CartPole-v1", 2)
     ['0', '1']

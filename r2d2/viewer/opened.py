@@ -1,4 +1,4 @@
-"""An opened item: its steps, and what the network makes of them from the stored and from a recomputed state."""
+"""An opened item: its steps, and the network's outputs from the stored and from a recomputed state."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from r2d2.viewer.contents import Contents
 MOST_BEFORE = (
     400  # steps before an item from which its state is recomputed, at most; ours: a second at 84 x 84
 )
-SPRITE_COLUMNS = 16  # frames in a row of the picture that holds them all; ours
-MOST_NUMBERS = 64  # of a vector that are shown as lines; ours
+SPRITE_COLUMNS = 16  # frames per row of the image that holds them all; ours
+MOST_NUMBERS = 64  # components of a vector that are shown as lines; ours
 
 Floats = NDArray[np.float32]
 
 
 def opened(contents: Contents, item: int) -> dict[str, Any]:
-    """All there is to see of an item, as plain data; KeyError for one that is not held.
+    """Everything to show of an item, as plain data; KeyError for one that is not held.
 
     Steps count from the item's first trained one: burn-in is negative. `q.stored` are the Q values [T, A] that
     training sees, from the item's stored state (or zero, as the run is configured) through burn-in; `q.recomputed`
@@ -79,7 +79,7 @@ def _context(contents: Contents, name: str) -> int:
 def _q_values(
     contents: Contents, batch: Batch, columns: dict[str, NDArray], before: int
 ) -> tuple[Floats, Floats]:
-    """Q values [T, A] along the item's rows, from the state of training and from one recomputed."""
+    """Q values [T, A] along the item's rows, from the state that training uses and from a recomputed one."""
     learner = contents.learner
     network = learner.network
     tensors = {name: torch.from_numpy(columns[name]) for name in network.inputs.columns}
@@ -98,14 +98,14 @@ def _errors(contents: Contents, batch: Batch, length: int) -> tuple[Floats, Floa
 
 
 def _plain(values: NDArray) -> Any:
-    """Numbers that JSON has, in five digits."""
+    """Numbers for JSON, with five digits."""
     if values.ndim > 1:
         return [_plain(row) for row in values]
     return [float(f"{v:.5g}") if np.isfinite(v) else None for v in values.tolist()]
 
 
 def _shown(spec: ObservationSpec, rows: NDArray) -> dict[str, Any]:
-    """Observations [T, ...] as one picture of all frames, or as the numbers of a vector."""
+    """Observations [T, ...] as one image of all frames, or as the numbers of a vector."""
     if spec.kind == "vector":
         flat = rows.reshape(len(rows), -1)[:, :MOST_NUMBERS].astype(np.float32)
         return {"kind": "vector", "values": _plain(flat), "hidden": max(0, rows[0].size - MOST_NUMBERS)}
@@ -123,7 +123,7 @@ def _as_bytes(values: Floats) -> NDArray[np.uint8]:
 
 
 def _sprite(frames: NDArray[np.uint8]) -> dict[str, Any]:
-    """Frames [T, H, W] or [T, H, W, 3] side by side in one PNG, as a data address."""
+    """Frames [T, H, W] or [T, H, W, 3] side by side in one PNG, as a data URL."""
     from PIL import Image
 
     count, height, width = frames.shape[:3]

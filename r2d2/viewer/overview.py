@@ -1,4 +1,4 @@
-"""Charts of a whole replay: its priorities, and how the chance of being drawn is spread over its items."""
+"""Charts of a whole replay: its priorities, and the distribution of draws over its items."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ POINTS = 200  # of the share of mass; ours
 
 
 def figures(items: Items) -> list[Figure]:
-    """The charts; none of an empty replay."""
+    """The charts; none for an empty replay."""
     return [_histogram(items), _mass(items), _ages(items)] if len(items) else []
 
 
 def overview(items: Items) -> dict[str, dict[str, Any]]:
-    """What plotly draws, by the name of the place in the page."""
+    """The plotly figures, by the name of their place in the page."""
     return {figure.name: plot(figure) for figure in figures(items)}
 
 
@@ -69,7 +69,7 @@ def _mass(items: Items) -> Figure:
 
 
 def _ages(items: Items) -> Figure:
-    """Chance of being drawn by age, relative to uniform draws."""
+    """Probability of being drawn by age, relative to uniform draws."""
     age = np.asarray(items.values["age"], np.float64)
     known = np.isfinite(age)
     edges = np.linspace(0, max(float(age[known].max()) if known.any() else 1.0, 1.0), 31)

@@ -1,4 +1,4 @@
-"""The viewer's page: exported with some items in it, or served to this machine with all of them."""
+"""The viewer's page: exported with some items, or served to this machine with all of them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ORDERS = ("priority", "age", "return", "drawn", "delta_q_first", "delta_q_last")
 
 
 def page(contents: Contents, *, live: bool, items: int = 0) -> str:
-    """The page; `items` are those that an exported one holds, taken in turn from both ends of every order."""
+    """The page; an exported one holds `items` items, taken in turn from both ends of every order."""
     found = contents.items
     chosen = np.zeros(0, np.int64) if live else _choose(contents, items)
     data: dict[str, Any] = {
@@ -93,7 +93,7 @@ def own_file(name: str) -> str:
 
 
 def _choose(contents: Contents, count: int) -> np.ndarray:
-    """Items from both ends of every order in turn, until there are so many."""
+    """`count` items, taken in turn from both ends of every order."""
     found = contents.items
     ends = []
     for column in ORDERS:

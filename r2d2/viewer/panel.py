@@ -1,4 +1,4 @@
-"""The panel beside a game: Q values, the action, and lately the highest Q value and the recurrent state's norm."""
+"""The panel beside a game: Q values, action, and curves of the highest Q value and the recurrent state's norm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from r2d2.report.style import COLORS
 if TYPE_CHECKING:
     from r2d2.viewer.watch import Moment
 
-# Pixels, ours: a film that reads at its own size.
+# Pixels, ours: legible at the video's own size.
 HEIGHT, WIDTH = 480, 380  # of the panel; the game is scaled to the same height
 HISTORY = 150  # steps of the two curves
 MARGIN, LINE, CHART = 14, 17, 74
@@ -21,7 +21,7 @@ INK, SOFT, RULE = "#222222", "#707070", "#d9d9d9"
 
 
 def draw(frame: NDArray[np.uint8], moment: Moment, names: Sequence[str]) -> NDArray[np.uint8]:
-    """The frame with the panel at its right, [HEIGHT, width, 3]; both sides are even, as video codecs ask."""
+    """The frame with the panel to its right, [HEIGHT, width, 3]; both sides are even, as video codecs require."""
     from PIL import Image, ImageDraw, ImageFont
 
     scale = HEIGHT / frame.shape[0]
@@ -44,7 +44,7 @@ def draw(frame: NDArray[np.uint8], moment: Moment, names: Sequence[str]) -> NDAr
 
 
 def _bars(pen: Any, font: Any, box: tuple[int, int, int], moment: Moment, names: Sequence[str]) -> None:
-    """One bar an action, from the lowest Q value on; the action taken is filled and pointed at."""
+    """One bar per action, from the lowest Q value; the action taken is filled and marked."""
     left, top, right = box
     room = HEIGHT - 2 * (CHART + 22) - top - 8
     each = min(LINE, room / len(moment.q))
@@ -62,7 +62,7 @@ def _bars(pen: Any, font: Any, box: tuple[int, int, int], moment: Moment, names:
 def _curve(
     pen: Any, font: Any, box: tuple[int, int, int], title: str, values: list[float], tint: str
 ) -> None:
-    """The last values as a line, its range written at its side."""
+    """The last values as a line, with its range beside it."""
     left, top, right = box
     pen.text((left, top), title, SOFT, font)
     top, bottom, end = top + 16, top + 16 + CHART - 8, right - 56

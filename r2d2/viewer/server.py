@@ -1,4 +1,4 @@
-"""Serves the viewer to this machine alone: on loopback, at an address that holds a secret."""
+"""Serves the viewer to this machine only: on loopback, at an address with a secret token."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from r2d2.viewer.opened import opened
 from r2d2.viewer.page import page
 
 HOST = "127.0.0.1"
-LISTED = 200  # items of an answer; ours
+LISTED = 200  # items in one response; ours
 
 
 class Viewer:
-    """A server that has not begun to serve; `address` is what a browser opens."""
+    """A server that starts with `serve`; `address` is what a browser opens."""
 
     def __init__(self, contents: Contents, port: int = 0) -> None:
-        """`port` 0 takes a free one. OSError if it is taken."""
+        """`port` 0 takes a free one. OSError if the port is in use."""
         self.contents = contents
         self.token = secrets.token_urlsafe(24)
         self._one = threading.Lock()  # the replay is read by one request at a time
@@ -32,16 +32,16 @@ class Viewer:
         self._page = page(contents, live=True).encode()
 
     def serve(self) -> None:
-        """Answer until `close` is called from another thread, or KeyboardInterrupt."""
+        """Serve until `close` is called from another thread, or KeyboardInterrupt."""
         self.server.serve_forever()
 
     def close(self) -> None:
-        """Stop serving and give the port back."""
+        """Stop serving and release the port."""
         self.server.shutdown()
         self.server.server_close()
 
     def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
-        """Status, kind and content for a path that has the token already taken off."""
+        """Status, content type and content for a path without the token."""
         parts = urlsplit(path)
         asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if parts.path == "":
@@ -67,7 +67,7 @@ def _json(value: Any) -> tuple[HTTPStatus, str, bytes]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers who knows the token; to everybody else nothing is here."""
+    """Answers requests with the token; all others get 404."""
 
     viewer: Viewer
     protocol_version = "HTTP/1.1"
@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         _, token, rest = [*self.path.split("/", 2), "", ""][:3]
         host = self.headers.get("Host", "").partition(":")[0]
         known = secrets.compare_digest(token.encode(), self.viewer.token.encode())
-        if known and host in (HOST, "localhost"):  # another name may be a page that was pointed here
+        if known and host in (HOST, "localhost"):  # another host name may be DNS rebinding
             self._send(*self.viewer.answer(rest))
         else:
             self._send(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"there is nothing here")
@@ -92,4 +92,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
-        """Requests are not worth a line."""
+        """Do not log requests."""

@@ -1,4 +1,4 @@
-"""Watch: a policy plays, filmed with what it thinks beside the game. No window is opened."""
+"""Watch: a video of a policy, with its Q values beside the game. No window is opened."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from r2d2.viewer.panel import HISTORY, draw
 
 @dataclass
 class Moment:
-    """What is drawn beside one frame: the state of the policy as it chooses its action."""
+    """What is drawn beside one frame: the policy's state when it chooses its action."""
 
     step: int
     q: NDArray[np.float32]  # [A], or the vector that is the action
-    action: int  # that it takes; -1 once the episode is over
+    action: int  # the one taken; -1 once the episode is over
     reward: float  # of the step before
     total: float  # return so far
     best_q: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
@@ -34,10 +34,10 @@ class Moment:
 
 
 def film(policy: Policy, path: Path, *, names: list[str], seed: int, fps: int, most: int = LONGEST) -> Moment:
-    """Film one greedy episode, of at most so many steps, as mp4 or gif, by the name of the file; returns its end.
+    """Record one greedy episode of at most `most` steps, as mp4 or gif by the file's suffix; returns its end.
 
-    The file gets its name only when it is complete. Raises ValueError, with the remedy, for an environment that has
-    no picture or if a package is missing.
+    The file is renamed into place once complete. Raises ValueError, with the remedy, for an environment that does
+    not render or if a package is missing.
     """
     single = film_set(policy.config)
     import imageio.v2 as imageio  # heavy, and only needed here
@@ -61,8 +61,7 @@ def film(policy: Policy, path: Path, *, names: list[str], seed: int, fps: int, m
 
 @torch.no_grad()
 def play(policy: Policy, single: object, seed: int, most: int) -> Iterator[tuple[NDArray[np.uint8], Moment]]:
-    """The frames [H, W, 3] of one greedy episode, each with what the policy thinks of it; the last one is the final
-    frame."""
+    """The frames [H, W, 3] of one greedy episode, each with the policy's state; the last one is the final frame."""
     network = policy.network
     state = ActingState(network, observation_columns(single.reset(seed)), policy.device)  # type: ignore[attr-defined]
     choice, counted = choice_of(network), not network.inputs.action_size
