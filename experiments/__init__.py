@@ -1,1 +1,1 @@
-"""Studies that reproduce published results, and benchmarks; each writes small files into `results/`."""
+"""Studies that reproduce published results, and benchmarks; each writes small files to `results/`."""

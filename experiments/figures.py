@@ -1,4 +1,4 @@
-"""Draws the committed figures again from the result files beside them; nothing is trained.
+"""Redraws the committed figures from the result files beside them; nothing is trained.
 
 python -m experiments.figures [NAME ...]
 """
@@ -57,7 +57,7 @@ FIGURES: dict[str, Callable[[], object]] = {
 
 
 def main() -> None:
-    """Draw those that are named, or all."""
+    """Draw the named figures, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(FIGURES)} (default: all)")
     names = parser.parse_args().names

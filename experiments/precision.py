@@ -2,9 +2,9 @@
 
     python -m experiments.precision --runs runs/precision --out experiments/results/precision [--seeds 0 1 2 3 4]
 
-Learner and actor both; the core, the last layers, losses and parameters are float32 in either. On a CPU without
-bfloat16 of its own PyTorch computes it with the same rounding, more slowly. Writes precision.csv (every
-evaluation) and README.md.
+For learner and actor; the core, the last layers, losses and parameters are float32 in both cases. On a CPU without
+native bfloat16 PyTorch emulates it with the same rounding, more slowly. Writes precision.csv (every evaluation) and
+README.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from r2d2.tracking.tracker import read_metrics
 
 PRESET = "memory+lstm-stored"
 PRECISIONS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
-SOLVED = 0.95  # mean return of an evaluation; 1 is the best there is
+SOLVED = 0.95  # mean return of an evaluation; 1 is the best possible
 
 
 def config(precision: Literal["float32", "bfloat16"], steps: int) -> Config:
@@ -44,7 +44,7 @@ def evaluations(run_dir: Path) -> list[tuple[int, float]]:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
-    """A table of seeds: when each solved the task, and how it ended."""
+    """A table of seeds: when each solved the task, and its last evaluation."""
     seeds = sorted({row["seed"] for row in rows})
     lines = [
         f"# Preset {PRESET} on Recall in float32 and in bfloat16",

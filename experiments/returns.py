@@ -22,7 +22,7 @@ from experiments import style
 from r2d2.report.intervals import band
 from r2d2.report.run import GREEDY, TRAINING
 
-FEW = 2  # seeds that have no interval worth the name; ours
+FEW = 2  # seeds too few for a meaningful interval; ours
 SEED_COLORS = (style.BLUE, style.ORANGE)
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ Curves = dict[str, tuple[Floats, Floats]]  # seed -> moments and values
 
 
 def read(file: Path, metric: str, clock: str) -> dict[str, tuple[Floats, Floats]]:
-    """The curve of a metric by seed: moments and values."""
+    """The curve of a metric by seed: times and values."""
     found: dict[str, list[tuple[float, float]]] = {}
     with file.open(newline="") as lines:
         for row in csv.DictReader(lines):

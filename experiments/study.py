@@ -1,8 +1,8 @@
-"""What a study is: named cells times seeds, each a training run in a folder of its own, side by side.
+"""A study: named cells times seeds, each a training run in a folder of its own, run in parallel.
 
-A run that is finished is skipped, one that was stopped goes on where it saved, and one whose folder was made
-with another config is refused. Ctrl-C, and the end of the study's own process, let every run finish its step
-and save. Runs are forked from a server that has imported torch once, so that a run of seconds is no waste.
+A finished run is skipped, a stopped one resumes, and one whose folder was made with another config is an
+error. On Ctrl-C, and when the study's own process ends, every run finishes its step and saves. Runs are
+forked from a server that has imported torch once, so that runs of seconds have little overhead.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from r2d2.config import Config, to_dict
 from r2d2.tracking.metrics import read_metrics
 from r2d2.tracking.terminal import duration
 
-FINISHED = "finished"  # file in the folder of a run that needs nothing more
-STOPPED = 130  # exit code after Ctrl-C, as shells have it
-POLL = 0.2  # seconds between looks at the runs; ours: nobody notices
+FINISHED = "finished"  # marker file in the folder of a finished run
+STOPPED = 130  # exit code after Ctrl-C, as in shells
+POLL = 0.2  # seconds between polls of the runs; ours: short enough not to be noticed
 PRELOAD = [
     "r2d2.runtime.training",
     "r2d2.envs.make",
     "torch._dynamo",
 ]  # the optimizer imports the last, in seconds
-# Fields that decide no number, so that they may change between calls.
+# Fields that do not affect results, so they may change between calls.
 FREE = ("run.track", "run.threads", "env.folder")
 
 Label = str | int | float
@@ -45,7 +45,7 @@ After = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class Cell:
-    """One setting of a study: a config whose `run.seed` is replaced, and the labels that tell it apart."""
+    """One setting of a study: a config whose `run.seed` is replaced, and the labels that identify it."""
 
     name: str  # of its folder
     preset: str
@@ -75,12 +75,12 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """What the run printed."""
+        """The file with the run's output."""
         return self.run_dir.with_suffix(".log")
 
 
 def plan(cells: Iterable[Cell], seeds: Sequence[int], root: Path) -> list[Job]:
-    """All runs, seed by seed, so that a study that is cut short has few seeds of all cells."""
+    """All runs, seed by seed, so that an interrupted study has a few seeds of every cell."""
     listed = list(cells)
     names = [cell.name for cell in listed]
     if len(set(names)) < len(names):
@@ -109,7 +109,7 @@ def check(jobs: Iterable[Job]) -> None:
 
 
 def train(job: Job, after: After | None) -> int:
-    """Begin the run, or go on with it, then do `after`; returns the exit code."""
+    """Start or resume the run, then call `after`; returns the exit code."""
     from r2d2.runtime import training
 
     if (job.run_dir / "config.json").exists():
@@ -124,7 +124,7 @@ def train(job: Job, after: After | None) -> int:
 
 
 def _child(job: Job, after: After | None, orders: Connection) -> None:
-    os.setpgrp()  # Ctrl-C in a terminal reaches the study alone, which tells each run once
+    os.setpgrp()  # Ctrl-C in a terminal reaches only the study, which signals each run once
     job.log.parent.mkdir(parents=True, exist_ok=True)
     log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
@@ -143,7 +143,7 @@ def _child(job: Job, after: After | None, orders: Connection) -> None:
 
 
 def _obey(orders: Connection) -> None:
-    """Turn each order of the study, and its end, into the signal that a run understands.
+    """Turn each order of the study, and its end, into a signal that the run handles.
 
     Orders wait in the pipe until the process can take signals; a signal sent to a process that is being
     forked would be lost.
@@ -157,7 +157,7 @@ def _obey(orders: Connection) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
-# -- all of them, side by side -----------------------------------------------------------------------------
+# -- all of them, in parallel ------------------------------------------------------------------------------
 
 
 @dataclass
@@ -171,8 +171,8 @@ class _Running:
 def execute(
     jobs: Sequence[Job], *, workers: int, after: After | None = None, say: Callable[[str], None] = print
 ) -> int:
-    """Run all that is not finished, `workers` at a time. `after`, an importable function, gets the folder of
-    each run once it has trained. Returns 0, 1 if a run failed (the others are still made), or 130 if stopped.
+    """Run all unfinished jobs, `workers` at a time. `after`, an importable function, gets the folder of each run
+    once it has trained. Returns 0, 1 if a run failed (the others still run), or 130 if stopped.
 
     The first Ctrl-C or SIGTERM lets the runs finish their step and save, a second one does not.
     """
@@ -242,11 +242,11 @@ def _stop_signals(say: Callable[[str], None]) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-# -- what came out -----------------------------------------------------------------------------------------
+# -- results -----------------------------------------------------------------------------------------------
 
 
 def gather(jobs: Iterable[Job], metrics: Sequence[str]) -> list[Row]:
-    """The finished runs' metrics, one row for each moment at which any of them was logged, in order of time.
+    """The finished runs' metrics, one row for each record with any of them, in order of time.
 
     A row has the cell's labels, `seed`, `env_steps`, `updates` and those metrics that were logged then.
     """

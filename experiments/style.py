@@ -1,4 +1,4 @@
-"""The look of the committed figures, which is that of `r2d2 report`: one size, one palette, readable type.
+"""The style of the committed figures, the same as in `r2d2 report`: one size, one palette, legible text.
 
     with style.styled():
         figure, axes = style.panels(2)
@@ -6,7 +6,7 @@
         style.finish(figure, axes, path)
 
 A figure is 800 pixels wide in a page, with at most two panels side by side. Lines are named once: at their ends
-where there is one panel, else in a line above all panels, or in the place of a fourth panel.
+if there is one panel, else in a line above all panels, or in place of a fourth panel.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _empty(axis: Axes) -> Axes:
 
 
 def finish(figure: Figure, axes: Sequence[Axes], path: Path, *, names: bool = True) -> None:
-    """Name the lines and write the figure; `axes` are those that `panels` gave."""
+    """Name the lines and write the figure; `axes` are those from `panels`."""
     shown = [axis for axis in axes if axis.axison]
     if names and len(shown) == 1:
         name_ends(shown[0])
@@ -66,7 +66,7 @@ def finish(figure: Figure, axes: Sequence[Axes], path: Path, *, names: bool = Tr
 
 
 def _named(axes: Sequence[Axes]) -> dict[str, Artist]:
-    """Label -> a line or bar of that name, of all panels."""
+    """Label -> a line or bar with that label, over all panels."""
     found: dict[str, Artist] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
@@ -75,7 +75,7 @@ def _named(axes: Sequence[Axes]) -> dict[str, Artist]:
 
 
 def name_ends(axis: Axes, *, size: float = 9.5) -> None:
-    """Name each line at its right end in its color, far enough apart to be read."""
+    """Label each line at its right end, in its color, without overlaps."""
     lines: list[tuple[float, Any]] = []
     axis.autoscale_view()  # or positions are those of other limits
     for line in axis.get_lines():

@@ -1,4 +1,4 @@
-"""The bars that our replay must clear, as data, and how each is read off the results."""
+"""The targets that our replay must reach, as data, and how each is read from the results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PAPER_GB = 4e6 / 1e9  # from bytes a step to GB for the paper's 4e6 steps
 
 @dataclass(frozen=True)
 class Quantity:
-    """A measure of a part, over another measure of the same part where one is named."""
+    """A measure of a part, optionally divided by another measure of the same part."""
 
     part: str
     measure: str
@@ -20,7 +20,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Value:
-    """Median and range. `problem` says why there is none."""
+    """Median and range, or `problem`, the reason why there are none."""
 
     median: float = float("nan")
     low: float = float("nan")
@@ -30,7 +30,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Bar:
-    """What ours must reach in one variant; `limit` None is for information. Rivals may be read elsewhere."""
+    """What ours must reach in one variant; with `limit` None it is informational. Rivals may use other variants."""
 
     title: str
     unit: str
@@ -42,14 +42,14 @@ class Bar:
     rivals_variant: str = ""
 
     def met(self, value: Value) -> bool | None:
-        """Whether the median clears the bar; None where there is no bar or no value."""
+        """Whether the median meets the limit; None if there is no limit or no value."""
         if self.limit is None or value.problem:
             return None
         return value.median >= self.limit if self.more else value.median <= self.limit
 
 
 def read(report: dict[str, Any], quantity: Quantity, subject: str, variant: str) -> Value | None:
-    """The value of one subject; None if that part was not run for it."""
+    """The value for one subject; None if that part was not run for it."""
     for result in report["results"]:
         if (result["part"], result["subject"], result["variant"]) != (quantity.part, subject, variant):
             continue
@@ -79,7 +79,7 @@ def _insert(variant: str, limit: float) -> Bar:
 
 
 def _bytes(variant: str, which: str, limit: float | None, title: str) -> Bar:
-    once = variant == "raw" or limit is None  # the same figures need not stand in every row
+    once = variant == "raw" or limit is None  # the same figures need not be repeated in every row
     rivals = Quantity("sequences", "bytes_per_step", scale=PAPER_GB) if once else None
     return Bar(f"A {variant}: 4e6 steps, {title}", "GB", Quantity("footprint", which, scale=1e-9), variant,
                limit, False, rivals)  # fmt: skip

@@ -4,8 +4,8 @@
 
     acting     environment steps/s against the number of actor processes, nobody learning; bytes a step sent
     overhead   the same job in all runtimes, one after the other, with the learner's shares
-    shard      recorded packets replayed as those of 256 actors: what one shard takes in, by itself and through Ray
-    sizing     from these rates: what up to 256 actors bring and need
+    shard      recorded packets replayed as those of 256 actors: the rate of one shard, by itself and through Ray
+    sizing     from these rates: what up to 256 actors provide and need
 
 Absolute figures are those of one machine; what counts are ratios within one run. Writes bench.json and bench.md.
 """
@@ -35,7 +35,7 @@ COMMON: dict[str, Any] = {
     "run.threads": 1, "run.probe_items": 0, "cluster.actor_cpus": 0.25, "cluster.shard_cpus": 0.25,
     "cluster.learner_cpus": 0.25,
 }  # fmt: skip
-# With the CPU threads of the networks: of a cluster's learner; of acting and learning together in `threads`.
+# With the CPU threads of the networks: in `cluster` the learner's, in `threads` for acting and learning together.
 RUNTIMES = (("local", 1), ("local", 2), ("threads", 2), ("cluster", 1))
 
 
@@ -43,7 +43,7 @@ RUNTIMES = (("local", 1), ("local", 2), ("threads", 2), ("cluster", 1))
 
 
 def acting(config: Config, actors: int, seconds: float) -> dict[str, float]:
-    """Steps/s of so many processes that share the environments, after a warm-up."""
+    """Steps/s of `actors` processes that share the environments, after a warm-up."""
     from r2d2.runtime.cluster.ray_fleet import RayFleet
 
     config = changed(config, {"cluster.actors": actors, "replay.min_steps": NEVER})
@@ -64,7 +64,7 @@ def acting(config: Config, actors: int, seconds: float) -> dict[str, float]:
             return got[0][1]
 
         every("run", 2.0)
-        status()  # it has taken in its first packets, for which code was compiled
+        status()  # waits for the first packets, for which code is compiled
         before = every("run", 2.0)
         began = time.monotonic()
         after = every("run", seconds)
@@ -104,7 +104,7 @@ def overhead(config: Config) -> list[dict[str, Any]]:
 
 
 def sizing(config: Config, report: Mapping[str, Any]) -> list[dict[str, float]]:
-    """What so many actors bring and need, from the measured rates of one actor process and one shard."""
+    """What numbers of actors provide and need, from the measured rates of one actor process and one shard."""
     alone = next(row for row in report["acting"] if row["actors"] == 1)
     taken = min(row["steps_per_second"] for row in report["shard"])
     trained = config.learner.batch * config.replay.unroll

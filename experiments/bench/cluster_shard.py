@@ -1,4 +1,4 @@
-"""What one replay shard takes in from many actors: recorded packets, replayed as those of the paper's 256.
+"""The rate at which one replay shard takes packets: recorded ones, replayed as those of the paper's 256 actors.
 
 Part of `experiments.bench.cluster`.
 """
@@ -21,12 +21,12 @@ from r2d2.runtime.cluster.roles.shard import ShardRole
 
 PAPER_ACTORS = 256  # with one environment each (Kapturowski et al. 2019)
 NEVER = 10**12  # steps before learning starts
-WINDOW = 16  # packets under way at once; ours
+WINDOW = 16  # packets in flight at once; ours
 Take = Callable[[Config, Path, Iterator[dict[str, Any]]], float]  # a shard takes all packets; seconds
 
 
 class Tape:
-    """A shard that keeps what it is sent, for an actor to be recorded with."""
+    """A shard that keeps what it receives, to record an actor."""
 
     def __init__(self) -> None:
         self.packets: list[dict[str, Any]] = []
@@ -45,7 +45,7 @@ class Tape:
 
 
 def recorded(config: Config, packets: int) -> list[dict[str, Any]]:
-    """So many packets of one environment that plays by itself."""
+    """`packets` packets of a single environment."""
     tape = Tape()
     role = ActorRole(changed(config, {"env.num_envs": 1, "cluster.actors": 1}), 0, tape)
     while len(tape.packets) < packets:
@@ -72,7 +72,7 @@ def shard(config: Config, packets: int) -> list[dict[str, Any]]:
 
 
 def _rate(tape: Sequence[Mapping[str, Any]], load: Config, take: Take) -> dict[str, float]:
-    """Rates of everything but the first packet of each actor, at which code is compiled and caches fill."""
+    """Rates without the first packet of each actor, during which code is compiled and caches fill."""
     steps = [int((~wire["last"]).sum()) for wire in tape]
     with TemporaryDirectory() as folder:
         seconds = take(load, Path(folder), as_actors(tape))

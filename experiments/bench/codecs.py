@@ -2,7 +2,7 @@
 
     python -m experiments.bench --only K --policy runs/pong
 
-plays the run's trained network as well, since what a good player sees need not compress like random play.
+also plays the run's trained network, since a good player's frames may not compress like those of random play.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def random_blocks(frames: NDArray[np.uint8], limit: int) -> list[NDArray[np.uint
 
 
 def _study(game: str, blocks: list[NDArray[np.uint8]]) -> Measures:
-    """Ratio over all blocks; GB/s of raw bytes, a sample a block, codecs in turns."""
+    """Ratio over all blocks; GB/s of raw bytes, one sample per block, codecs in turn."""
     raw = [block.reshape(-1) for block in blocks]
     out = np.empty_like(raw[0])
     size: dict[str, int] = dict.fromkeys(CODECS, 0)
@@ -110,7 +110,7 @@ def _study(game: str, blocks: list[NDArray[np.uint8]]) -> Measures:
 
 
 def policy_blocks(run_dir: Path, sizes: Sizes) -> tuple[str, list[NDArray[np.uint8]]]:
-    """Blocks of what the newest network of a run sees; it plays greedily but for one step in a hundred."""
+    """Blocks of observations of a run's newest network, which plays greedily except for one step in a hundred."""
     from r2d2.runs.folder import read_config
 
     config, _ = read_config(run_dir)
@@ -124,7 +124,7 @@ def policy_blocks(run_dir: Path, sizes: Sizes) -> tuple[str, list[NDArray[np.uin
 
 
 def _play(run_dir: Path, slots: int) -> Iterator[NDArray[np.uint8]]:
-    """The newest frame [slots, ...] of every environment, step by step, without end."""
+    """The newest frame [slots, ...] of every environment, step by step, endlessly."""
     from r2d2.build import agents as build
     from r2d2.build import environments
     from r2d2.checkpoint import checkpoint
@@ -140,7 +140,7 @@ def _play(run_dir: Path, slots: int) -> Iterator[NDArray[np.uint8]]:
         checkpoint.load_part(run_dir / CHECKPOINTS, ["learner/network"])["learner/network"]
     )
     actor = make_greedy(vector, network)
-    actor.epsilon = np.full(slots, 0.01)  # or one wrong turn can stand still for the whole study; ours
+    actor.epsilon = np.full(slots, 0.01)  # or one wrong move can stall the game for the whole study; ours
     actor.reset(seed=1)
     while True:
         yield actor.step()[0].values["observation"]

@@ -1,11 +1,11 @@
-"""Steps per second of each environment without a network, with random actions or one and the same.
+"""Steps per second of each environment without a network, with random actions or a constant one.
 
     python -m experiments.bench.environments [--envs 64] [--seconds 1] [--action A] [--out FILE.json] [ID ...]
 
 With random actions an episode of Recall lasts two steps, so that drawing new ones is most of the work; action 0
 keeps it going to its question.
 
-The environments take turns, so that a noisy moment hits all alike; medians over the rounds.
+The environments run in turn, so that noise affects all alike; medians over the rounds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PREPARED = 256  # steps whose actions are drawn beforehand
 
 
 def steps_per_second(env: VectorEnv, actions: np.ndarray, seconds: float) -> float:
-    """Environment steps of all slots together; `actions` [PREPARED, N] go round."""
+    """Environment steps of all slots together; `actions` [PREPARED, N] are repeated."""
     start, count = time.perf_counter(), 0
     while time.perf_counter() < start + seconds:
         env.step(actions[count % len(actions)])

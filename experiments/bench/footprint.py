@@ -1,4 +1,4 @@
-"""What the paper's replay occupies, game by game, and what an item costs beside its steps."""
+"""The memory of the paper's replay, game by game, and of an item beside its steps."""
 
 from __future__ import annotations
 

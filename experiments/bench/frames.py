@@ -1,8 +1,8 @@
-"""Real Atari frames, recorded once with random actions (or a trained policy) and played round and round.
+"""Real Atari frames, recorded once with random actions (or a trained policy) and played in a loop.
 
 Four million real steps would take an hour to play. Each stream instead repeats its own recording, whose
-length is a multiple of the block: every block costs the bytes that it cost the first time, and each copy
-is compressed, kept and decoded on its own.
+length is a multiple of the block: every block has the same size as the first time, and each copy is
+compressed, stored and decoded separately.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Feed:
 
     @property
     def flat(self) -> NDArray[np.uint8]:
-        """All frames in a line [rows * N, ...]: what the floors copy from."""
+        """All frames in a row [rows * N, ...], from which the floors copy."""
         return self.frames.reshape(-1, *self.frames.shape[2:])
 
     def row(self, t: int) -> dict[str, NDArray]:
@@ -57,7 +57,7 @@ class Feed:
 
 
 def small_feed(sizes: Sizes, shape: tuple[int, ...] = (8,)) -> Feed:
-    """Streams of tiny random observations: what is left of a replay's cost is its index."""
+    """Streams of tiny random observations, so that the replay's cost is that of its index."""
     rng = np.random.default_rng(0)
     rows, n = sizes.recorded, sizes.streams
     terminated = np.zeros((rows, n), np.bool_)
@@ -96,7 +96,7 @@ def slots_per_game(sizes: Sizes) -> int:
 
 
 def recording(cache: Path, sizes: Sizes, game: str) -> Path:
-    """The file with a game's recording; it is played now if it is not in the cache."""
+    """The file with a game's recording, which is made if it is not in the cache."""
     slots = slots_per_game(sizes)
     file = cache / f"{game}-random-{slots}x{sizes.recorded}.npz"
     if not file.exists():
@@ -135,7 +135,7 @@ def play_random(game: str, slots: int, rows: int) -> dict[str, NDArray]:
 def _closed(
     terminated: NDArray[np.bool_], last: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Let every stream's final episode end with its recording, so that it can be played again."""
+    """End every stream's last episode with its recording, so that it can be played in a loop."""
     last = last.copy()
     last[0] = last[-2] = False  # no episode may consist of a final observation alone
     last[-1] = True

@@ -2,8 +2,8 @@
 
     python -m experiments.bench.inspect [--preset memory] [--steps 4000000] [--folder DIR]
 
-Makes a run folder whose replay is filled with random steps of Recall; nothing is trained. A folder that is there
-is used again.
+Makes a run folder whose replay is filled with random steps of Recall; nothing is trained. An existing folder is
+reused.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def measure(run_dir: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Make the run if it is not there, and measure."""
+    """Make the run if it does not exist, and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--preset", default="memory", help="of the run (default memory)")
     parser.add_argument("--steps", type=int, default=4_000_000, help="that the replay holds")

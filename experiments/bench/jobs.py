@@ -1,4 +1,4 @@
-"""Which jobs a run consists of, and how each is run in a process of its own."""
+"""The jobs of a benchmark run, and how each is run in a process of its own."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CODECS = ("raw", *COMPRESSED)
 
 @dataclass(frozen=True)
 class Part:
-    """A function of the worker: the variants in which ours runs, and the one in which rivals do, if any."""
+    """A function of the worker, with the variants for ours and the one for rivals, if any."""
 
     name: str
     ours: tuple[str, ...]
     rivals: str | None
 
 
-# R draws 60 million times and is left out unless asked for.
+# R draws 60 million times and is only run on request.
 PARTS: dict[str, tuple[Part, ...]] = {
     "A": (Part("sequences", CODECS, ""), Part("footprint", CODECS, None)),
     "B": (Part("transitions", ("",), ""), Part("tree", ("",), "")),

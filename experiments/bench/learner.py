@@ -1,8 +1,8 @@
 """Speed of one update and one acting step: `python -m experiments.bench.learner [--device cuda] [--quick]`.
 
-One update of 16 x (40 + 80 + 5) steps (64 on a GPU) with the paper's network, in turns with the same update in
-plain PyTorch and with an LSTMCell loop as public R2D2s have it (`learner_rivals.py`); one acting step of 64
-environments in turns with ALE alone. Writes results.json and table.md into --out.
+One update of 16 x (40 + 80 + 5) steps (64 on a GPU) with the paper's network, in turn with the same update in
+plain PyTorch and with an LSTMCell loop as in public R2D2s (`learner_rivals.py`); one acting step of 64
+environments in turn with ALE alone. Writes results.json and table.md to --out.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ QUICK = Sizes(batch=2, burn_in=2, unroll=3, n_step=1, environments=2, acting_ste
 
 
 def made_up_batch(sizes: Sizes, seed: int = 0) -> Batch:
-    """Whole items of noise: the time of an update does not depend on what it is given."""
+    """Whole items of noise: the time of an update does not depend on its data."""
     rng = np.random.default_rng(seed)
     b, rows = sizes.batch, sizes.burn_in + sizes.unroll + sizes.n_step
     columns = {
@@ -114,7 +114,7 @@ def updates(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object
 
 
 def _late(learner: Any, batch: Batch) -> Callable[[], object]:
-    """An update, after which the one before it is read: what a run waits for."""
+    """An update, followed by reading the previous one, as in a run."""
     before: list[Any] = []
 
     def call() -> None:
@@ -134,7 +134,7 @@ def _done(update: Callable[[Batch], object], batch: Batch, device: torch.device)
 
 
 def acting(sizes: Sizes, device: torch.device) -> dict[str, Callable[[], object]]:
-    """Some steps of Pong: of the emulators alone, and of the actor with the small and the paper's network."""
+    """Some steps of Pong: the emulators alone, and the actor with the small and the paper's network."""
     calls: dict[str, Callable[[], object]] = {}
     for name, preset in (("small", R2D2_SMALL), ("paper", R2D2)):
         config = replace(preset, env=replace(preset.env, num_envs=sizes.environments))
@@ -206,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def ratios(measures: dict[str, Measure]) -> dict[str, dict[str, float | int | str]]:
-    """Round by round, so that a noisy moment is on both sides: rivals over ours, ALE alone over the actor."""
+    """Ratios per round, so that noise affects both sides: rivals over ours, ALE alone over the actor."""
     found = {}
     ours = [name for name in measures if name.startswith("ours")]
     pairs = [(rival, name) for rival in ("plain PyTorch", "LSTMCell loop") for name in ours]

@@ -1,6 +1,6 @@
-"""The same update as plain PyTorch writes it: what ours is compared with.
+"""The same update in plain PyTorch, for comparison with ours.
 
-Written here from the shapes that public R2D2s share; no code is theirs. Float32, contiguous frames that are
+Written here from the structure that public R2D2s share, without their code. Float32, contiguous frames that are
 floats from the start, the network called three times on the whole sequences: the online one with gradients
 through all rows, burn-in included, the online one again for the choice of actions, and the target network.
 """
@@ -60,7 +60,7 @@ class PlainNetwork(nn.Module):
 
 
 class PlainLearner:
-    """One update as most write it, with the numbers of the metrics read one by one."""
+    """One update as usually written, with metrics read one by one."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class PlainLearner:
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-4, eps=1e-3)
 
     def update(self, batch: Batch) -> tuple[float, object]:
-        """Loss and priorities [B]; every item is taken to be whole."""
+        """Loss and priorities [B]; assumes that every item has full length."""
         column = {name: torch.from_numpy(value).to(self.device) for name, value in batch.columns.items()}
         rows = self.burn_in + self.unroll + self.n_step
         stored = column["observation"]

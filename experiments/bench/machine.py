@@ -1,4 +1,4 @@
-"""What the numbers were measured on: hardware, load and versions, without names or paths."""
+"""The machine of a measurement: hardware, load and versions, without names or paths."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def machine() -> dict[str, Any]:
 
 
 def headline(found: dict[str, Any], *more: str) -> str:
-    """What `machine` found, and more, as the first line of a report."""
+    """The result of `machine`, and more, as the first line of a report."""
     load, torch_version = f"load before the start {found['load']}", f"torch {found['versions'].get('torch')}"
     cores = f"{found['cores']} cores"
     return ", ".join((found["cpu"], cores, *more, load, torch_version, found["started"])) + "."
 
 
 def usable_device(name: str) -> torch.device:
-    """The device of that name, for argparse, which says what is wrong with it."""
+    """The device of that name, for argparse, which reports why it cannot be used."""
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -48,12 +48,12 @@ def usable_device(name: str) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """What a device calls itself, as \"NVIDIA H200\"; of a CPU it is in `machine`."""
+    """The name of a device, as \"NVIDIA H200\"; a CPU's is in `machine`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _cpu() -> str:
-    """The processor's own name where Linux tells it."""
+    """The processor's model name, on Linux."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():

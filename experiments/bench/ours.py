@@ -42,7 +42,7 @@ class OurSequences:
     """Prioritized sequences; one insert is one step of all streams."""
 
     chunk = 1
-    thread_safe = True  # it takes turns itself, as `runtime/threads.py` does
+    thread_safe = True  # it locks itself, as `runtime/threads.py` does
 
     def __init__(self, sizes: Sizes, codec: Codec, shape: tuple[int, ...], held: int) -> None:
         self.replay = build(sizes, codec, shape, streams=sizes.streams, held=held)
@@ -96,7 +96,7 @@ class OurTransitions:
         self._beta = 0.4 if prioritized else 0.0
 
     def add(self, values: dict[str, NDArray]) -> None:
-        """The row after a terminated one holds the final observation alone, as an actor writes it."""
+        """The row after a terminated one holds only the final observation, as written by an actor."""
         last = self._ended
         self._ended = values["terminated"] & ~last
         self.replay.write({name: values[name] for name in self.replay.columns}, last)

@@ -18,14 +18,14 @@ from experiments.bench.subjects import Sequences
 from experiments.bench.timing import Measure, in_turns, one, resident
 
 Measures = dict[str, Measure]
-GROUP = 40  # steps of every stream in one insert sample: a whole period, so that each does the same work
+GROUP = 40  # steps of every stream per insert sample: a whole period, so that all samples do the same work
 
 
 def sequences(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> Measures:
-    """(A) Steady inserts, then batches of real frames in turns with the floors."""
+    """(A) Steady inserts, then batches of real frames in turn with the floors."""
     feed = load_feed(cache, sizes)
     shape = (SIDE, SIDE)
-    before = resident()  # the library is imported; some replays take all their memory when they are made
+    before = resident()  # the library is imported; some replays allocate all their memory at construction
     replay = subject.sequences(sizes, variant, shape, sizes.held)
     t = fill(replay, feed, sizes.held, 0)
     grown = resident() - before
@@ -47,12 +47,12 @@ def sequences(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> M
 
 
 def _bytes(array: Any) -> int:
-    """Bytes of an array of numpy, torch or jax; it must be there and not a promise."""
+    """Bytes of a numpy, torch or jax array, which must be computed, not pending."""
     return int(np.prod(array.shape)) * int(np.asarray(array.ravel()[:1]).itemsize)
 
 
 def fill(replay: Sequences, feed: Feed, steps: int, t: int) -> int:
-    """Insert from stream step t until `steps` steps of all streams went in; returns the next t."""
+    """Insert from stream step t until `steps` steps of all streams are inserted; returns the next t."""
     while t * feed.frames.shape[1] < steps:
         replay.insert(replay.prepare(feed, t))
         t += replay.chunk
@@ -60,7 +60,7 @@ def fill(replay: Sequences, feed: Feed, steps: int, t: int) -> int:
 
 
 def steady_inserts(replay: Sequences, feed: Feed, sizes: Sizes, t: int) -> tuple[Measure, int]:
-    """Steps a second into a full replay, one sample a GROUP; the caller's preparation is not counted."""
+    """Steps per second into a full replay, one sample per GROUP; the caller's preparation is not counted."""
     samples = []
     for _ in range(max(3, sizes.held // (2 * GROUP * sizes.streams))):
         seconds, done = 0.0, 0
@@ -76,7 +76,7 @@ def steady_inserts(replay: Sequences, feed: Feed, sizes: Sizes, t: int) -> tuple
 
 
 def floors(feed: Feed, batch: int, frames: int) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Copy and gather as many frames as a batch holds, from memory that is not in a cache, into one array."""
+    """Copy and gather as many frames as a batch holds, from uncached memory, into one array."""
     flat = feed.flat
     rng = np.random.default_rng(3)
     out = np.empty((batch * frames, *flat.shape[1:]), flat.dtype)
@@ -98,7 +98,7 @@ def floors(feed: Feed, batch: int, frames: int) -> tuple[Callable[[], object], C
 def growth(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> Measures:
     """(D) Batch time after a write, against the steps held; variant 'small' has tiny observations.
 
-    Sizes whose raw frames would take over half of the free memory are left out.
+    Sizes whose raw frames would take more than half of the free memory are left out.
     """
     small = variant == "small"
     feed = small_feed(sizes) if small else load_feed(cache, sizes)
@@ -132,7 +132,7 @@ def growth(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> Meas
 def threads(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> Measures:
     """(E) A writer thread and a reader thread, each alone and both at once.
 
-    Where the library does not say that this is safe, a lock is held around each call, as a user would.
+    Unless the library documents that this is safe, a lock is held around each call, as a user would.
     """
     feed = load_feed(cache, sizes)
     replay = subject.sequences(sizes, variant, (SIDE, SIDE), sizes.held)
@@ -140,7 +140,7 @@ def threads(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> Mea
     count = max(4, 2 * GROUP // replay.chunk) if replay.chunk == 1 else 4
     prepared = [replay.prepare(feed, t + i * replay.chunk) for i in range(count)]
     replay.insert(prepared[0])
-    replay.sample()  # both once: some compile then
+    replay.sample()  # once each, as some compile on the first call
     lock: Any = _NoLock() if replay.thread_safe else threading.Lock()
     measures: Measures = {}
     for name, write, read in (("alone", True, False), ("alone", False, True), ("both", True, True)):
@@ -160,7 +160,7 @@ class _NoLock:
 def _run_threads(
     replay: Sequences, prepared: list[Any], lock: Any, sizes: Sizes, *, write: bool, read: bool
 ) -> tuple[float, float]:
-    """Steps written and batches read a second."""
+    """Steps written and batches read per second."""
     stop = threading.Event()
     counts = {"write": 0, "read": 0}
 

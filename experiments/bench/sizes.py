@@ -1,4 +1,4 @@
-"""How large each part of the benchmark is: the full tier, and a quick one that only proves that it runs."""
+"""The sizes of the benchmark's parts: the full tier, and a quick one that only shows that it runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GAMES = (
 class Sizes:
     """Numbers that all parts share; the defaults are the full tier.
 
-    `recorded` rows of `streams` environments are real frames; anything longer goes round them again.
+    `recorded` rows of `streams` environments are real frames; anything longer repeats them.
     """
 
     games: tuple[str, ...] = GAMES

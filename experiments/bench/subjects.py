@@ -1,4 +1,4 @@
-"""What the benchmark asks of a library, and where each one's adapter lives.
+"""The interfaces that the benchmark needs from a library, and the module of each adapter.
 
 An adapter module may define `sequences`, `transitions` and `tree` (constructors), `PACKAGES` whose versions
 are recorded, and `LACKS`, the reasons why it cannot run some parts. It is imported in a process of its own.
@@ -34,7 +34,7 @@ class Sequences(Protocol):
     thread_safe: bool  # whether a writer and a reader may call it without a lock
 
     def prepare(self, feed: Feed, t: int) -> Any:
-        """The caller's side of an insert, not timed: what is handed over for steps t .. t + chunk - 1."""
+        """The caller's side of an insert, not timed: the data for steps t .. t + chunk - 1."""
 
     def insert(self, prepared: Any) -> None:
         """Store it."""
@@ -60,7 +60,7 @@ class Transitions(Protocol):
 
 
 class Tree(Protocol):
-    """What draws the items, alone."""
+    """The structure that draws items, by itself."""
 
     def draw(self, n: int) -> NDArray:
         """n leaves, in proportion to their values."""

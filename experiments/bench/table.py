@@ -13,7 +13,7 @@ VERDICT = {True: "met", False: "**missed**", None: "-"}
 
 
 def write_csv(report: dict[str, Any], path: Path) -> None:
-    """One line a measure; a part that did not run has one line with its reason."""
+    """One line per measure; a part that did not run has one line with the reason."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
@@ -30,7 +30,7 @@ def write_csv(report: dict[str, Any], path: Path) -> None:
 
 
 def write_table(report: dict[str, Any], path: Path) -> None:
-    """Bars first, then the codec study, then what it ran on."""
+    """Targets first, then the codec study, then the machine."""
     lines = [*_bars(report), "", *_problems(report), "", *_codecs(report), "", *_machine(report)]
     path.write_text("\n".join(lines) + "\n")
 
@@ -95,7 +95,7 @@ def _problems(report: dict[str, Any]) -> list[str]:
 
 
 def _codecs(report: dict[str, Any]) -> list[str]:
-    """A line a game: ratio, then encode and decode GB/s of each codec."""
+    """One line per game: ratio, then encode and decode GB/s of each codec."""
     table: dict[str, dict[str, dict[str, float]]] = {}
     for r in report["results"]:
         if r["part"] == "codecs" and r["status"] == "ok":
@@ -121,7 +121,7 @@ def _machine(report: dict[str, Any]) -> list[str]:
     m = report["machine"]
     packages: dict[str, str] = {}
     for r in report["results"]:
-        packages = r.get("packages", {}) | packages  # numpy is that of ours: a rival may bring its own
+        packages = r.get("packages", {}) | packages  # numpy's version is ours: a rival may have its own
     versions = ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))
     return [
         f"{m['cpu']}, {m['cores']} cores, {m['memory_gb']} GB, {m['system']}, "

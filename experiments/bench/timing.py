@@ -1,4 +1,4 @@
-"""Timings taken in turns, so that a noisy moment hits every candidate alike."""
+"""Timings taken in turn, so that noise affects every candidate alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 
-WARM_UP = 3  # rounds that are not counted: compilers and caches; ours
+WARM_UP = 3  # uncounted rounds, for compilers and caches; ours
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def one(unit: str, value: float) -> Measure:
 
 
 def in_turns(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Measure]:
-    """Seconds of each call, one of every name a round, in the order given."""
+    """Seconds of each call, one of every name per round, in the given order."""
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for round_ in range(WARM_UP + repeats):
         for name, call in calls.items():
@@ -54,6 +54,6 @@ def in_turns(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[st
 
 
 def resident() -> int:
-    """Bytes of memory that this process and its children occupy now."""
+    """Bytes of memory that this process and its children use now."""
     process = psutil.Process()
     return sum(p.memory_info().rss for p in [process, *process.children(recursive=True)])

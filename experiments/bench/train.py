@@ -1,9 +1,9 @@
 """Speed of whole runs, acting and learning together: `python -m experiments.bench.train [--device cuda] [--quick]`.
 
-Short runs of a preset at its own replay ratio, in turns: acting and learning one after the other (`local`) and at
-once (`threads`), with bfloat16 where the device computes in it, on a GPU also with CUDA graphs and half vectors;
-and the environments alone, played at random: no run can be faster. Writes train.json and train.md into --out, on a
-GPU train_gpu.*.
+Short runs of a preset at its own replay ratio, in turn: acting and learning one after the other (`local`) and at
+once (`threads`), with bfloat16 where the device supports it, on a GPU also with CUDA graphs and half vectors;
+and the environments alone with random actions, an upper bound. Writes train.json and train.md to --out, on a GPU
+train_gpu.*.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def job(sizes: Sizes, env: str, device: torch.device) -> Config:
 
 
 def alone(config: Config, seconds: float) -> float:
-    """Steps/s of the environments with random actions and nothing else, all cores theirs."""
+    """Steps/s of the environments alone with random actions, on all cores."""
     played = environments.vector(config)
     rng = np.random.default_rng(0)
     played.reset(0)

@@ -13,7 +13,7 @@ from experiments.bench.sizes import Sizes
 from experiments.bench.timing import Measure, in_turns, one
 
 Measures = dict[str, Measure]
-POOL = 256  # prepared additions that are used in turn; ours
+POOL = 256  # prepared additions, used in turn; ours
 HIGH, LOW = 1.0, 0.01  # values of common and rare leaves, half of each
 RARE_CALL = 100_000  # draws in one call
 
@@ -48,7 +48,7 @@ def _measure(subject: ModuleType, sizes: Sizes, batches: tuple[int, ...], *, pri
     replay = subject.transitions(sizes.items, sizes.streams, prioritized)
     for k in range(
         sizes.items // sizes.streams + POOL
-    ):  # some more: final rows are not items, and it must evict
+    ):  # a few more, since final rows are not items and the replay must evict
         replay.add(pool[k % POOL])
     state = {"k": 0}
 
@@ -66,7 +66,7 @@ def _measure(subject: ModuleType, sizes: Sizes, batches: tuple[int, ...], *, pri
 
 
 def _take(items: int, n: int) -> Callable[[], object]:
-    """What no replay can beat by much: a random row of each column."""
+    """A lower bound for any replay: a random row of each column."""
     rng = np.random.default_rng(0)
     columns: list[NDArray] = [
         np.zeros((items, 4), np.float32),
@@ -102,7 +102,7 @@ def tree(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> Measur
 
 
 def rare(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> Measures:
-    """Share of rare leaves that are ever drawn, beside what the formula says; float32 trees fall short."""
+    """Share of rare leaves that are ever drawn, beside the exact value; float32 trees fall short."""
     rng = np.random.default_rng(0)
     low = rng.permutation(sizes.items) < sizes.items // 2
     values = np.where(low, LOW, HIGH)

@@ -1,4 +1,4 @@
-"""Whole runs, cut short: what acting and learning together come to."""
+"""Whole runs, cut short: the speed of acting and learning together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from r2d2.tracking.tracker import Tracker, read_metrics
 
 
 class Stopwatch(Tracker):
-    """A tracker that stops its run at the first log line so many seconds after learning has got going."""
+    """A tracker that stops its run at the first log line `seconds` after learning has warmed up."""
 
     def __init__(self, run_dir: Path, seconds: float) -> None:
         super().__init__(run_dir)
@@ -39,8 +39,8 @@ class Stopwatch(Tracker):
 
 
 def rates(config: Config, seconds: float = math.inf) -> dict[str, float]:
-    """A run of `config`, ended after `seconds` of learning if these are over before `run.steps` are made: rates
-    between the first log line after warm-up and the last one, and means of what the lines say of its time."""
+    """A run of `config`, ended after `seconds` of learning or `run.steps`: rates between the first log line after
+    warm-up and the last one, and means of the logged time shares."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         began = time.monotonic()

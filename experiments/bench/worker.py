@@ -1,6 +1,6 @@
 """One job in a process of its own: `python -m experiments.bench.worker job.json result.json`.
 
-A library that crashes, hangs or takes all threads thus spoils its own row and no other.
+So a library that crashes, hangs or takes all threads affects only its own row.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Part = Callable[[ModuleType, Sizes, str, Path], dict[str, Measure]]
 
 
 def _part(name: str) -> Part:
-    """A part's function; the module is imported only where it is used."""
+    """A part's function, whose module is imported on demand."""
     module = {
         "sequences": "sequences", "growth": "sequences", "threads": "sequences",
         "transitions": "transitions", "uniform": "transitions", "tree": "transitions",
@@ -46,7 +46,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         if job["subject"] != OURS:
             sizes = replace(sizes, budget=sizes.rival_budget)
         measures = _part(job["part"])(subject, sizes, job["variant"], Path(job["cache"]))
-    except Exception as error:  # whatever a library does is reported, and the others go on
+    except Exception as error:  # whatever a library raises is reported, and the others continue
         traceback.print_exc()
         return {"status": "failed", "reason": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
     return {

@@ -1,1 +1,1 @@
-"""The cluster runtime measured: who is lost and what that costs, what processes and machines bring."""
+"""Measurements of the cluster runtime: the cost of lost processes, the gain from more processes and machines."""

@@ -3,7 +3,7 @@
     python -m experiments.cluster.apex --runs runs/apex --out experiments/results/cluster [--seeds 0 1 2]
 
 The learner and the replay ratio are the same for all; only the number of processes that share the environments
-changes. The clock begins with the first log line, so that starting processes does not count.
+changes. The clock starts with the first log line, so that starting processes does not count.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from r2d2.config.presets import PRESETS
 from r2d2.runtime.cluster import ray_environment
 from r2d2.tracking.tracker import read_metrics
 
-GOAL = 195.0  # mean return of an evaluation: what CartPole-v0 was said to be solved with
+GOAL = 195.0  # mean return of an evaluation: the threshold at which CartPole-v0 counts as solved
 ACTORS = (1, 2, 4)
 CHANGES: dict[str, Any] = {
     "run.runtime": "cluster", "run.track": "none", "run.device": "cpu", "run.threads": 1, "run.steps": 120_000,
@@ -39,12 +39,12 @@ CHANGES: dict[str, Any] = {
 
 
 def config(actors: int) -> Config:
-    """Ape-X on CartPole with so many actor processes."""
+    """Ape-X on CartPole with `actors` actor processes."""
     return changed(PRESETS["apex"], CHANGES | {"cluster.actors": actors})
 
 
 def result(folder: Path) -> dict[str, Any]:
-    """Seconds and steps until an evaluation reached the goal; None where none did."""
+    """Seconds and steps until an evaluation reached the goal; None if none did."""
     lines = read_metrics(folder)
     solved = next((line for line in lines if (line.get("evaluate/mean_return") or 0.0) >= GOAL), None)
     shares = [line["learner/updating_share"] for line in lines if "learner/updating_share" in line]

@@ -1,4 +1,4 @@
-"""The fault matrix: who was killed, what was lost, and how long it took until it was back.
+"""The fault matrix: what was killed, what was lost, and how long recovery took.
 
     python -m experiments.cluster.faults --out experiments/results/cluster
 
@@ -39,7 +39,7 @@ CHANGES: dict[str, Any] = {
 
 
 def changed(config: Config, changes: dict[str, Any]) -> Config:
-    """A config with some fields, named as on the command line, set anew."""
+    """A config with some fields changed, named as on the command line."""
     values = to_dict(config)
     for name, value in changes.items():
         section, _, field = name.partition(".")
@@ -54,8 +54,8 @@ def kill(run: ClusterRun, kind: str, index: int = 0) -> None:
 
 
 class Events(threading.Thread):
-    """Does things to a run that is training in the main thread, one after the other, each once its condition
-    holds; what goes wrong stops the run and is raised by `check`."""
+    """Triggers events during a run in the main thread, one after the other, each once its condition holds; an
+    exception stops the run and is raised by `check`."""
 
     def __init__(self, run: ClusterRun, *events: tuple[Callable[[], bool], Callable[[], Any]]) -> None:
         super().__init__(daemon=True)
@@ -76,15 +76,15 @@ class Events(threading.Thread):
             self.training.schedule.stop = True
 
     def check(self) -> None:
-        """Raise what went wrong; every event must have come."""
+        """Raise the exception, if any; every event must have happened."""
         if self.error is not None:
             raise self.error
         assert self.done == len(self.events), f"only {self.done} of {len(self.events)} events came"
 
 
 class Nodes:
-    """Ray's in-machine cluster: a head without work and two nodes, of which one can be lost: the other has room for
-    everything."""
+    """Ray's in-machine cluster: a head without work and two nodes, either of which has room for everything if the
+    other is lost."""
 
     def __init__(self) -> None:
         import ray
@@ -97,7 +97,7 @@ class Nodes:
         ray.init(address=self.cluster.address, log_to_driver=False)
 
     def lose(self, run: ClusterRun) -> None:
-        """Kill the node with most of the run's processes, all of them at once."""
+        """Kill the node with most of the run's processes, all at once."""
         pids = {run.fleet.pid(kind, 0) for kind in ("shard", "learner")} | {
             run.fleet.pid("actor", i) for i in range(run.layout.actors)
         }
@@ -118,9 +118,9 @@ class Nodes:
 
 
 def one(case: str, folder: Path) -> dict[str, Any]:
-    """Run one case to its end; what its log says of it."""
+    """Run one case to its end; returns the figures in its log."""
     changes = dict(CHANGES)
-    if case == "node":  # Ray takes its time to notice
+    if case == "node":  # Ray needs a while to notice
         changes |= {"run.steps": 50_000}
     ray_environment.prepare("")
     from r2d2.runtime.cluster import ray_fleet as cluster

@@ -1,1 +1,1 @@
-"""The published experiments that show each replay method at work, run through our own replay classes."""
+"""Published experiments on each replay method, repeated with our own replay classes."""

@@ -1,7 +1,7 @@
 """Runs the replay studies: `python -m experiments.replay [STUDY ...] [--quick] [--seeds N] [--jobs 2]`.
 
-Writes STUDY.csv and STUDY.png for each study and README.md, the summary of all, into --out. `--redraw` makes
-figures and summary again from the CSV files that are there, without a run.
+Writes STUDY.csv and STUDY.png for each study and README.md, the summary of all, to --out. `--redraw` remakes
+figures and summary from the existing CSV files, without a run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(counts: dict[str, int], tier: Tier, jobs: int, out: Path) -> None:
-    """All seeds of all studies, `jobs` processes at a time; a study is written once its last seed is in."""
+    """All seeds of all studies, `jobs` processes at a time; a study is written once its last seed is done."""
     os.environ.update(dict.fromkeys(THREADS, "1"))  # for the processes to come: one core each
     rows: dict[str, dict[int, list[Row]]] = {name: {} for name in counts}
     seconds = dict.fromkeys(counts, 0.0)
@@ -62,7 +62,7 @@ def _run(counts: dict[str, int], tier: Tier, jobs: int, out: Path) -> None:
 
 
 def _report(name: str, out: Path) -> bool:
-    """Draw a study from its CSV file and say what came out."""
+    """Draw a study from its CSV file and print its verdict."""
     study = load(name)
     rows = evidence.read_rows(out / f"{name}.csv")
     evidence.draw(study, rows, out / f"{name}.png")

@@ -1,7 +1,7 @@
 """Initial priorities: what do batches hold when new items come faster than the learner looks at them?
 
 Ape-X (Horgan et al. 2018, section 3) lets actors compute the priority of what they send. Prioritized replay had
-given a new item the highest priority seen so far, so that it is replayed soon and gets its own; with
+gave a new item the highest priority seen so far, so that it is replayed soon and gets its own; with
 hundreds of actors, they write, waiting for that would be "a myopic focus on the most recent data".
 
 Here k items come in before each update and the oldest leave. An item has an error, 10^-3u with u uniform in
@@ -18,8 +18,8 @@ inserts u goes to 1, and with the maximum as initial priority the share falls to
 priorities keep it. The mean age falls first (new items crowd the batch) and returns to uniform's once nearly
 nothing in memory has been replayed.
 
-The same once more with an error that halves at each replay, as if the item was learned from; then there is
-no closed form.
+The same is repeated with an error that halves at each replay, as if the item was learned; then there is no
+closed form.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def expected(method: str, capacity: int, inserts: int) -> tuple[float, float]:
 def measured(
     method: str, capacity: int, inserts: int, left: float, updates: int, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """What `expected` predicts: means over `updates` after the memory was replaced twice; `left` of an error is
-    left after each replay."""
+    """Measures what `expected` predicts: means over `updates` after the memory was replaced twice; each replay
+    multiplies an error by `left`."""
     selector: Selector = Uniform(capacity)
     if method != "uniform":
         selector = Proportional(capacity, alpha=ALPHA, epsilon=0.0)

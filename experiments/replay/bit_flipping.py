@@ -1,8 +1,8 @@
 """Bit flipping: how many bits can DQN learn to set, with and without hindsight?
 
 Andrychowicz et al. (2017), section 4.1, Figure 1; strategies and copies as in their section 4.5. n bits, an
-action flips one of them, and the reward is -1 until they are as desired, for at most n steps. A random episode
-reaches its goal with probability n / 2^n, so without hindsight there is soon no reward but -1 to learn from.
+action flips one of them, and the reward is -1 until they match the goal, for at most n steps. A random episode
+reaches its goal with probability n / 2^n, so for larger n there is no reward but -1 without hindsight.
 
 Prediction: DQN alone fails beyond a dozen bits, with hindsight 15, 25 and more are solved; goals of the same
 episode (future, episode, final) help, those of any episode (random) least. The agent, its sizes and the cycles of
@@ -84,7 +84,7 @@ def success(agent: GoalDQN, bits: int, seed: int) -> float:
 def learn(
     bits: int, strategy: str, copies: int, cycles: int, looks: int, seed: int
 ) -> list[tuple[int, float]]:
-    """(updates, success) at so many points of a run, the last at its end."""
+    """(updates, success) at evenly spaced points of a run, the last at its end."""
     rng = np.random.default_rng(seed)
     environments = make("BitFlipping-v0", EPISODES, options={"bits": bits})
     replay = goal_replay(environments, strategy, copies, rng)
@@ -130,7 +130,7 @@ def run(tier: Tier, seed: int) -> list[Row]:
 
 
 def _ends(rows: list[Row], cycles: int) -> list[Row]:
-    """The last evaluation of the runs of so many cycles."""
+    """The last evaluation of the runs with `cycles` cycles."""
     chosen = select(rows, cycles=cycles)
     return select(chosen, updates=max(row["updates"] for row in chosen))
 
@@ -189,7 +189,7 @@ def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
 
 
 def verdict(rows: list[Row]) -> Verdict:
-    """DQN alone fails where hindsight succeeds, and goals of the same episode beat those of any."""
+    """DQN alone fails where hindsight succeeds, and goals of the same episode beat those of any episode."""
     long, short = max(distinct(rows, "cycles")), min(distinct(rows, "cycles"))
     ends = _ends(rows, long)
     bits = sorted(distinct(ends, "bits"))

@@ -1,6 +1,6 @@
-"""The chain of the Blind Cliffwalk: what is in its memory, its true values, and Q-learning on it.
+"""The chain of the Blind Cliffwalk: its memory, its true values, and Q-learning on it.
 
-Schaul et al. (2016), appendix B.1; `cliffwalk.py` says what for. A transition is its state and whether its
+Schaul et al. (2016), appendix B.1; for `cliffwalk.py`. A transition is its state and whether its
 action was the right one. Q is linear in a weight for each state and, scaled by `bias`, a constant feature for
 each action: 0 makes it tabular.
 """
@@ -38,8 +38,8 @@ def truth(n: int) -> Floats:
 
 @njit(cache=True)
 def _q(theta, bias, state, right):
-    """theta [2, n + 1]: one weight a state and one for the constant feature `bias`, for each action. Which
-    action is right alternates."""
+    """theta [2, n + 1]: one weight per state and one for the constant feature `bias`, for each action. The right
+    action alternates."""
     action = (state + right) % 2
     return theta[action, state] + bias * theta[action, -1]
 

@@ -1,15 +1,14 @@
-"""A task that changes at a known step: what does old experience cost, and which replay pays least?
+"""A task that changes at a known step: what does old experience cost, and for which replay is it least?
 
 Contextual bandits with noisy rewards; at the change another answer becomes right in every context. Values are
 tabular and learned from batches of the replay: drawn uniformly from a buffer that holds everything, from a
 small one, by recency (P ~ exp(-decay * age)), or from the large one that is cleared at the change.
 
-Prediction: with all of the past in each batch, regret goes on for about as long as the old task lasted; a
-window of the newest items or an exponential discount of the older ones ends it soon (Garivier & Moulines
-2011: sliding-window and discounted UCB in abruptly changing bandits), at the price of noise while nothing
-changes: the right memory is neither the shortest nor the longest. Clearing needs to know of the change, and
-does best. How old the drawn items are says which replay is which: their mean age in updates is known in
-closed form.
+Prediction: with all of the past in each batch, regret lasts about as long as the old task did; a window of
+the newest items or an exponential discount of the older ones ends it soon (Garivier & Moulines 2011:
+sliding-window and discounted UCB in abruptly changing bandits), at the price of noise while nothing changes:
+the best memory is neither the shortest nor the longest. Clearing needs to know of the change, and does best.
+The age of the drawn items characterizes each replay: their mean age in updates is known in closed form.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Size:
-    """How long the task stays as it is, in updates, and the mean ages of drawn items that are tried."""
+    """How long the task stays unchanged, in updates, and the mean ages of drawn items that are tried."""
 
     before: int
     after: int
@@ -67,7 +66,7 @@ def small_capacity(age: int) -> int:
 
 
 def decay(age: int) -> float:
-    """The decay an item of which draws have this mean age: of ages with P ~ exp(-d age), 1 / (exp(d) - 1).
+    """The decay per item for which draws have this mean age: 1 / (exp(d) - 1) for P ~ exp(-d age).
 
     >>> round(decay(30) * STREAMS, 4)
     0.0328
@@ -136,7 +135,7 @@ def run(tier: Tier, seed: int) -> list[Row]:
 
 
 def _phase(rows: list[Row], method: str, age: int, *, after: bool) -> list[float]:
-    """Mean regret of an action before or after the change, one number a seed."""
+    """Mean regret per action before or after the change, one number per seed."""
     chosen = [row for row in select(rows, method=method, age=age) if (row["updates"] > 0) == after]
     return [
         float(np.mean([row["regret"] for row in select(chosen, seed=seed)]))

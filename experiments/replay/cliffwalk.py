@@ -11,8 +11,8 @@ fewer. Greedy is the paper's first step: always the transition with the largest 
 
 The memory is filled once and never overwritten, so the study drives the selectors alone. `Greedy` is the
 study's own. The oracle looks at the true values and is no replay method. With linear Q, whose bias is shared,
-it comes to points where every update with an error raises the loss; one whose error is 0 changes nothing, and would
-be chosen for ever. The paper does not say what its oracle does there: ours replays the largest error.
+it reaches points where every update with an error raises the loss; one whose error is 0 changes nothing, and would
+be chosen forever. The paper does not say what its oracle does there: ours replays the largest error.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from r2d2.replay import Proportional, RankBased, Selector, Uniform
 
 SCALE = 0.1  # standard deviation of the first parameters, appendix B.1
 ALPHA = 1.0  # ours: the paper gives none for this experiment
-PATIENCE = 400  # updates per transition in memory after which a run is given up; ours
-ORACLE_PATIENCE = 100_000  # updates after which the oracle is given up; ours, ten times what it needs
+PATIENCE = 400  # updates per transition in memory after which a run is aborted; ours
+ORACLE_PATIENCE = 100_000  # updates after which the oracle is aborted; ours, ten times what it needs
 
 SIZES: dict[Tier, tuple[int, ...]] = {"quick": (4, 6, 8, 10), "full": tuple(range(2, 17))}
 MORE: dict[Tier, tuple[int, ...]] = {"quick": (12, 14), "full": ()}  # for uniform, whose growth is measured
-GROWN = 6  # states from which on the growth is fitted: below, n itself tells; ours
+GROWN = 6  # least states for the fit of the growth, which n itself affects below; ours
 COLORS = {
     "uniform": GRAY,
     "greedy": LIGHT,
@@ -60,7 +60,7 @@ class Greedy:
         self._heap: list[tuple[float, int]] = []
 
     def insert(self, places: Ints, streams: Ints) -> None:
-        """Never seen yet: before everything that was."""
+        """New items come before all items that were seen."""
         self._priority[places] = np.inf
         for place in places.tolist():
             heapq.heappush(self._heap, (-np.inf, place))
@@ -86,7 +86,7 @@ METHODS: dict[str, Callable[[int], Selector | Greedy]] = {
 
 
 def updates(method: str, linear: bool, n: int, rng: np.random.Generator) -> tuple[int, bool, int]:
-    """Updates until the error is below `chain.CONVERGED`, whether it came to that, and how often the oracle was
+    """Updates until the error is below `chain.CONVERGED`, whether it converged, and how often the oracle was
     trapped."""
     values, bias = truth(n), float(linear)
     theta = rng.normal(0.0, SCALE, (2, n + 1))

@@ -1,15 +1,15 @@
-"""Combined replay: does a large buffer slow learning down, and does one newest item in each batch mend it?
+"""Combined replay: does a large buffer slow learning down, and does one newest item in each batch fix it?
 
 Zhang & Sutton (2017), sections 4 and 5.1: a grid world with walls, fixed start and goal, reward -1 a step,
 tabular Q from 0 (optimistic), epsilon 0.1, batches of 10, buffers of 1e2 to 1e6 transitions, episodes of at
 most 5000 steps, and Q bootstraps at that limit. Prediction: uniform replay takes clearly more steps an
-episode as the buffer grows, since what just happened is replayed late; with the newest transition in each
-batch it hardly matters how large the buffer is.
+episode as the buffer grows, since recent transitions are replayed late; with the newest transition in each
+batch the size of the buffer hardly matters.
 
-Their limit is hardly ever reached. A second task has a tight one, to show what it does when the limit is
-taken for an end: each cut episode leaves a transition that seems to reach the goal, a small buffer soon
-forgets it, a large one replays it for good. Prediction (Pardo et al. 2018): the value of the start
-comes out too high, the more so the larger the buffer, and bootstrapping at the limit finds the true one.
+Their limit is hardly ever reached. A second task has a tight one, to show the effect of treating the limit as
+a termination: each cut episode leaves a transition that seems to reach the goal, a small buffer soon forgets
+it, a large one keeps replaying it. Prediction (Pardo et al. 2018): the value of the start is overestimated,
+the more so the larger the buffer, and bootstrapping at the limit finds the true one.
 
 A transition is complete when the row after it is written, so learning lags acting by one decision, for all
 methods alike.
@@ -118,7 +118,7 @@ class Agent:
         self._out: Batch | None = None
 
     def episode(self) -> tuple[int, bool]:
-        """Play and learn from one; its steps, and whether the limit cut it."""
+        """Play one and learn from it; returns its steps, and whether the limit cut it."""
         cell, steps, goal = 0, 0, len(self.q) - 1
         points = self.rng.random((self.task.limit, 3))
         while True:
@@ -150,7 +150,7 @@ class Agent:
 
 
 def run(tier: Tier, seed: int) -> list[Row]:
-    """Every task, meaning of its limit, method and capacity."""
+    """Every task, treatment of its limit, method and capacity."""
     rows = []
     for name, task in TASKS[tier].items():
         for limit in task.limits:
@@ -167,7 +167,7 @@ def run(tier: Tier, seed: int) -> list[Row]:
 
 
 def plot(rows: list[Row], axes: Sequence[Axes]) -> None:
-    """Steps an episode, and the value of the start under a tight limit, against the buffer."""
+    """Steps per episode, and the value of the start under a tight limit, against the buffer size."""
     for axis, task, column in zip(axes, ("rooms", "tight limit"), ("steps", "value"), strict=True):
         limits = distinct(select(rows, task=task), "limit")
         for limit in limits:

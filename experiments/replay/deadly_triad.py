@@ -21,9 +21,9 @@ With n1 and n2 such transitions in memory and priorities |error|, which are refr
     recency:       ratio of the sums of exp(-decay age)
     combined:      the newest transition has 1 / B of the batch, the rest is uniform
 
-For the proportional one, rate > 0 means (n1 / n2) x^(1 + alpha) > 2: alone where the first transition is less
-than twice as frequent as the second does prioritizing make divergence likelier (van Hasselt et al. 2018 expect
-that of it in general); beyond that it is the other way round.
+For the proportional one, rate > 0 means (n1 / n2) x^(1 + alpha) > 2: prioritizing makes divergence likelier (as
+van Hasselt et al. 2018 expect in general) only where the first transition is less than twice as frequent as the
+second; beyond that it is the other way round.
 
 Prediction: w grows exactly where the formula says, log |w| by log(1 + step * rate) an update: measured just below
 and just above the threshold in gamma of every selector and mixture, and over all gamma. (For the logarithm of the
@@ -139,7 +139,7 @@ def rate(method: Method, first: Bools, gamma: float) -> float:
 
 
 def growth(rate: float) -> float:
-    """Growth of log |w| over step, an update, where the expected update is step * rate * w.
+    """Growth of log |w| over step, per update, where the expected update is step * rate * w.
 
     >>> round(growth(-0.8), 4)
     -0.8164
@@ -173,7 +173,7 @@ def fill(selector: Selector, first: Bools) -> tuple[Replay, NDArray[np.int64]]:
 
 
 def grown(method: Method, first: Bools, gamma: float, updates: int, rng: np.random.Generator) -> float:
-    """Growth of log |w| over step, an update: what `growth` of `rate` predicts."""
+    """Measured growth of log |w| over step, per update, which `growth` of `rate` predicts."""
     replay, ids = fill(method.make(len(first)), first)
     held = replay.get(ids).columns["feature"]
     w, done, out = 1.0, 0, None

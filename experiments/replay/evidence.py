@@ -1,6 +1,6 @@
-"""The files of a study: its rows as CSV, its figure, and the page that sums all studies up.
+"""The files of a study: its rows as CSV, its figure, and the page that summarizes all studies.
 
-Verdicts and the page are made from the committed CSV files alone, so they can be made again without a run.
+Verdicts and the page are made from the committed CSV files alone, so they can be remade without a run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _text(value: Any) -> str:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a CSV file; what reads as a number is one."""
+    """The rows of a CSV file, with numbers where the text is one."""
     with path.open(newline="") as file:
         return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(file)]
 
@@ -62,7 +62,7 @@ def draw(study: Study, rows: list[Row], path: Path) -> None:
 
 
 def note_run(folder: Path, name: str, run: dict[str, Any]) -> None:
-    """Remember how a study's rows were made."""
+    """Record how a study's rows were made."""
     path = folder / RUNS
     runs = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps(dict(sorted((runs | {name: run}).items())), indent=1) + "\n")

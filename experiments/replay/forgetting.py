@@ -1,13 +1,13 @@
-"""Several tasks one after the other at equal bytes: which replay keeps the old ones, and still learns the new?
+"""Several tasks in sequence at equal memory: which replay keeps the old ones, and still learns the new ones?
 
-Contextual bandits with the same cues but other right answers in each task, told apart by one input; a small
+Contextual bandits with the same cues but different right answers in each task, identified by one input; a small
 network, all of its weights shared, learns the reward of every answer from batches of its replay. First in,
-first out holds the newest task only; a reservoir (Vitter 1985) a uniform sample of all; a mixture of both, of
-half the size each, gives half of every batch.
+first out holds only the newest task; a reservoir (Vitter 1985) a uniform sample of all; in a mixture of both, of
+half the size each, either gives half of every batch.
 
 Prediction: FIFO forgets the first task, a reservoir keeps it (Isele & Cosgun 2018: matching the global
-distribution), but gives a new task a share of the batch that falls with their number, so that it
-learns them ever more slowly; half recent and half long-term keeps both (CLEAR: Rolnick et al. 2019).
+distribution), but gives a new task a share of the batch that falls with the number of tasks, so that it
+learns them more and more slowly; half recent and half long-term does both (CLEAR: Rolnick et al. 2019).
 
 CLEAR also clones the old policy and its values on replayed steps; here only the replay differs.
 """
@@ -39,7 +39,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Size:
-    """How long, how much."""
+    """The sizes of one tier."""
 
     tasks: int
     updates: int  # in each task, one for each action of every stream

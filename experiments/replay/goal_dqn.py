@@ -1,4 +1,4 @@
-"""DQN with one hidden layer in numpy, as the bit-flipping experiment has it: small enough for seconds."""
+"""DQN with one hidden layer in numpy, as in the bit-flipping experiment, small enough for runs of seconds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class GoalDQN:
             w -= np.float32(size) * first / (np.sqrt(second) + np.float32(EPSILON))
 
     def follow(self) -> None:
-        """Let the target network come nearer."""
+        """Move the target network toward the online network."""
         for slow, fast in zip(self.target, self.weights, strict=True):
             slow += np.float32(1.0 - POLYAK) * (fast - slow)
 

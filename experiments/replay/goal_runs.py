@@ -1,4 +1,4 @@
-"""A run on a goal task without a run folder: act, learn at the replay ratio, and count the goals reached."""
+"""A run on a goal task without a run folder: act, learn at the replay ratio, and count reached goals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EPISODES = 256  # of an evaluation; ours: a success rate is then known to within
 
 
 class GoalRun:
-    """The parts of a config at work; the seed of everything is `run.seed`."""
+    """Runs the parts of a config; the seed of everything is `run.seed`."""
 
     def __init__(self, config: Config) -> None:
         torch.set_num_threads(1)
@@ -35,7 +35,7 @@ class GoalRun:
         self.actor.reset(seed << 10)
 
     def train(self, updates: int) -> None:
-        """Until so many updates were made in all, with the steps that the replay ratio asks for."""
+        """Train until `updates` updates in all, with the steps that the replay ratio requires."""
         trained = self.config.learner.batch * self.config.replay.unroll
         while True:
             while len(self.replay) and self.limiter.can_sample(trained):
@@ -48,7 +48,7 @@ class GoalRun:
                 build_replay.set_initial_priorities(self.config, self.replay, ids)
 
     def _learn(self) -> None:
-        """One update; the actor has its weights at once."""
+        """One update; the actor gets its weights immediately."""
         batch = self.replay.sample(self.config.learner.batch, self.rng, beta=self.config.replay.beta)
         self.replay.update_priorities(batch.ids, self.learner.update(batch).priorities)
         self.limiter.sample(batch.steps)

@@ -1,6 +1,6 @@
 """Hindsight inside recurrent sequences: bit flipping where the bits are seen once, at the first step.
 
-Bit flipping (Andrychowicz et al. 2017, section 4.1) with hidden state, which nobody has published: an agent
+Bit flipping (Andrychowicz et al. 2017, section 4.1) with hidden state, unpublished as far as we know: an agent
 must remember what it saw and what it has flipped since, so items are sequences and the network is a GRU. A
 copy has one goal for its whole sequence, in burn-in and lookahead too, and ends where that goal is reached.
 

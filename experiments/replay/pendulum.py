@@ -1,8 +1,8 @@
 """DDPG, TD3 and SAC of Stable-Baselines3 on Pendulum-v1, on its own buffer and on ours.
 
 The adapter (`r2d2.integrations.sb3`) claims that with uniform draws nothing changes: the same transitions, drawn
-with the same random numbers. Then what is learned is equal to the bit, which is asserted here for whole runs, and
-returns are equal a fortiori. Prediction: the three algorithms solve the task (a mean return of at least -200; the
+with the same random numbers. Then learned parameters are equal bit for bit, which is asserted here for whole runs,
+and so are returns. Prediction: the three algorithms solve the task (a mean return of at least -200; the
 tuned agents of RL Baselines3 Zoo reach about -152, -152 and -157 after 20,000 steps), and do so as well with
 prioritized draws, whose weights and errors go through SB3's own losses (`PrioritizedLoss`).
 
@@ -35,10 +35,10 @@ STEPS: dict[Tier, dict[str, int]] = {
     "quick": {"TD3": 1000},
     "full": {"DDPG": 8000, "TD3": 8000, "SAC": 5000},
 }
-LONG = 5000  # steps from which on a run is expected to have solved the task
+LONG = 5000  # least steps after which a run should have solved the task
 SOLVED = -200.0  # mean return; ours, a little below the Zoo's -150 to -160
 LENGTH = 200  # steps of every episode of Pendulum-v1
-AT_ONCE = 5  # training episodes a point of the curve
+AT_ONCE = 5  # training episodes per point of the curve
 EPISODES = 20  # of the evaluation, from the same states for all
 EVALUATION_SEED = 10_000  # ours: far from the training seeds
 
@@ -77,7 +77,7 @@ def evaluate(model: Any) -> float:
 
 
 def checksum(model: Any) -> int:
-    """Of all parameters of the policy, targets included."""
+    """A checksum of all parameters of the policy, including targets."""
     return zlib.crc32(b"".join(value.detach().numpy().tobytes() for value in model.policy.parameters()))
 
 

@@ -1,8 +1,8 @@
 """n-step targets: how far should a target look ahead on the random walk?
 
-Sutton & Barto (2018), Figure 7.2. A walk over 19 states in a row begins in the middle and steps left or right
-alike until it leaves the row: with reward -1 on the left, +1 on the right, 0 before. n-step TD learns the 19
-values online, without discount, from 0. The error is the root mean square over the states at the end of
+Sutton & Barto (2018), Figure 7.2. A walk over 19 states in a row starts in the middle and steps left or right with
+equal probability until it leaves the row: with reward -1 on the left, +1 on the right, 0 before. n-step TD learns
+the 19 values online, without discount, from 0. The error is the root mean square over the states at the end of
 each of the first 10 episodes, averaged over them and over 100 repetitions; all settings see the same walks.
 
 Prediction: for every n the error falls and rises again with alpha; its least value is lowest for an
@@ -43,7 +43,7 @@ LOOKAHEADS: dict[Tier, tuple[int, ...]] = {
 SMALL_ALPHAS = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15)
 ALPHAS = (*SMALL_ALPHAS, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 COLUMNS = {"walker": "int32", "position": "int32", "reward": "float32", "terminated": "bool"}
-NAMED = 16  # up to this n the curves of the figure are far enough apart to be named
+NAMED = 16  # up to this n the curves of the figure are far enough apart for labels
 SHOWN = (0.23, 0.56)  # errors of the figure; ours, about the book's
 
 Ints = NDArray[np.int64]
@@ -60,7 +60,7 @@ def truth() -> Floats:
 
 
 def walks(walkers: int, episodes: int, rng: np.random.Generator) -> Ints:
-    """Positions [rows, walkers], episode after episode; -1 once a walker has played all of his."""
+    """Positions [rows, walkers], episode after episode; -1 once a walker has finished all episodes."""
     rows = []
     position, played = np.full(walkers, MIDDLE), np.zeros(walkers, np.int64)
     while (played < episodes).any():

@@ -21,8 +21,8 @@ def step_replay(
 ) -> Replay:
     """A replay of `capacity` items of one step and up to `n_step` rows after it; `columns`: name to dtype.
 
-    Blocks of two rows, so that scattered survivors of a reservoir keep little beside themselves. FIFO is the
-    remover unless one is given.
+    Blocks have two rows, so that scattered items of a reservoir keep little else alive. FIFO is the remover
+    unless one is given.
     """
     rows = n_step + 1
     return Replay(

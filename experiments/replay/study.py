@@ -1,4 +1,4 @@
-"""Study: one published experiment, repeated through our replay; what the runner needs to know about it.
+"""Study: one published experiment, repeated with our replay, as described to the runner.
 
 A new study is a module of this package with a value `STUDY`, and its name in `STUDIES` below.
 """
@@ -38,7 +38,7 @@ STUDIES = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came out. `holds`: the published shape is there; `note` says where ours differs from it."""
+    """The outcome. `holds`: the published shape is reproduced; `note` says where ours differs from it."""
 
     holds: bool
     ours: str
@@ -81,7 +81,7 @@ def load(name: str) -> Study:
 
 
 def run_seed(name: str, tier: Tier, seed: int) -> tuple[list[Row], float]:
-    """One seed's rows and seconds of processor time; here because a new process cannot import `__main__`."""
+    """One seed's rows and seconds of CPU time; here because a new process cannot import `__main__`."""
     started = time.process_time()
     return load(name).run(tier, seed), time.process_time() - started
 
@@ -97,7 +97,7 @@ def distinct(rows: list[Row], column: str) -> list[Any]:
 
 
 def over_seeds(rows: list[Row], column: str, **wanted: Any) -> Interval:
-    """Mean of a column over the seeds and its 95 % interval; exactly one row a seed must match."""
+    """Mean of a column over the seeds and its 95 % interval; exactly one row per seed must match."""
     found = select(rows, **wanted)
     if len(found) != len(distinct(found, "seed")) or not found:
         raise ValueError(f"{wanted} must match one row a seed, got {len(found)} rows")

@@ -2,14 +2,14 @@
 
 One value V is learned from a memory in which a share f of the rewards is 1 and the rest 0, by V += step *
 w_i (r_i - V) with priorities |r_i - V|. Uniform replay finds the mean, f. Prioritized replay with exponents
-alpha and beta draws item i with P ~ |r_i - V|^alpha and weighs it with P^-beta, so that V rests where
+alpha and beta draws item i with P ~ |r_i - V|^alpha and weights it by P^-beta, so that V has a fixed point where
 
     sum_i |r_i - V|^(alpha (1 - beta)) (r_i - V) = 0,
     that is, V / (1 - V) = (f / (1 - f))^(1 / (1 + alpha (1 - beta))).
 
 It is the minimum of |r - V|^(2 + alpha - alpha beta), the loss that prioritized replay really minimizes
-(Fujimoto et al. 2020, theorem 3). Prediction: the learned values lie on this curve, and beta = 1 alone
-finds the mean (Schaul et al. 2016, section 3.4).
+(Fujimoto et al. 2020, theorem 3). Prediction: the learned values lie on this curve, and only beta = 1 finds
+the mean (Schaul et al. 2016, section 3.4).
 
 The curve holds where one common factor scales the weights of every batch. Weights over the largest of their
 own batch have that only if each batch holds a frequent reward; in small batches it fails, and a batch of
@@ -102,7 +102,7 @@ def run(tier: Tier, seed: int) -> list[Row]:
     cases += [(1.0, 1.0, batch) for batch in SMALL[tier]]
     rows = []
     for number, (alpha, beta, batch) in enumerate(cases):
-        # A small batch averages fewer errors an update.
+        # A small batch averages fewer errors per update.
         updates = UPDATES[tier] * (2 if batch < BATCH else 1)
         value = learned(alpha, beta, batch, updates, np.random.default_rng([seed, number]))
         rows.append({

@@ -2,7 +2,7 @@
 
 Without --env, {zero, stored, refreshed} x burn-in on Recall with the cue inside, at the edge of, and outside the
 training window. With --env, {zero, stored} x burn-in {0, half, all of the preset's} on that task. The command
-goes on where it stopped; Ctrl-C saves. Writes figure.png, memory.png, README.md and CSV files into --out.
+resumes where it stopped; Ctrl-C saves. Writes figure.png, memory.png, README.md and CSV files to --out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from experiments.stored_state.page import page
 from experiments.study import Cell, core_minutes, execute, plan, write_csv
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-FIRST_SEED = 10  # the ones before were used to tune
+FIRST_SEED = 10  # the earlier ones were used for tuning
 
 
 def main(arguments: list[str] | None = None) -> int:

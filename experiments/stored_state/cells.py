@@ -5,8 +5,8 @@ begin every 5 steps, so the cue lies in the same item as the question (delay 3),
 items before it (10). Burn-in sees the cue once it is as long as the steps before the item of the question: then
 the window begins with the episode, where zero is the truth, and all strategies are one and the same.
 
-The control trains on whole episodes from the zero state: what it solves and a short window does not, the
-window is to blame for.
+The control trains on whole episodes from the zero state: where it succeeds and a short window does not, the
+window is the cause.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RECALL = {
     "learner.target_period": 30,
     "run.steps": 50_000,
     "run.evaluate_period": 2500,
-    "run.checkpoint_period": 1_000_000_000,  # the last one alone: each would cut the episodes
+    "run.checkpoint_period": 1_000_000_000,  # only the last one, since each cuts the episodes
     "run.group": GROUP,
 }
 CUES, NOISE = 2, 0.25  # of Recall; half of all guesses are right, a quarter of the delay's steps distract

@@ -46,7 +46,7 @@ def draw(curve: Sequence[Row], score: Sequence[Row], memoryless: float, path: Pa
 
 
 def _name_dashes(axis: Axes, rows: Sequence[Row]) -> None:
-    """Burn-in is told by the dashes of a line: name them in the legend."""
+    """Name the dash patterns, which stand for burn-in, in the legend."""
     lengths = sorted({row["burn_in"] for row in rows})
     for dash, length in zip(DASHES, lengths, strict=False):
         axis.plot([], [], dash, color=style.GRAY, label=f"burn-in {length}")
@@ -96,7 +96,7 @@ class Line(NamedTuple):
 
 
 def _lines(rows: Sequence[Row]) -> list[Line]:
-    """The settings of one delay. Those whose windows begin with the episode are the same runs: drawn once."""
+    """The settings of one delay. Those whose windows begin with the episode are the same runs, and drawn once."""
     lines = []
     lengths = sorted({row["burn_in"] for row in rows})
     for strategy, color in COLORS.items():
@@ -128,7 +128,7 @@ def _band(rows: Sequence[Row], name: str) -> tuple[NDArray[np.float64], NDArray[
 
 
 def draw_memory(rows: Sequence[Row], path: Path) -> None:
-    """Figure 5's memory test of the longest delay: what a policy does with its last k observations only."""
+    """Figure 5's memory test for the longest delay: how a policy does with only its last k observations."""
     delay = max(row["delay"] for row in rows)
     own = chosen(rows, delay=delay)
     whole = max(row["history"] for row in own) + 1  # where the unlimited memory is drawn

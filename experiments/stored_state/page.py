@@ -1,4 +1,4 @@
-"""The page that states what was found; every sentence is computed from the tables."""
+"""The page with the findings; every sentence is computed from the tables."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def findings(score: Sequence[Row], delay: int) -> list[str]:
 
 
 def _against_the_paper(score: Sequence[Row], short: list[int]) -> list[str]:
-    """Its order of Delta-Q and its best strategy beside ours, if some burn-in does not reach the cue."""
+    """The paper's order of Delta-Q and best strategy beside ours, if some burn-in does not reach the cue."""
     cells = {
         "zero": chosen(score, strategy="zero", burn_in=0),
         "burn-in alone": chosen(score, strategy="zero", burn_in=max(short, default=0)),

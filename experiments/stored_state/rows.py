@@ -1,4 +1,4 @@
-"""What comes out of the runs, as three small tables: curves, scores and the memory test."""
+"""The results of the runs as three small tables: curves, scores and the memory test."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ SOLVED = 0.9  # of the best return, 1; ours
 
 
 def curves(jobs: Iterable[Job]) -> list[Row]:
-    """Every logged moment of the finished runs."""
+    """Every record of the finished runs."""
     return gather(jobs, METRICS)
 
 
 def scores(curve: Sequence[Row]) -> list[Row]:
-    """One row a run: its score, and its mean Delta-Q over the second half of the run."""
+    """One row per run: its score, and its mean Delta-Q over the second half of the run."""
     rows = []
     for key in dict.fromkeys((r["strategy"], r["burn_in"], r["delay"], r["seed"]) for r in curve):
         own = [r for r in curve if (r["strategy"], r["burn_in"], r["delay"], r["seed"]) == key]
@@ -64,7 +64,7 @@ def memory_test(run_dir: Path) -> None:
 
 
 def memory(jobs: Iterable[Job]) -> list[Row]:
-    """The memory test of each finished run, one row a history; the whole episode is history 0."""
+    """The memory test of each finished run, one row per history; the whole episode is history 0."""
     rows = []
     for job in jobs:
         for file in sorted((job.run_dir / "evaluations").glob("*-memory-*.json")) if job.finished else ():
@@ -88,14 +88,14 @@ def chosen(rows: Iterable[Row], **wanted: Any) -> list[Row]:
 
 
 def over_seeds(rows: Sequence[Row], column: str) -> Interval:
-    """Mean and 95 % interval of a column; one row a seed."""
+    """Mean and 95 % interval of a column; one row per seed."""
     if len({row["seed"] for row in rows}) != len(rows):
         raise ValueError(f"there must be one row a seed, got {len(rows)} rows of fewer seeds")
     return interval([row[column] for row in rows])
 
 
 def load(folder: Path, name: str) -> list[Row]:
-    """A table as it was written."""
+    """Read a table."""
     from experiments.replay.evidence import read_rows
 
     return read_rows(folder / name)

@@ -1,4 +1,4 @@
-"""cpprb: whole sequences as single items, since it knows no sequences (frames are stored three times)."""
+"""cpprb: whole sequences as single items, since it has no sequences (frames are stored three times)."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class CpprbTransitions:
 
 
 class CpprbTree:
-    """The tree is reached only through `sample` (with weights and one small column)."""
+    """The tree is only accessible through `sample` (with weights and one small column)."""
 
     def __init__(self, values: NDArray[np.float64]) -> None:
         self._replay = PrioritizedReplayBuffer(

@@ -18,7 +18,7 @@ PACKAGES = ("flashbax", "jax", "jaxlib")
 
 
 class _Buffer:
-    """The functions of one buffer, compiled once; the state lives here. Everything waits until it is done."""
+    """The functions of one buffer, compiled once, and its state. Every call blocks until it is done."""
 
     def __init__(self, buffer: Any, example: Any) -> None:
         self.state = buffer.init(example)
@@ -31,7 +31,7 @@ class _Buffer:
         self._last: dict[int, Any] = {}
 
     def also(self, n: int, buffer: Any) -> None:
-        """Draw n items from the same state as well."""
+        """Also draw n items from the same state."""
         self._draws[n] = jax.jit(buffer.sample)
 
     def add(self, batch: Any) -> None:

@@ -1,4 +1,4 @@
-"""Reverb: a server in this process, trajectory writers, and `TrajectoryDataset` as its documentation asks.
+"""Reverb: a server in this process, trajectory writers, and `TrajectoryDataset`, as documented.
 
 It needs TensorFlow 2.15 and numpy 1, so it runs in an interpreter of its own (`--python reverb=PATH`).
 """
@@ -44,8 +44,8 @@ def _spec(shape: tuple[int, ...], dtype: Any) -> Any:
 class _Table:
     """Server, client and a dataset of whole batches.
 
-    Its workers fetch ahead: what a sample takes is then less than what it costs, so `in_flight` is what the
-    documentation calls a good rule of thumb, twice the batch.
+    Its workers prefetch, so the time of a sample is less than its cost; `in_flight` is twice the batch, the
+    documentation's rule of thumb.
     """
 
     def __init__(self, capacity: int, signature: Any, prioritized: bool) -> None:
@@ -71,7 +71,7 @@ class _Table:
 
 
 class ReverbSequences:
-    """One writer a stream; chunks of one period, shared by the overlapping items; the state once an item."""
+    """One writer per stream; chunks of one period, shared by overlapping items; the state once per item."""
 
     chunk = 1
     thread_safe = True

@@ -18,7 +18,7 @@ LACKS = {"rare": "its tree is pure Python: 60 million draws would take an hour; 
 
 
 class RllibSequences:
-    """It keeps views of the arrays handed over, so each insert must bring new ones (not timed)."""
+    """It keeps views of the given arrays, so each insert needs new ones (not timed)."""
 
     thread_safe = False
 

@@ -1,4 +1,4 @@
-"""Stable-Baselines3: uniform replay of single transitions, and no more than that."""
+"""Stable-Baselines3: uniform replay of single transitions only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LACKS = dict.fromkeys(("sequences", "growth", "threads"), "it has no replay of s
 
 
 class Sb3Transitions:
-    """`buffer_size` counts the transitions of all environments; time limits are not told apart (faster)."""
+    """`buffer_size` counts the transitions of all environments; time limits are not distinguished (faster)."""
 
     def __init__(self, capacity: int, streams: int) -> None:
         self._replay = ReplayBuffer(

@@ -17,7 +17,7 @@ PACKAGES = ("tianshou", "torch")
 class TianshouSequences:
     """Draw last steps by priority and `get` the observations stacked backwards from them.
 
-    `stack_num` itself would also stack what comes after each of them, twice the work.
+    `stack_num` itself would also stack the steps after each of them, twice the work.
     """
 
     chunk = 1

@@ -1,7 +1,7 @@
 """TorchRL: `Sequence` windows around prioritized anchors, in a storage of [time, environment].
 
-Its published C++ extension is built for another torch than the one that is often installed. Only the
-autograd functions in it fail to link; bound lazily, its trees (all that a replay needs) work.
+Its published C++ extension is built for another torch than the one often installed. Only its autograd functions
+fail to link; with lazy binding its trees (all that a replay needs) work.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class TorchrlSequences:
         self._priorities = torch.from_numpy(np.random.default_rng(0).lognormal(size=sizes.batch)).float()
 
     def prepare(self, feed: Feed, t: int) -> Any:
-        """[time, environment, ...], as a collector hands it over."""
+        """[time, environment, ...], as from a collector."""
         k = (t + np.arange(self.chunk)) % len(feed.frames)
         done = torch.from_numpy(feed.terminated[k])[..., None]
         return TensorDict(
