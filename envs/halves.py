@@ -49,7 +49,7 @@ class Halves:
         self._running[number] = self._threads.submit(self._environments[number].step, action)
 
     def finish(self, number: int) -> StepResult:
-        """The result of the step that was begun; raises what it raised."""
+        """The result of the step that was started; raises what it raised."""
         running, self._running[number] = self._running[number], None
         if running is None:
             raise RuntimeError(f"part {number} of {self.spec.id} has no step to finish; call begin first")

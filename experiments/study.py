@@ -100,7 +100,7 @@ def check(jobs: Iterable[Job]) -> None:
                 for name, value in values.items():
                     if before[section][name] != value and f"{section}.{name}" not in FREE:
                         raise ValueError(
-                            f"{job.run_dir} was begun with {section}.{name} = {before[section][name]}, "
+                            f"{job.run_dir} was started with {section}.{name} = {before[section][name]}, "
                             f"now it is {value}: name another folder for the runs, or remove that one"
                         )
 
@@ -206,7 +206,7 @@ def execute(
                     failed += 1
                     say(f"FAILED with exit code {code}: {run.job.name}; see {run.job.log}")
     if asked[0] and done < count:
-        say("stopped and saved; the same command goes on")
+        say("stopped and saved; the same command resumes")
         return STOPPED
     return int(failed > 0)
 

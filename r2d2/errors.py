@@ -1,4 +1,4 @@
-"""What messages to the user share."""
+"""User errors, and how to install an extra."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import shutil
 import sys
 from pathlib import Path
 
-DISTRIBUTION = "r2d2-replay"  # the package `r2d2` of the public index is somebody else's
+DISTRIBUTION = "r2d2-replay"  # `r2d2` in the public index is an unrelated package
 
 
 class UserError(Exception):
-    """Something that the user can put right: its message says what and how, and is shown without a traceback.
+    """An error that the user can fix: the message says what and how, and is shown without a traceback.
 
-    Errors of any other class are faults in code, in this project's or in the user's environment, which only a
-    traceback explains.
+    Errors of other classes are bugs, in this project or in the user's environment, and need a traceback.
     """
 
 
 def how_to_install(extra: str) -> str:
-    """The command that installs an extra: of the checkout that this code is in, else of the distribution.
+    """The command that installs an extra, from the checkout with this code, else from the distribution.
 
     The distribution needs no index where it is installed: pip reads its extras there.
     """

@@ -39,7 +39,7 @@ OBSERVATION = "observation"  # the column of an environment with one kind of obs
 
 @dataclass(frozen=True)
 class Column:
-    """What one named array holds for each step.
+    """The description of one named array of steps.
 
     `context` is the number of earlier rows of the same episode that are read along with an item: 3 for
     a stack of 4 frames, so that each frame is stored once and the stack is built when it is read.
@@ -51,7 +51,7 @@ class Column:
     context: int = 0
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what no column can be."""
+        """Raises ValueError for invalid fields."""
         sizes = isinstance(self.shape, tuple) and all(
             isinstance(n, int | np.integer) and n > 0 for n in self.shape
         )
@@ -79,7 +79,7 @@ class Column:
         return math.prod(self.shape) * self.numpy_dtype.itemsize
 
     def check(self, name: str, values: NDArray, streams: NDArray[np.int64]) -> None:
-        """Raise ValueError if values [K, ...] of these streams [K] would not be stored as they are."""
+        """Raise ValueError if values [K, ...] of these streams [K] could not be stored exactly."""
         if values.shape != (len(streams), *self.shape):
             raise ValueError(f"{name} must have shape {(len(streams), *self.shape)}, got {values.shape}")
         if not np.can_cast(values.dtype, self.dtype, "same_kind"):
@@ -115,7 +115,7 @@ class SequenceLayout(NamedTuple):
 
 @dataclass(frozen=True)
 class Items:
-    """Finished items on their way from the sequencer into the replay; all arrays are [K].
+    """Finished items that the sequencer passes to the replay; all arrays are [K].
 
     `row` is the stream row of the first row that the item needs, context included.
     """
@@ -168,7 +168,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Rows:
-    """One row of several streams, on its way from the actor into the replay.
+    """One row of several streams, which an actor writes to the replay.
 
     `last` marks rows that hold only the final observation of an episode.
     """
@@ -181,12 +181,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class ObservationSpec:
-    """One column of observations, as the environment gives and replay stores it.
+    """One column of observations, as the environment returns it and replay stores it.
 
     `frames`, and a `grid` of few cells, are [H, W] or [H, W, C]; anything else is a `vector`. The network does not
     see the last `hidden` numbers of a vector, which replay keeps to compute rewards of other goals. `low` and
-    `high` are what its numbers are scaled by, to [0, 1]: one of each for frames and grids, one a number for vectors
-    (infinite where there is none); without them, bytes go from 0 to 255 and floats stay as they are.
+    `high` are the bounds for scaling it to [0, 1]: one each for frames and grids, one per number for vectors
+    (infinite where there is none); without them, bytes range from 0 to 255 and floats are not scaled.
     """
 
     shape: tuple[int, ...]
@@ -223,7 +223,7 @@ def observation_columns(observation: NDArray | Mapping[str, NDArray]) -> dict[st
 
 
 def as_previous(action: NDArray) -> NDArray:
-    """What `previous_action` holds at the steps after these actions [K] or [K, A]; nothing but 0 is "none".
+    """The `previous_action` of the steps after these actions [K] or [K, A]; only 0 means "none".
 
     >>> as_previous(np.array([0, 2])).tolist(), as_previous(np.array([[0.5, -1.0]])).tolist()
     ([1, 3], [[1.0, 0.5, -1.0]])
@@ -234,7 +234,7 @@ def as_previous(action: NDArray) -> NDArray:
 
 
 def no_previous(count: int, action_size: int) -> NDArray:
-    """`previous_action` of so many first steps of episodes."""
+    """The `previous_action` of `count` first steps of episodes."""
     return np.zeros((count, 1 + action_size), np.float32) if action_size else np.zeros(count, np.int32)
 
 

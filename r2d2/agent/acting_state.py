@@ -1,5 +1,5 @@
-"""What a network must know of episodes that run side by side: of those that it plays (`ActingState`), and of those
-that somebody else has played (`CoreStates`)."""
+"""A network's state in parallel episodes: in those that it plays (`ActingState`), and in recorded ones
+(`CoreStates`)."""
 
 from __future__ import annotations
 
@@ -104,5 +104,5 @@ class CoreStates:
 
 
 def _copies(observation: Columns) -> dict[str, NDArray]:
-    """Arrays that nobody else writes into."""
+    """Copies, which nothing else writes to."""
     return {name: np.array(value) for name, value in observation.items()}

@@ -26,13 +26,13 @@ TEMPERATURE = 1.0  # at the start (SAC's code, Stable-Baselines3)
 class ActorCritic(nn.Module):
     """A policy over vectors of `actions` numbers from -1 to 1, and `critics` estimates of Q(s, a).
 
-    Each has a torso and a core of its own, or with `network.shared_core` one for all, which the critics alone
-    train. Core inputs, outputs and states of all of them travel side by side in one tensor each, the policy's
-    first. A critic's core sees what the policy's sees; the action that it values enters its head. So the states do
-    not depend on that action, and one pass along a sequence serves every action that is asked about.
+    Each has a torso and a core of its own, or with `network.shared_core` one for all, which only the critics
+    train. Core inputs, outputs and states of all of them are concatenated in one tensor each, the policy's first.
+    A critic's core sees what the policy's sees; the action that it values enters its head. So the states do not
+    depend on that action, and one pass along a sequence serves every action.
 
     `stochastic` is SAC's squashed Gaussian, else the policy is deterministic. The temperature is a parameter here,
-    so that who acts with these weights has it too.
+    so that it is part of the weights that actors get.
     """
 
     def __init__(

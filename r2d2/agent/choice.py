@@ -1,8 +1,8 @@
 """Choice: which actions are taken, and what is recorded of them.
 
-The one place, beside the learning methods, where counted actions and vectors differ for whoever acts. A network
-answers an array [N, K] to observations; `draw` decides beforehand how the step explores, so that halves of a vector
-and a network on another machine give the same actions.
+The only place, besides the learning methods, where discrete actions and vectors differ. A network returns an array
+[N, K] for observations; `draw` decides beforehand how the step explores, so that halves of a vector and a network
+on another machine give the same actions.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Choice(Protocol):
         """How each of N environments explores in the coming step [N, ...]; with chance epsilon [N] at random."""
 
     def asked(self, drawn: NDArray) -> Floats | None:
-        """What the network must know of it."""
+        """The part of it that is an input of the network."""
 
     def actions(self, answer: Floats, drawn: NDArray) -> NDArray:
         """The actions [N] or [N, A]."""
 
     def greedy(self, answer: Floats) -> NDArray:
-        """The actions of an answer that was asked for without exploration."""
+        """The actions of an answer without exploration."""
 
     def recorded(self, answer: Floats, action: NDArray) -> Mapping[str, NDArray]:
         """The columns of these actions, in arrays of their own."""

@@ -32,8 +32,8 @@ class CudaGraph:
     """Calls `step` as it is for the first batches of a shape, then captures it and replays the capture.
 
     `step` must make the same calls for all batches of one shape and never wait for the device. A batch of
-    another shape than the captured one goes to `step` as it is. Results are copies: the next replay leaves
-    them alone. `capture` is torch's, an argument for the tests.
+    another shape than the captured one goes to `step` as it is. Results are copies, which the next replay does
+    not change. `capture` is torch's, an argument for the tests.
     """
 
     def __init__(self, step: Step, capture: Callable[[Step, DeviceBatch], Captured] | None = None) -> None:

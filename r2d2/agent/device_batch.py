@@ -111,5 +111,5 @@ class Transfer:
         current = torch.cuda.current_stream(self.device)
         current.wait_event(event)
         for tensor in tensors.values():
-            tensor.record_stream(current)  # its memory is not given away before that stream is done with it
+            tensor.record_stream(current)  # its memory is not reused before that stream is done with it
         return tensors

@@ -1,7 +1,7 @@
 """Inputs: what a network reads at each step, and how stored rows become it.
 
-The one place where observations are stacked. A network has an `InputLayout`, so whoever acts or learns hands it
-columns as they are stored and need not know what they hold.
+The only place where observations are stacked. A network has an `InputLayout`, so actors and learners pass it
+columns as they are stored, whatever they hold.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ class Learner:
         return dataclasses.replace(data, columns=columns)
 
     def _move_target(self, update: Update) -> None:
-        """Copy the network into the target, or go a share of the way."""
+        """Copy the network into the target, or move the target a share of the way."""
         share = self.config.target_averaging
         if share == 1.0:
             update.wait()  # raises if this update must not count
@@ -125,7 +125,7 @@ class Learner:
                 self.target.load_state_dict(self.network.state_dict())
             return
         with torch.no_grad(), record_function("target copy"):
-            weight = torch.where(update.finite, share, 0.0)  # nobody waits for the device
+            weight = torch.where(update.finite, share, 0.0)  # without waiting for the device
             for own, online in zip(self.target.parameters(), self.network.parameters(), strict=True):
                 own.lerp_(online, weight)
             for layer in spectral_layers(self.target):

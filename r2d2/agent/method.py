@@ -35,7 +35,7 @@ class Unrolled(NamedTuple):
 
 
 class Backward(NamedTuple):
-    """What a method finds in a part of a batch whose gradients it has added."""
+    """A method's results for a part of a batch whose gradients it has added."""
 
     priorities: Tensor  # [B]
     sums: Tensor  # [K], which may be added up over the parts
@@ -55,7 +55,7 @@ class Method(Protocol):
         """See `Learner.errors`."""
 
     def backward(self, learner: Learner, data: DeviceBatch, *, items: int) -> Backward:
-        """Adds the gradients of a part of a batch of so many items."""
+        """Adds the gradients of a part of a batch of `items` items."""
 
     def summary(self, sums: Tensor, norm: Tensor) -> Tensor:
         """The `metrics` of a whole batch, from its sums and the norm of its gradient."""
@@ -64,4 +64,4 @@ class Method(Protocol):
         """What the learner saves beside its networks."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it back from the learner's state."""
+        """Restore it from the learner's state."""

@@ -65,7 +65,7 @@ class Trunk(nn.Module):
                 return features
             action = inputs.previous_action
             if not self.inputs.action_size:
-                # Not nn.functional.one_hot: it looks at the numbers, for which a device has to be waited for.
+                # Not nn.functional.one_hot: it reads the numbers, which waits for the device.
                 action = action.unsqueeze(-1) == self._codes
             reward = inputs.previous_reward.to(features).unsqueeze(-1)
             return torch.cat([features, action.to(features), reward], -1)

@@ -1,4 +1,4 @@
-"""Precision: what computes in bfloat16, and what stays float32 all the same."""
+"""Precision: what is computed in bfloat16, and what stays float32 regardless."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Precision = Literal["float32", "bfloat16", "auto"]
 
 
 def dtype_of(precision: Precision, device: torch.device) -> torch.dtype:
-    """What a precision means on a device: `auto` is bfloat16 where the device computes in it."""
+    """The dtype of a precision on a device: `auto` is bfloat16 where the device supports it."""
     bfloat16 = has_bfloat16(device) if precision == "auto" else precision == "bfloat16"
     return torch.bfloat16 if bfloat16 else torch.float32
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16 itself; elsewhere it is slower than float32."""
+    """Whether the device supports bfloat16 natively; otherwise it is slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

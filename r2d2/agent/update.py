@@ -1,4 +1,4 @@
-"""Update: what one update of the learner leaves behind, on its way from the device."""
+"""Update: the results of one update of the learner, while they are copied from the device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Config: everything that decides a run."""
+"""Config: everything that determines a run."""
 
 from r2d2.config.actor import ActorConfig
 from r2d2.config.cluster import ClusterConfig

@@ -1,4 +1,4 @@
-"""Config: everything that decides a run, as frozen dataclasses with unit and source of each number.
+"""Config: everything that determines a run, as frozen dataclasses with unit and source of each number.
 
 The defaults are the values of the R2D2 paper (Kapturowski et al. 2019, table 2 and section 2.3) where it
 gives one. Each section is a file of its own, in which every number has its bounds and its docstring; the command
@@ -61,8 +61,8 @@ def to_dict(config: Any) -> dict[str, Any]:
 def from_dict(values: Mapping[str, Any], cls: Any = Config, path: str = "") -> Any:
     """The config that `to_dict` gave; an unknown key is an error with a suggestion.
 
-    A key that is missing, since the run was begun before it existed, takes its default; one that has been renamed
-    since is taken under its old name.
+    A missing key, of a run from before it existed, takes its default; a key that has been renamed since is read
+    under its old name.
     """
     hints = typing.get_type_hints(cls)
     values = modernize(values) if cls is Config else values
@@ -92,14 +92,14 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
             )
         return
     allowed = typing.get_args(kind) if origin in (types.UnionType, typing.Union) else (origin or kind,)
-    accepted = (*allowed, int) if float in allowed else tuple(allowed)  # a whole number will do for a float
+    accepted = (*allowed, int) if float in allowed else tuple(allowed)  # an integer is accepted for a float
     if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in allowed):
         names = " | ".join("None" if one is type(None) else one.__name__ for one in allowed)
         raise ValueError(f"{name} must be {names}, got {value!r}")
 
 
 def modernize(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The nested dict of a saved config under the names of today.
+    """The nested dict of a saved config under today's names.
 
     >>> modernize({"env": {"count": 8}})
     {'env': {'num_envs': 8}}
@@ -123,9 +123,9 @@ def _today(section: str, name: str, value: Any) -> tuple[str, Any]:
 
 
 def check_config(config: Config) -> None:
-    """Raise ValueError for the first value that no run can have, naming the field, what is allowed and the remedy.
+    """Raise ValueError for the first invalid value, naming the field, what is allowed and the remedy.
 
-    Reads the config alone, so nothing is opened before: what also depends on the environment is refused when the
+    Checks only the config, before anything is opened: what also depends on the environment is checked when the
     parts are built.
     """
     from_dict(to_dict(config))  # refuses values of the wrong type

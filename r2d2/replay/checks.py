@@ -1,4 +1,4 @@
-"""What the parts of a replay refuse before they change anything, and what they say then."""
+"""Checks of arguments by the parts of a replay, before they change anything."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Forty consecutive Atari frames compressed as one block shrink 25 to 190 times, single frames only 8 to 13
 times: the block is the unit of compression. The block that a stream is still filling stays raw. A full one
-is encoded in the background; whoever reads it before that is done waits for it.
+is encoded in the background; a reader waits until that is done.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A draw on its way to a batch: the points at which it falls, the importance weights of what it brings, the arrays
-that it is read into, and the batch while its blocks still decode in background threads."""
+"""From a draw to a batch: the points that are drawn, the importance weights of the items, the arrays that they are
+read into, and the batch while its blocks still decode in background threads."""
 
 from __future__ import annotations
 

@@ -62,14 +62,14 @@ class Held:
         return ids
 
     def grow(self, capacity: int) -> None:
-        """Have room for `capacity` items, or as many as there may be."""
+        """Make room for `capacity` items, at most the maximum."""
         capacity = min(capacity, self.items.most)
         if capacity > self.items.capacity:
             for part in (self.selector, self.remover, self.items):
                 part.grow(capacity)
 
     def remove(self, places: Ints) -> None:
-        """Remove the items in these places, which the remover has given up already."""
+        """Remove the items in these places, which the remover has already dropped."""
         if len(places):
             self.items.remove(places, self.storage)
             self.selector.remove(places)

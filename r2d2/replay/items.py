@@ -1,7 +1,7 @@
-"""ItemTable: where each item's rows lie, its recurrent state, and ids that never come back.
+"""ItemTable: the location of each item's rows, its recurrent state, and ids that are never reused.
 
-An item sits in a place (a small integer) and is known outside by an id, generation * most + place: when the place
-is used again the generation is higher, so a late priority update cannot reach the item that came after.
+An item is stored in a place (a small integer) and identified outside by an id, generation * most + place: when the
+place is reused the generation is higher, so a late priority update cannot reach the item that came after.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _FIELDS = tuple(kernels.ITEM.names or ())
 class ItemTable:
     """`capacity` places for items, each with `core_size` floats of recurrent state; it can grow to `most`.
 
-    With `linked`, an item knows the next one of its episode (8 bytes an item more). With `goal_size`, an item
-    may have a goal of that many floats; NaN stands for the goal that its steps were played for.
+    With `linked`, an item is linked to the next one of its episode (8 more bytes per item). With `goal_size`, an
+    item may have a goal of that many floats; NaN stands for the goal that its steps were played for.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class ItemTable:
         return held & ~np.isnan(self.goal[places]).any(1)
 
     def successors(self, ids: Ints) -> Ints:
-        """The ids [K] of the next items of the same episodes; -1 where there is none (any more, or yet)."""
+        """The ids [K] of the next items of the same episodes; -1 where there is none (yet, or no longer)."""
         if not self.linked:
             raise ValueError("items know their successors only in a replay that is built with linked=True")
         places, held = self.locate(ids)

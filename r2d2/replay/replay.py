@@ -9,7 +9,7 @@ Write one row for each stream, sample a batch, send priorities back::
     batch = replay.sample(64, rng, beta=0.6)
     replay.update_priorities(batch.ids, priorities)
 
-It knows nothing of networks, environments or training.
+It is independent of networks, environments and training.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""SavedReplay: the replay in a checkpoint, of which only what is asked for is read.
+"""SavedReplay: the replay in a checkpoint, read on demand.
 
-The index of all items is in memory; their steps and recurrent states stay on the disk until an item is opened. So a
-replay of gigabytes is looked at within seconds.
+The index of all items is in memory; their steps and recurrent states stay on disk until an item is opened. So a
+replay of gigabytes can be inspected within seconds.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class SavedReplay:
     def episode_before(self, place: int, most: int) -> Ints:
         """Up to `most` stored rows of the item's episode that come before its first one, oldest first.
 
-        They end where the episode begins, or where a row is not held any more.
+        They end where the episode begins, or where a row is no longer held.
         """
         table = self.replay.items.table
         first = self._windows(np.array([place]))[0]

@@ -99,8 +99,8 @@ class Sequencer:
         return Items(**fields, core=self.pending_of(new)), low_water
 
     def enter(self, stream: int, row: int) -> None:
-        """Let a stream go on at this row of an episode, whose earlier rows are lost, and with them the items that
-        need any of these."""
+        """Continue a stream at this row of an episode, whose earlier rows are lost, with the items that need
+        them."""
         self.cutter.episode_row[stream] = row
         self.cutter.next_item[stream] = -(-(row + self.lead) // self.period) if row else 0
 

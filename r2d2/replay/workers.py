@@ -1,6 +1,6 @@
 """The threads that encode and decode blocks; both release the interpreter's lock while they work.
 
-A fork copies no threads, and jobs that wait for one would wait for ever in the child. So before a fork the jobs
+A fork copies no threads, and jobs that wait for one would wait forever in the child. So before a fork the jobs
 submitted so far are finished and the threads end, and parent and child both start new ones when there is work.
 """
 

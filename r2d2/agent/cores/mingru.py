@@ -1,4 +1,4 @@
-"""MinGRU: the minimal GRU of Feng et al. (2024), whose gate looks at the input alone."""
+"""MinGRU: the minimal GRU of Feng et al. (2024), whose gate depends only on the input."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from r2d2.config.network import NetworkConfig
 class MinGRU(nn.Module):
     """h[t] = (1 - z[t]) h[t - 1] + z[t] v[t] with z = sigmoid(W x) and v = V x (their section 3.1), W units.
 
-    A unit that holds shows little of the present, so the output is h + D x: the direct path D is ours, as LRU has
-    it. `forget_bias` is what the gate begins with: a fresh unit forgets within about exp(forget_bias) steps.
+    A unit that holds shows little of the present, so the output is h + D x: the direct path D is ours, as in
+    LRU. `forget_bias` initializes the gate: a fresh unit forgets within about exp(forget_bias) steps.
     The state is h.
     """
 

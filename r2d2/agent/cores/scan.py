@@ -2,8 +2,8 @@
 
 Two ways with the same result: a loop of one fused multiply-add a step, in place, and a parallel scan of log2(T)
 rounds over all steps (Hillis & Steele 1986). On a CPU the loop is the faster one at every length that was
-measured, 30 to 1,000 steps (docs/memory.md): it touches each number once. A GPU waits for launches instead, of
-which the scan makes few. Either way autograd sees one operation, and the backward pass is one more recurrence.
+measured, 30 to 1,000 steps (docs/memory.md): it touches each number once. A GPU is limited by launches, of which
+the scan makes few. Either way autograd sees one operation, and the backward pass is one more recurrence.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _LinearScan(torch.autograd.Function):
         back = decay.conj().resolve_conj()
         if grad.device.type == "cpu":
             g = loop_back(back, grad)
-        else:  # the last step has no successor: what stands in its place meets a state of zero
+        else:  # the last step has no successor: its placeholder meets a state of zero
             reverse = back if back.ndim == 1 else back.roll(-1, 0).flip(0)
             g = parallel(reverse, grad.flip(0), torch.zeros_like(state)).flip(0)
         before = torch.cat([state.unsqueeze(0), out[:-1]]).conj()
@@ -76,7 +76,7 @@ def _of_each_step(decay: Tensor, steps: int) -> Sequence[Tensor]:
 
 
 def parallel(decay: Tensor, inputs: Tensor, state: Tensor) -> Tensor:
-    """`linear_scan` in rounds: after the one with `shift`, row t has taken in the 2 * shift rows up to t."""
+    """`linear_scan` in rounds: after the one with `shift`, row t has accumulated the 2 * shift rows up to t."""
     constant = decay.ndim == 1
     first = torch.addcmul(inputs[:1], decay if constant else decay[:1], state)
     out, shift = torch.cat([first, inputs[1:]]), 1

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from r2d2.agent.precision import Output
 
-# Of the logarithm of the standard deviation; the bounds of Haarnoja et al.'s code, as everybody has them.
+# Of the logarithm of the standard deviation; the usual bounds, from Haarnoja et al.'s code.
 LOWEST, HIGHEST = -20.0, 2.0
 
 

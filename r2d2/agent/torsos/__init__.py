@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-# Pixels a side that the strides of a torso ask for.
+# Pixels per side that the strides of a torso need.
 LEAST = {"nature": 36, "small": 23}
 
 

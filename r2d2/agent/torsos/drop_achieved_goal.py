@@ -8,8 +8,8 @@ from torch import Tensor, nn
 class DropAchievedGoal(nn.Module):
     """Drops the last `hidden` numbers of each of `stack` stacked vectors, [..., stack * D].
 
-    Replay keeps the achieved goal with every observation, to compute rewards again; where the state is
-    hidden it would give the state away.
+    Replay keeps the achieved goal with every observation, to recompute rewards; where the state is hidden, the
+    goal would reveal it.
 
     >>> import torch
     >>> DropAchievedGoal(2, 1)(torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]))

@@ -168,7 +168,7 @@ class HindsightReplayBuffer(ReplayBuffer, HerReplayBuffer):  # type: ignore[misc
         running = np.flatnonzero(self._running)
         if len(running):
             warnings.warn(
-                "the last episodes in the buffer are taken to end here; if they go on, load it with "
+                "the last episodes in the buffer are taken to end here; if they continue, load it with "
                 "truncate_last_traj=False",
                 stacklevel=2,
             )

@@ -31,12 +31,12 @@ NEW_ITEM = np.dtype(
 )
 
 
-# The named tuples below cost 0.5 to 1 microsecond each where Python hands them to a kernel. So the kernels that
-# a replay calls for every row take plain tuples of the same fields, and name them first.
+# The named tuples below cost 0.5 to 1 microsecond each where Python passes them to a kernel. So the kernels that
+# a replay calls for every row take plain tuples of the same fields, and convert them first.
 
 
 class Blocks(NamedTuple):
-    """What a storage knows of its slots [S], of the streams [N] that write into them, and of free slots."""
+    """The index of a storage: its slots [S], the streams [N] that write to them, and free slots."""
 
     refs: NDArray[np.int32]  # [S] references; a slot without any is free
     following: NDArray[np.int32]  # [S] the slot of the stream's next block, -1: none yet

@@ -3,7 +3,7 @@
 When an episode ends, each of its items gets `copies` more: items of their own that share the stored steps and
 differ in the goal, as in the paper's algorithm 1. They have their own ids and priorities, are drawn, weighed
 and removed like all others, and cost an index entry, a goal and a recurrent state each. Goals are drawn once,
-when the copy is made, so a priority always speaks of one goal. (Libraries that draw a new goal whenever a
+when the copy is made, so a priority is always for one goal. (Libraries that draw a new goal whenever a
 batch is read save the copies, but one priority then stands for all goals of an item.) Nothing stored is
 changed: `rewrite` puts goal and rewards into the batch that was read.
 
@@ -11,9 +11,9 @@ One copy has one goal for all its rows, burn-in, unroll and lookahead. With `fut
 before the goal is reached: the copy is cut short where its goal was. The goal is one of those achieved after
 the copy's first trained step, so a sequence as long as its episode has as many goals as single steps have.
 
-The recurrent state before a copy's first row is the one that the actor had under the goal of its own. What it
-remembers of the world still holds, what it remembers of the goal does not: burn-in under the new goal corrects
-that. An item that begins with its episode has the state zero, which is exact under every goal; whole episodes
+The recurrent state before a copy's first row is the one that the actor had under its own goal. Its memory of the
+world still holds, its memory of the goal does not: burn-in under the new goal corrects that.
+An item that begins with its episode has the state zero, which is exact under every goal; whole episodes
 (`initial_state="episode"`) and zero states are exact or stale just as without hindsight.
 """
 

@@ -13,7 +13,7 @@ Places = NDArray[np.int64]
 
 
 class Remover(Protocol):
-    """What a replay asks of a remover. All calls take arrays, which the replay has checked.
+    """The interface of a remover. All calls take arrays, which the replay has checked.
 
     `capacity`, where a remover has it, is the number of places that it has room for; `selector`, where it has
     it, must be the replay's.
@@ -24,7 +24,7 @@ class Remover(Protocol):
         is all of them), and the places of the items that leave for them."""
 
     def grow(self, capacity: int) -> None:
-        """Have room for `capacity` places. Called by a replay that grows."""
+        """Make room for `capacity` places. Called by a replay that grows."""
 
     def insert(self, places: Places) -> None:
         """Add the accepted items, in order, by their places."""

@@ -25,8 +25,8 @@ class RankBased:
     Items are sorted again once more than `refresh` changes (insertions, updates, removals) for each item have
     come: 0 sorts before every draw that follows a change; with 0.01 (ours; the paper sorts once in 1e6 steps)
     N items are sorted once in N / 100 changes. Between sorts an updated item keeps its rank, a new one gets
-    rank 1, and a removed one's rank goes to the item that was last. The probabilities that `sample` answers
-    are always those of the ranks it drew by. Among equal priorities nobody moves.
+    rank 1, and a removed one's rank goes to the item that was last. The probabilities that `sample` returns
+    are always those of the ranks used for the draw. Sorting is stable among equal priorities.
 
     `stratified` draws one item from each of n ranges of equal probability mass (their appendix B.2.1, which
     then draws uniformly within a range; here the mass within it counts as well, so P(i) holds exactly).
@@ -41,7 +41,7 @@ class RankBased:
         self.max_priority = 1.0  # of all updates so far; what a new item starts with
         self._seen = False
         self._priority = np.zeros(capacity)
-        # The last rank first, so that a new item at rank 1 is appended and nobody has to move. Removals
+        # The last rank first, so that a new item at rank 1 is appended and no item has to move. Removals
         # move `_start` up, so the live part [start, end) wanders and is moved back when it hits the wall.
         self._order = np.empty(2 * capacity, np.int64)
         self._at = np.full(capacity, -1, np.int64)  # place -> its index in _order

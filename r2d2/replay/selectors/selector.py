@@ -19,7 +19,7 @@ Values = NDArray[np.float64]
 
 
 class Selector(Protocol):
-    """What a replay asks of a selector. All calls take arrays, which the replay has checked.
+    """The interface of a selector. All calls take arrays, which the replay has checked.
 
     `capacity`, where a selector has it, is the number of places that it has room for.
     """
