@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from r2d2.envs.memory.task import Outcome, check_flag, check_whole
 
-# Barto, Sutton & Anderson 1983 as in gymnasium's CartPole-v1: metres, kilograms, seconds, radians.
+# Barto, Sutton & Anderson 1983 as in gymnasium's CartPole-v1: meters, kilograms, seconds, radians.
 GRAVITY, CART, POLE, HALF_LENGTH, FORCE, TAU = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02
 MAX_POSITION, MAX_ANGLE = 2.4, 12 * 2 * math.pi / 360
 START = 0.05  # each number of the state starts uniform in -START .. START
@@ -41,10 +41,10 @@ class MaskedCartPole:
     """Balance a pole on a cart from position and angle alone; the velocities must be inferred.
 
     Its dynamics and, with the same seed, its episodes are those of gymnasium's CartPole-v1.
-    Observation: position in metres, angle in radians, float32 [2]; with `velocities` all four numbers, as
+    Observation: position in meters, angle in radians, float32 [2]; with `velocities` all four numbers, as
     CartPole-v1 shows them. Actions: 0 pushes left, 1 pushes right.
     Reward: 1 a step, the one that drops the pole included. The episode ends when the angle leaves 12 degrees
-    or the position 2.4 metres; after `steps` steps it is truncated.
+    or the position 2.4 meters; after `steps` steps it is truncated.
 
     Solving it takes the observation of one step before: two of them give the velocities. The best return is
     `steps` (500). Without memory a push can only depend on where cart and pole are, which pumps energy into

@@ -124,7 +124,7 @@ def test_a_folder_of_another_config_is_refused(tmp_path: Path) -> None:
     made = jobs(tmp_path)
     assert execute(made[:1], workers=1, say=_silent) == 0
     check(made)
-    with pytest.raises(ValueError, match=r"begun with run.steps = 400, now it is 500: name another folder"):
+    with pytest.raises(ValueError, match=r"started with run.steps = 400, now it is 500: name another folder"):
         check(jobs(tmp_path, steps=500))
 
 
