@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.autograd.profiler import record_function
 
 from r2d2.agent.cores import Stepping, core_of
+from r2d2.agent.heads.distributional import C51, HLGauss
 from r2d2.agent.inputs import InputLayout, Inputs
 from r2d2.agent.normalization import Normalization, without_bounds
 from r2d2.agent.torsos import torso_of
 from r2d2.agent.torsos.joined import Joined
 from r2d2.config.network import NetworkConfig
-from r2d2.config.parts import HEADS, load
+from r2d2.config.parts import HEADS, make
 from r2d2.types import ObservationSpec
 
 
@@ -93,19 +94,33 @@ class Trunk(nn.Module):
 
 class QNetwork(Trunk):
     """Q values [..., A] of counted actions. With `network.normalize` the learner keeps the statistics in
-    `normalization`."""
+    `normalization`. `rescaling` is the learner's, see `LearnerConfig`; distributional heads depend on it."""
 
     def __init__(
-        self, observations: Mapping[str, ObservationSpec], actions: int, config: NetworkConfig
+        self,
+        observations: Mapping[str, ObservationSpec],
+        actions: int,
+        config: NetworkConfig,
+        *,
+        rescaling: bool = True,
     ) -> None:
         normalization = Normalization(observations, config.stack) if config.normalize else None
         super().__init__(InputLayout(observations, config.stack), actions, config, normalization)
-        self.head = load(HEADS, config.head)(self.core.width, actions, config)
+        settings = {"inputs": self.core.width, "actions": actions, "config": config, "rescaling": rescaling}
+        self.head = make(HEADS, config.head, settings)
 
     def values(self, outputs: Tensor) -> Tensor:
         """Q values, float32 [..., A], of core outputs [..., W]."""
         with record_function("heads"):
             return self.head(outputs).float()
+
+    def values_and_logits(self, outputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Q values, and of a distributional head the logits [..., A, K] whose mean they are."""
+        if not isinstance(self.head, C51 | HLGauss):
+            return self.values(outputs), None
+        with record_function("heads"):
+            logits = self.head.logits(outputs)
+            return self.head.expected(logits), logits
 
     def answer(self, outputs: Tensor, exploration: Tensor | None = None) -> Tensor:
         """What `EpsilonGreedy` chooses from: the Q values. It explores by itself."""

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from r2d2.agent.histograms import projected
 from r2d2.agent.losses import Priority, length_mask, n_step_targets, rescale, unrescale
 from r2d2.config.learner import LearnerConfig
 from r2d2.types import Batch, SequenceLayout
@@ -114,6 +115,43 @@ def returns(
     if config.target_clip:
         target = target.clamp(-1.0 / (1.0 - config.discount), 0.0)
     return rescale(target) if config.rescaling else target
+
+
+def return_histogram(
+    probability: Tensor,
+    returns: Tensor,
+    bounds: tuple[float, float],
+    reward: Tensor,
+    terminated: Tensor,
+    end: Tensor,
+    n: int,
+    config: LearnerConfig,
+) -> Tensor:
+    """The histogram [rows - n, B, K] that C51 is trained towards, over atoms that lie evenly between the `bounds`.
+
+    `probability` [rows, B, K] are the target network's for the best action, and `returns` [K] what the atoms z
+    stand for, h^-1(z) with value rescaling. Each goes to h(R + D h^-1(z)), where R is the sum of the n discounted
+    rewards and D the product of their discounts, cut at `end` as in `n_step_targets`. Then all are `projected`.
+
+    >>> histogram = return_histogram(
+    ...     torch.tensor([0.0, 1.0, 0.0]).expand(2, 1, 3), torch.tensor([0.0, 1.0, 2.0]), (0.0, 2.0),
+    ...     torch.tensor([[0.5], [0.0]]), torch.tensor([[False], [False]]), torch.tensor([1]), 1,
+    ...     LearnerConfig(rescaling=False, discount=0.75))
+    >>> histogram.flatten()
+    tensor([0.0000, 0.7500, 0.2500])
+    """
+    if config.reward_clip > 0:
+        reward = reward.clamp(-config.reward_clip, config.reward_clip)
+    discount = config.discount * (1.0 - terminated.to(returns.dtype))
+    total = n_step_targets(reward, discount, torch.zeros_like(reward), end, n)
+    keep = n_step_targets(torch.zeros_like(reward), discount, torch.ones_like(reward), end, n)
+    place = total.unsqueeze(-1) + keep.unsqueeze(-1) * returns
+    if config.target_clip:
+        place = place.clamp(-1.0 / (1.0 - config.discount), 0.0)
+    place = rescale(place) if config.rescaling else place
+    row = torch.arange(len(total), device=reward.device).unsqueeze(1)
+    at = torch.minimum(row + n, end.expand(len(total), -1)).unsqueeze(-1)
+    return projected(probability.gather(0, at.expand_as(place)), place, *bounds)
 
 
 def lambda_returns(

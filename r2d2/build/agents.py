@@ -91,7 +91,7 @@ def network(config: Config, spec: EnvSpec) -> AgentNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.run.seed)
         if c.method == "q_learning":
-            return QNetwork(seen, spec.num_actions, config.network)
+            return QNetwork(seen, spec.num_actions, config.network, rescaling=c.rescaling)
         made = ActorCritic(
             seen, spec.action_size, config.network, critics=critics(config), stochastic=c.method == "sac"
         )

@@ -191,6 +191,12 @@ def _check_methods(config: Config) -> None:
             "learner.munchausen needs replay.first_priority highest: the actor does not record what its bonus is "
             "made of; add +munchausen to the preset, or --replay.first-priority highest"
         )
+    if n.value_low >= n.value_high:
+        raise ValueError(
+            f"network.value_low must be below network.value_high={n.value_high}, got {n.value_low}"
+        )
+    if n.head in ("c51", "hl-gauss"):
+        _check_distributional(config)
     of_impala = ("torso_width", "torso_pool", "torso_norm", "spectral_norm")
     changed = [name for name in of_impala if getattr(n, name) != getattr(NetworkConfig(), name)]
     if changed and n.torso != "impala":
@@ -199,6 +205,25 @@ def _check_methods(config: Config) -> None:
         raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")
     if c.method != "q_learning":
         _check_policy_method(config)
+
+
+def _check_distributional(config: Config) -> None:
+    """Values that mean nothing for a head that is trained by cross-entropy."""
+    n, c = config.network, config.learner
+    if c.method != "q_learning":
+        raise ValueError(
+            f"network.head {n.head} is for learner.method q_learning, got {c.method}: leave it dueling"
+        )
+    if n.head == "c51" and (c.target != "n-step" or c.munchausen):
+        raise ValueError(
+            "network.head c51 needs learner.target n-step and learner.munchausen 0, with which the distribution of "
+            f"a return is known, got {c.target} and {c.munchausen}: network.head hl-gauss takes any target"
+        )
+    if c.loss != "squared" or config.replay.priority == "lap":
+        raise ValueError(
+            f"network.head {n.head} is trained by cross-entropy: learner.loss must be squared and replay.priority "
+            "mixed, since Huber's loss and LAP, which goes with it, are of TD errors"
+        )
 
 
 def _check_policy_method(config: Config) -> None:

@@ -46,7 +46,17 @@ class NetworkConfig:
     previous_inputs: bool = True
     """Feed the previous action and reward to the core."""
     head: HeadName = "dueling"
-    """Q values of the core's outputs: value and advantages apart (`dueling`), or DQN's one layer (`plain`)."""
+    """Q values of the core's outputs: value and advantages apart (`dueling`), DQN's one layer (`plain`), or means
+    of histograms that are learned by cross-entropy (`c51`, `hl-gauss`)."""
+    atoms: Annotated[int, Bounds(2, 10**4)] = 51
+    """C51: atoms; HL-Gauss: bins (both papers)."""
+    value_low: Annotated[float, Bounds(-1e9, 1e9)] = -10.0
+    """C51, HL-Gauss: lowest value of the histogram, in units of h where `learner.rescaling` is on; what is below
+    counts as this (both papers have -10 and 10 for rewards that are clipped to [-1, 1])."""
+    value_high: Annotated[float, Bounds(-1e9, 1e9)] = 10.0
+    """C51, HL-Gauss: highest value of the histogram. 10 is a return of 117 with `learner.rescaling`."""
+    smoothing: Annotated[float, Bounds(0.01, 100)] = 0.75
+    """HL-Gauss: standard deviation of the targets' Gaussian, in widths of a bin."""
     forget_bias: Annotated[float, Bounds(-100, 100)] = 0.0
     """Added to the forget gate of an LSTM or minGRU at the start; above 1, long memories are learned sooner
     (ours)."""

@@ -32,6 +32,8 @@ CORES: Table = {
 HEADS: Table = {
     "dueling": "r2d2.agent.heads.dueling:Dueling",
     "plain": "r2d2.agent.heads.plain:Plain",
+    "c51": "r2d2.agent.heads.distributional:C51",
+    "hl-gauss": "r2d2.agent.heads.distributional:HLGauss",
 }
 SELECTORS: Table = {
     "proportional": "r2d2.replay.selectors.proportional:Proportional",
