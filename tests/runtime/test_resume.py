@@ -22,11 +22,12 @@ CASES: dict[str, dict[str, Any]] = {
     "recall": {
         "env__id": "Recall-v0", "env__options": {"delay": 5}, "network__core": "gru",
         "replay__selector": "uniform", "actor__exploration": "linear", "actor__epsilon_steps": 300,
+        "network__head": "c51", "learner__optimizer": "adamw",
     },
     "whole episodes": {
         "env__id": "Recall-v0", "env__options": {"delay": 5}, "network__core": "lru", "network__stack": 1,
         "replay__initial_state": "episode", "learner__batch": 2, "learner__batch_steps": 28,
-        "learner__learning_rate_end": 0.0, "learner__target_averaging": 0.1,
+        "learner__learning_rate_end": 0.0, "learner__target_averaging": 0.1, "network__head": "hl-gauss",
     },
     "mixture": {
         "replay__selector": "rank", "replay__newest": 1, "replay__long_term": 0.25, "replay__remover": "soft",
