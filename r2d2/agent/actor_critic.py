@@ -146,14 +146,13 @@ class ActorCritic(nn.Module):
             own = self.action(outputs)
             chosen = (own + noise).clamp(-1.0, 1.0)
         action = torch.where(given.isnan(), chosen, given)
-        q_taken, q_own = self.q(outputs, action).mean(0), self.q(outputs, own)
-        if not self.stochastic:
-            return torch.cat(
-                [action, torch.stack([q_taken, q_own.amin(0), torch.zeros_like(q_taken)], -1)], -1
-            )
-        value = soft_value(q_own, action_log_probability(mean, log_deviation, own), self.temperature)
-        log_probability = action_log_probability(mean, log_deviation, action)
-        return torch.cat([action, torch.stack([q_taken, value, log_probability], -1)], -1)
+        both = self.q(torch.cat([outputs, outputs]), torch.cat([action, own]))  # in one pass
+        q_taken, q_own = both.unflatten(1, (2, -1)).unbind(1)
+        value, log_probability = q_own.amin(0), torch.zeros_like(q_own[0])
+        if self.stochastic:
+            log_probability = action_log_probability(mean, log_deviation, action)
+            value = soft_value(q_own, action_log_probability(mean, log_deviation, own), self.temperature)
+        return torch.cat([action, torch.stack([q_taken.mean(0), value, log_probability], -1)], -1)
 
     def step(self, inputs: Inputs, state: Tensor, exploration: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """One step of N environments: `answer` [N, A + 3] and the next states [N, C]; inputs [1, N, ...]."""

@@ -125,9 +125,13 @@ class Learner:
                 self.target.load_state_dict(self.network.state_dict())
             return
         with torch.no_grad(), record_function("target copy"):
-            weight = torch.where(update.finite, share, 0.0)  # without waiting for the device
-            for own, online in zip(self.target.parameters(), self.network.parameters(), strict=True):
-                own.lerp_(online, weight)
+            own, online = ([*map(Tensor.detach, net.parameters())] for net in (self.target, self.network))
+            if self.asynchronous:
+                weight = torch.where(update.finite, share, 0.0)  # without waiting for the device
+                for parameter, newer in zip(own, online, strict=True):
+                    parameter.lerp_(newer, weight)
+            else:  # it is finite, or `_step` had raised
+                torch._foreach_lerp_(own, online, share)
             for layer in spectral_layers(self.target):
                 layer.iterate(update.finite)
 
@@ -166,7 +170,12 @@ class Learner:
 
     def _clip(self) -> Tensor:
         """Clip the gradients, those of critics and policy apart; returns the norm of all of them before."""
-        norms = [nn.utils.clip_grad_norm_(group, self.max_grad_norm) for group in self.network.groups()]
+        groups = self.network.groups()
+        if math.isinf(self.max_grad_norm):
+            gradients = ([p.grad for p in group if p.grad is not None] for group in groups)
+            norms = [nn.utils.get_total_norm(group) for group in gradients]
+        else:
+            norms = [nn.utils.clip_grad_norm_(group, self.max_grad_norm) for group in groups]
         return norms[0] if len(norms) == 1 else torch.stack(norms).norm()
 
     def errors(self, batch: Batch) -> TDErrors:
