@@ -18,6 +18,7 @@ import torch
 from helpers import Ending, Setup, items_of, play, recompute, select
 
 from r2d2.agent.networks import QNetwork
+from r2d2.agent.q_learning import QLearning
 from r2d2.agent.targets import initial_priorities
 from r2d2.replay import Replay
 from r2d2.types import Batch, Rows
@@ -77,10 +78,11 @@ def check_learner(network: QNetwork, batch: Batch, setup: Setup) -> None:
     difference = np.abs(q_taken.numpy() - recorded) * mask.numpy()
     assert difference.max() < TOLERANCE, f"items {np.unique(np.argwhere(difference >= TOLERANCE)[:, 1])}"
     for kind in ("n-step", "peng", "watkins"):
-        learner.config = dataclasses.replace(learner.config, target=kind)  # type: ignore[arg-type]
+        config = dataclasses.replace(learner.config, target=kind)  # type: ignore[arg-type]
+        learner.method = QLearning(config, learner.priority)
         with torch.no_grad():
             error = learner.errors(batch).error
-        from_actor = initial_priorities(batch, learner.config, setup.layout, learner.priority)
+        from_actor = initial_priorities(batch, config, setup.layout, learner.priority)
         from_learner = learner.priority(error, mask).numpy()
         np.testing.assert_allclose(from_actor, from_learner, rtol=1e-4, atol=TOLERANCE, err_msg=kind)
 
