@@ -13,6 +13,7 @@ import torch
 from checkpoint_cases import same
 from helpers import ACTIONS, PRIORITY, Setup, items_of, select
 from run_cases import tiny
+from test_fast_update import Waits
 from test_losses import h, h_inverse
 from test_targets import ITEMS, ROWS, N, case
 
@@ -201,6 +202,15 @@ def test_an_update_in_parts_is_the_update_and_goes_on_from_a_state(head: str, mo
     resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
     np.testing.assert_array_equal(whole.update(batch).priorities, resumed.update(batch).priorities)
     assert same(whole.state_dict(), resumed.state_dict())
+
+
+@pytest.mark.parametrize("head", KINDS)
+def test_nothing_waits_for_the_device(head: str) -> None:
+    learner, batch = learner_of(head, asynchronous=True)
+    learner.padded = True
+    with Waits() as waits:
+        learner.update(batch)
+        assert waits.found == []
 
 
 @pytest.mark.parametrize("head", KINDS)

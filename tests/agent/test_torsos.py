@@ -239,7 +239,10 @@ def test_vectors_of_spectral_layers_follow_the_weights(share: float) -> None:
     learner = setup.learner(network, asynchronous=True, target_period=1, target_averaging=share)
     _, batch = items_of(setup, copy.deepcopy(network), steps=40)
     batch = select(batch, np.arange(3))
+    first = copy.deepcopy(spectral_layers(learner.target))
     learner.update(batch)
+    for layer, old in zip(spectral_layers(learner.target), first, strict=True):
+        assert not torch.equal(layer.left, old.left)
     for net in (learner.network, learner.target):
         for layer in spectral_layers(net):
             twin = copy.deepcopy(layer)
