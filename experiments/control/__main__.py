@@ -37,15 +37,15 @@ def page(scores: Sequence[dict[str, Any]], command: str) -> str:
     for name in AGENTS:
         rows = [row for row in scores if row["agent"] == name]
         if rows:
-            last, first = (
-                [row["last"] for row in rows],
-                [r["solved_at"] for r in rows if r["solved_at"] is not None],
-            )
+            last = [row["last"] for row in rows]
+            first = [row["solved_at"] for row in rows if row["solved_at"] is not None]
+            seconds = [row["cpu_seconds"] for row in rows if row["cpu_seconds"] is not None]
+            cost = f"{np.mean(seconds):.0f}" if seconds else "not measured"
             when = f"{np.mean(first):,.0f}" if first else "never"
             lines.append(
                 f"| {rows[0]['task']} | {name} | {len(rows)} | {np.mean(last):.3g} | {min(last):.3g} | "
                 f"{len(first)} of {len(rows)} | {when} | {rows[0]['env_steps']:,} | "
-                f"{np.mean([row['cpu_seconds'] for row in rows]):.0f} |"
+                f"{cost} |"
             )
     return "\n".join(lines) + "\n"
 

@@ -37,9 +37,9 @@ def score(job: Job) -> dict[str, Any]:
     rows = curve(job)
     solved = AGENTS[job.cell.name].solved
     first = next((row["env_steps"] for row in rows if row["mean_return"] >= solved), None)
-    cpu = (job.run_dir / CPU).read_text().strip()
+    cpu = job.run_dir / CPU  # of a run that was made by hand there is none
     return {
         **job.cell.labels, "seed": job.seed, "last": rows[-1]["mean_return"],
         "best": max(row["mean_return"] for row in rows), "solved_at": first, "env_steps": rows[-1]["env_steps"],
-        "updates": rows[-1]["updates"], "cpu_seconds": float(cpu),
+        "updates": rows[-1]["updates"], "cpu_seconds": float(cpu.read_text()) if cpu.exists() else None,
     }  # fmt: skip

@@ -1,0 +1,45 @@
+"""The control study: every agent is a run that may be made, and the page says what came of each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.control.__main__ import page
+from experiments.control.cells import AGENTS, cell
+from experiments.control.rows import curve, score
+from experiments.study import Job
+from r2d2.build import agents as build
+from r2d2.build import environments
+from r2d2.config import check_config
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_every_agent_may_be_trained(name: str) -> None:
+    config = cell(name, {"run.threads": 1}).config
+    check_config(config)
+    build.check_actions(config, environments.spec(config))
+
+
+def test_a_cue_lies_before_all_that_a_sequence_spans() -> None:
+    config = cell("cue-stored", {}).config
+    r = config.replay
+    assert r.burn_in + r.unroll + r.n_step < config.env.options["delay"] + 1
+
+
+def test_the_score_of_a_run_and_the_page(tmp_path: Path) -> None:
+    job = Job(cell("masked-rsac", {}), 3, tmp_path)
+    lines: list[dict[str, Any]] = [
+        {"env_steps": 100 * k, "updates": k, "wall_seconds": 2.0 * k, "evaluate/mean_return": value}
+        for k, value in enumerate((-900.0, -190.0, -150.0, -170.0), 1)
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [row["mean_return"] for row in curve(job)] == [-900.0, -190.0, -150.0, -170.0]
+    found = score(job)
+    assert (found["last"], found["best"], found["solved_at"]) == (-170.0, -150.0, 200)
+    other = found | {"seed": 4, "solved_at": None, "last": -400.0, "cpu_seconds": 12.0}
+    (line,) = [text for text in page([found, other], "make control").splitlines() if "masked-rsac" in text]
+    assert line == "| masked | masked-rsac | 2 | -285 | -400 | 1 of 2 | 200 | 400 | 12 |"
