@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from r2d2.cli.command import Group
 from r2d2.config.presets import PRESETS
 
@@ -26,7 +28,9 @@ COMMANDS = Group(
         "replay": "r2d2.cli.replay.group",
         "bench": "r2d2.cli.bench",
     },
-    notes=f"`r2d2 train --help` starts with the presets:\n  {', '.join(PRESETS)}.\n"
+    notes="`r2d2 train --help` starts with the presets:\n"
+    + textwrap.fill(f"{', '.join(PRESETS)}.\n", 80, initial_indent="  ", subsequent_indent="  ")
+    + "\n"
     "`r2d2 --version` prints the version.\n\nexit codes:\n"
     + "\n".join(f"  {code:<4}{meaning}" for code, meaning in EXIT_CODES.items()),
 )

@@ -57,7 +57,7 @@ def test_without_a_command_the_usage_is_shown(capsys: Capture) -> None:
         (["train", "dqn", "--replay.codec", "zip"], ["--replay.codec", "zstd"]),
         (["train", "dqn", "--env", "ALE/Pogn-v5"], ["ALE/Pogn-v5", "ALE/Pong-v5"]),
         (["train", "dqn", "--env", "CartPol-v1"], ["CartPol-v1", "CartPole-v1"]),
-        (["train", "dqn", "--env", "Pendulum-v1"], ["Pendulum-v1", "Discrete"]),
+        (["train", "dqn", "--env", "Pendulum-v1"], ["Pendulum-v1", "vectors", "use preset sac, td3 or ddpg"]),
         (["train", "r2d2", "--replay.period", "90"], ["period", "unroll=80", "90"]),
         (["train", "r2d2", "--replay.steps", "100"], ["steps", "100"]),
         (["train", "r2d2", "--run.device", "cuda:77"], ["run.device", "cuda:77", "cpu"]),

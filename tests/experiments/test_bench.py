@@ -14,6 +14,7 @@ from experiments.bench.frames import small_feed
 from experiments.bench.sizes import QUICK
 
 pytest.importorskip("ale_py")
+pytestmark = pytest.mark.xdist_group("bench")  # one process runs the benchmark, for all of them
 
 
 @pytest.fixture(scope="module")

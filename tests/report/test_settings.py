@@ -42,4 +42,4 @@ def test_differences_name_the_fields_and_all_values(tmp_path: Path) -> None:
     write_run(tmp_path / "a")
     write_run(tmp_path / "b", network__core="gru")
     configs = [run.config for run in read_runs([tmp_path])]
-    assert differences(configs) == {"network.core": ["lstm", "gru"]}
+    assert differences(configs) == {"network.core": ["lru", "gru"]}

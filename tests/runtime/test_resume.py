@@ -32,7 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
     "mixture": {
         "replay__selector": "rank", "replay__newest": 1, "replay__long_term": 0.25, "replay__remover": "soft",
         "replay__beta_steps": 400, "replay__alpha_steps": 400, "learner__batch": 8, "learner__target": "peng",
-        "learner__munchausen": 0.9, "replay__first_priority": "highest",
+        "learner__munchausen": 0.9, "replay__first_priority": "highest", "replay__replay_ratio": 6.0,
     },
     "refreshed": {
         "replay__initial_state": "refreshed", "replay__replay_ratio": 12.0, "run__probe_items": 9,

@@ -14,7 +14,8 @@ from r2d2.tracking.metrics import read_metrics
 from r2d2.tracking.names import CLOCKS, GROUPS, METRICS, RENAMED, table
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
-ELSEWHERE = {"evaluate/video", "evaluate/env_steps"}  # of runs that film, and of the cluster
+# Of runs that film, of the cluster, and of SAC.
+ELSEWHERE = {"evaluate/video", "evaluate/env_steps", "learner/entropy", "learner/temperature"}
 
 
 @pytest.mark.parametrize("runtime", ["local", "threads"])
