@@ -59,6 +59,7 @@ def test_a_run_ends_when_its_seconds_of_learning_are_over(runtime: str) -> None:
     assert found["replay_ratio"] == pytest.approx(config.replay.replay_ratio, rel=0.3)
 
 
+@pytest.mark.slow
 def test_the_benchmark_writes_its_results(tmp_path: Path) -> None:
     pytest.importorskip("ale_py")
     assert bench.main(["--quick", "--environments", "6", "--out", str(tmp_path)]) == 0

@@ -151,6 +151,7 @@ def test_two_rows_of_one_seed_are_no_interval() -> None:
         rows.over_seeds([line("zero", 0, 1, 1.0), line("zero", 0, 1, 1.0)], "score")
 
 
+@pytest.mark.slow
 def test_the_command_makes_all_files_and_runs_nothing_twice(tmp_path: Path) -> None:
     out, runs = tmp_path / "out", tmp_path / "runs"
     words = f"--quick --seeds 2 --steps 1200 --runs {runs} --out {out}".split()
