@@ -49,7 +49,7 @@ def flat(config: Config) -> dict[str, Any]:
 
 def base(name: str) -> Config:
     """What the section begins with."""
-    named = re.match(r"\s*As `(.+?)`, but for: ", sections()[name])
+    named = re.match(r"\s*Like `(.+?)`, with the changes ", sections()[name])
     return PRESETS[named[1]] if named else Config()
 
 
