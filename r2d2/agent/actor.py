@@ -95,6 +95,7 @@ class Actor:
         self.rng = rng
         self.life_loss, self.records_behavior = life_loss, records_behavior
         self.choice = choice_of(network)
+        self._halves = environments if isinstance(environments, Splittable) else None
         self.epsilon = np.zeros(environments.num_envs)  # [N] probability of a random action
         self.noise = 0.0  # of vector actions, in standard deviations
         self.episodes: deque[Episode] = deque()  # finished since the caller last emptied it
@@ -151,7 +152,7 @@ class Actor:
     def _play(self, drawn: NDArray) -> tuple[NDArray[np.float32], NDArray, torch.Tensor, Result]:
         """Choose the actions and take the step: of halves one after the other, so that the network works on the
         second while the first plays. Returns the network's answers, the actions and the core states too."""
-        halves = self.environments if isinstance(self.environments, Splittable) else None
+        halves = self._halves
         found = []
         for number, part in enumerate([ALL] if halves is None else halves.parts):
             answer, core = self.state.forward(part, self.precision, self.choice.asked(drawn[part]))

@@ -46,12 +46,14 @@ class ActorCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.inputs = InputLayout(observations, config.stack, actions)
-        self.actions, self.stochastic, self.shared = actions, stochastic, config.shared_core
+        self.actions, self.stochastic = actions, stochastic
         self.previous_inputs = config.previous_inputs
         self.normalization = Normalization(observations, config.stack) if config.normalize else None
-        count = trunks(critics, shared=config.shared_core)
-        self.trunks = nn.ModuleList(Trunk(self.inputs, actions, config) for _ in range(count))
-        first: Trunk = self.trunks[0]  # type: ignore[assignment]
+        first = Trunk(self.inputs, actions, config)
+        # Without parameters all of them are the same one.
+        self.shared = config.shared_core or not any(True for _ in first.parameters())
+        count = trunks(critics, shared=self.shared)
+        self.trunks = nn.ModuleList([first, *(Trunk(self.inputs, actions, config) for _ in range(count - 1))])
         self.width: int = first.core.width
         self.core_size: int = count * first.core_size
         kind = GaussianPolicy if stochastic else DeterministicPolicy
@@ -150,8 +152,8 @@ class ActorCritic(nn.Module):
         q_taken, q_own = both.unflatten(1, (2, -1)).unbind(1)
         value, log_probability = q_own.amin(0), torch.zeros_like(q_own[0])
         if self.stochastic:
-            log_probability = action_log_probability(mean, log_deviation, action)
-            value = soft_value(q_own, action_log_probability(mean, log_deviation, own), self.temperature)
+            found = action_log_probability(mean, log_deviation, torch.stack([action, own]))
+            log_probability, value = found[0], soft_value(q_own, found[1], self.temperature)
         return torch.cat([action, torch.stack([q_taken.mean(0), value, log_probability], -1)], -1)
 
     def step(self, inputs: Inputs, state: Tensor, exploration: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -86,7 +86,10 @@ class Learner:
         for net in (self.network, self.target):
             net.flatten_core()
         graphs = config.graphs and self.device.type == "cuda"
-        self.optimizer = make_optimizer(self.network.groups(), config, capturable=graphs)
+        self.groups = self.network.groups()
+        self._spectral = [spectral_layers(net) for net in (self.network, self.target)]
+        self._parameters = [[*map(Tensor.detach, net.parameters())] for net in (self.network, self.target)]
+        self.optimizer = make_optimizer(self.groups, config, capturable=graphs)
         self.max_grad_norm = config.max_grad_norm if config.max_grad_norm > 0 else math.inf
         self.method = QLearning(config, priority) if method is None else method
         self.transfer = Transfer(self.device, [*network.inputs.columns, *self.method.columns])
@@ -125,14 +128,14 @@ class Learner:
                 self.target.load_state_dict(self.network.state_dict())
             return
         with torch.no_grad(), record_function("target copy"):
-            own, online = ([*map(Tensor.detach, net.parameters())] for net in (self.target, self.network))
+            online, own = self._parameters
             if self.asynchronous:
                 weight = torch.where(update.finite, share, 0.0)  # without waiting for the device
                 for parameter, newer in zip(own, online, strict=True):
                     parameter.lerp_(newer, weight)
             else:  # it is finite, or `_step` had raised
                 torch._foreach_lerp_(own, online, share)
-            for layer in spectral_layers(self.target):
+            for layer in self._spectral[1]:
                 layer.iterate(update.finite)
 
     def set_learning_rate(self, rate: float) -> None:
@@ -160,7 +163,7 @@ class Learner:
             elif not finite:
                 raise not_finite(self.updates + 1)
             self.optimizer.step()
-            for layer in spectral_layers(self.network):
+            for layer in self._spectral[0]:
                 layer.iterate(finite)
         with record_function("priorities"):
             metrics = self.method.summary(torch.stack([sums for _, sums, _ in found]).sum(0), norm)
@@ -170,12 +173,11 @@ class Learner:
 
     def _clip(self) -> Tensor:
         """Clip the gradients, those of critics and policy apart; returns the norm of all of them before."""
-        groups = self.network.groups()
         if math.isinf(self.max_grad_norm):
-            gradients = ([p.grad for p in group if p.grad is not None] for group in groups)
+            gradients = ([p.grad for p in group if p.grad is not None] for group in self.groups)
             norms = [nn.utils.get_total_norm(group) for group in gradients]
         else:
-            norms = [nn.utils.clip_grad_norm_(group, self.max_grad_norm) for group in groups]
+            norms = [nn.utils.clip_grad_norm_(group, self.max_grad_norm) for group in self.groups]
         return norms[0] if len(norms) == 1 else torch.stack(norms).norm()
 
     def errors(self, batch: Batch) -> TDErrors:

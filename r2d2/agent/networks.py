@@ -18,6 +18,7 @@ from r2d2.agent.cores import Stepping, core_of
 from r2d2.agent.heads.distributional import C51, HLGauss
 from r2d2.agent.inputs import InputLayout, Inputs
 from r2d2.agent.normalization import Normalization, without_bounds
+from r2d2.agent.precision import full_precision
 from r2d2.agent.torsos import torso_of
 from r2d2.agent.torsos.joined import Joined
 from r2d2.config.network import NetworkConfig
@@ -54,6 +55,7 @@ class Trunk(nn.Module):
             width += (inputs.action_size + 1 if inputs.action_size else actions) + 1
         self.core = core_of(width, config)
         self.core_size: int = self.core.state_size
+        self._steps = isinstance(self.core, Stepping)
 
     def encode(self, inputs: Inputs) -> Tensor:
         """Core inputs [T, B, F]; each step on its own, no state."""
@@ -74,15 +76,15 @@ class Trunk(nn.Module):
     def unroll(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Core outputs [T, B, W] and the state [B, C] after the last of the core inputs [T, B, F]."""
         # bfloat16 recurrence needs hardware that not every CPU has, and gains little: the core stays float32.
-        with record_function("core"), torch.autocast(inputs.device.type, enabled=False):
+        with record_function("core"), full_precision(inputs.device):
             return self.core.unroll(inputs.float(), state.to(inputs.device))
 
     def advance(self, encoded: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Core outputs [N, W] and the next state [N, C] for the core inputs [1, N, F] of one step."""
-        if not isinstance(self.core, Stepping):
+        if not self._steps:
             outputs, state = self.unroll(encoded, state)
             return outputs[0], state
-        with record_function("core"), torch.autocast(encoded.device.type, enabled=False):
+        with record_function("core"), full_precision(encoded.device):
             return self.core.step(encoded[0].float(), state.to(encoded.device))
 
     def flatten_core(self) -> None:

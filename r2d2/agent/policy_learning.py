@@ -107,7 +107,7 @@ class PolicyLearning:
         if stochastic, -log pi."""
         network, _ = _networks(learner)
         found = self._evaluate(learner, data)
-        critics, policy, *temperature = network.groups()
+        critics, policy, *temperature = learner.groups
         with record_function("targets"):
             losses = LOSSES[self.config.loss](found.q - found.target).sum(0)
             loss = sequence_loss(losses, found.mask, data.weight, items)
@@ -116,11 +116,14 @@ class PolicyLearning:
         if (learner.updates + 1) % self.config.policy_period == 0:
             with autocast(learner.precision, learner.device):
                 losses, log_probability = self._policy_losses(learner, data, found.unrolled)
+            moved = policy
+            if self.stochastic and self.config.temperature == 0.0:
+                moved = policy + temperature[0]
+                losses = losses + temperature_loss(
+                    network.log_temperature, log_probability, self.target_entropy
+                )
             with record_function("backward"):
-                sequence_loss(losses, found.mask, data.weight, items).backward(inputs=policy)
-                if self.stochastic and self.config.temperature == 0.0:
-                    losses = temperature_loss(network.log_temperature, log_probability, self.target_entropy)
-                    sequence_loss(losses, found.mask, data.weight, items).backward(inputs=temperature[0])
+                sequence_loss(losses, found.mask, data.weight, items).backward(inputs=moved)
         with torch.no_grad(), record_function("priorities"):
             q, mask = found.q.mean(0), found.mask
             error = q - found.target

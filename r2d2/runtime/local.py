@@ -61,6 +61,8 @@ class LocalRun:
         self.limiter = build.limiter(config)
         seed = config.run.seed
         self.actor = build.actor(config, vector, copy.deepcopy(network), rng=generator(seed, ACTING))
+        both = self.actor.network, self.learner.network
+        self._weights = [[*network.state_dict().values()] for network in both]  # the tensors themselves
         self.rng = generator(seed, SAMPLING)
         self.evaluator = Evaluator(config, run_dir, tracker)
         self.policies = Policies(run_dir, config, spec, tracker.warn)
@@ -198,8 +200,11 @@ class LocalRun:
         return draw
 
     def _refresh_actor(self) -> None:
-        if self.vector_steps % self.config.actor.actor_update_period == 0:
-            self.refresh_actor(self.learner.network.state_dict(), self.learner.updates)
+        due = self.vector_steps % self.config.actor.actor_update_period == 0
+        if due and self.actor_updates != self.learner.updates:
+            acting, learned = self._weights
+            torch._foreach_copy_(acting, learned)
+            self.actor_updates = self.learner.updates
 
     def refresh_actor(self, weights: Mapping[str, Any], updates: int) -> None:
         """Act with the learner's weights of `updates` updates."""

@@ -18,5 +18,5 @@ class Critic(nn.Module):
         self.value = Output(hidden, 1)
 
     def forward(self, outputs: Tensor, action: Tensor) -> Tensor:
-        features = self.hidden(torch.cat([outputs, action.to(outputs)], -1))
-        return self.value(features).squeeze(-1).float()
+        inputs = torch.cat([outputs, action.to(outputs)], -1)
+        return self.value(self.hidden(inputs.flatten(0, -2))).view(inputs.shape[:-1]).float()

@@ -19,8 +19,9 @@ class GaussianPolicy(nn.Module):
         self.mean, self.log_deviation = Output(hidden, actions), Output(hidden, actions)
 
     def forward(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.hidden(outputs)
-        return self.mean(features), self.log_deviation(features).clamp(LOWEST, HIGHEST)
+        features, shape = self.hidden(outputs.flatten(0, -2)), (*outputs.shape[:-1], -1)
+        mean, log_deviation = self.mean(features), self.log_deviation(features)
+        return mean.view(shape), log_deviation.clamp(LOWEST, HIGHEST).view(shape)
 
 
 class DeterministicPolicy(nn.Module):
@@ -32,9 +33,14 @@ class DeterministicPolicy(nn.Module):
         self.action = Output(hidden, actions)
 
     def forward(self, outputs: Tensor) -> Tensor:
-        return self.action(self.hidden(outputs)).tanh()
+        action = self.action(self.hidden(outputs.flatten(0, -2))).tanh()
+        return action.view(*outputs.shape[:-1], -1)
 
 
 def two_layers(inputs: int, hidden: int) -> nn.Sequential:
-    """Two hidden layers of `hidden` units: what actors and critics of continuous control have in the field."""
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())
+    """Two hidden layers of `hidden` units: what actors and critics of continuous control have in the field.
+
+    For inputs [N, inputs]; in place, which costs copies where a linear layer returns a view, as of [T, B, inputs].
+    """
+    first, second = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden)
+    return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
