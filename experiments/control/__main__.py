@@ -9,17 +9,22 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments.control.cells import AGENTS, cell
-from experiments.control.rows import curve, finish, score
+from experiments.control.peer import PEERS
+from experiments.control.rows import curve, finish, peer_curve, peer_score, score
+from experiments.replay.evidence import read_rows
 from experiments.study import execute, plan, write_csv
 
+ORDER = (*AGENTS, *PEERS)  # of the rows
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "control"
 
 
@@ -34,7 +39,7 @@ def page(scores: Sequence[dict[str, Any]], command: str) -> str:
         "| task | agent | seeds | at the end | the worst seed | solved | steps until then | steps | cpu seconds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
-    for name in AGENTS:
+    for name in ORDER:
         rows = [row for row in scores if row["agent"] == name]
         if rows:
             last = [row["last"] for row in rows]
@@ -59,14 +64,51 @@ def main(arguments: list[str] | None = None) -> int:
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     jobs = plan([cell(name, changes) for name in options.agents], seeds, options.runs)
     code = execute(jobs, workers=options.workers, after=finish)
-    made = [job for job in plan([cell(n, changes) for n in AGENTS], range(100), options.runs) if job.finished]
-    if made:
-        options.out.mkdir(parents=True, exist_ok=True)
-        scores = [score(job) for job in made]
-        write_csv([row for job in made for row in curve(job)], options.out / "curves.csv")
-        write_csv(scores, options.out / "scores.csv")
-        (options.out / "README.md").write_text(page(scores, "make control"))
+    if code == 0 and options.peer:
+        code = play_peers(options, seeds)
+    write(options.runs, options.out, changes)
     return code
+
+
+def play_peers(options: argparse.Namespace, seeds: Sequence[int]) -> int:
+    """Run the peers that have no file yet, `workers` at a time; returns 0, or 1 if one failed."""
+    waiting = []
+    for seed in seeds:
+        for agent in options.peers:
+            file = peer_file(options.runs, agent, seed)
+            if not file.exists():
+                command = [options.peer, "-m", "experiments.control.peer", agent, str(seed), str(file)]
+                waiting.append(command + (["--steps", str(options.steps)] if options.steps else []))
+    with ThreadPoolExecutor(options.workers) as pool:
+        codes = [*pool.map(lambda command: subprocess.run(command, check=False).returncode, waiting)]
+    for code, command in zip(codes, waiting, strict=True):
+        print(f"{'FAILED' if code else 'done'}: {' '.join(command[2:5])}")
+    return int(any(codes))
+
+
+def peer_file(runs: Path, agent: str, seed: int) -> Path:
+    """Where a peer's evaluations are."""
+    return runs / agent / f"seed{seed}.jsonl"
+
+
+def write(runs: Path, out: Path, changes: dict[str, Any]) -> None:
+    """The tables and the page of all finished runs, and of those that are in `out` from other machines."""
+    made = [job for job in plan([cell(n, changes) for n in AGENTS], range(100), runs) if job.finished]
+    files = [(agent, seed, peer_file(runs, agent, seed)) for agent in PEERS for seed in range(100)]
+    peers = [found for found in files if found[2].exists()]
+    if made or peers:
+        out.mkdir(parents=True, exist_ok=True)
+        scores = [*(score(job) for job in made), *(peer_score(*found) for found in peers)]
+        curves = [row for job in made for row in curve(job)]
+        curves += [row for found in peers for row in peer_curve(*found)]
+        new = {(row["agent"], row["seed"]) for row in scores}
+        for rows, file in ((scores, out / "scores.csv"), (curves, out / "curves.csv")):
+            kept = read_rows(file) if file.exists() else []
+            kept = [{name: None if value == "" else value for name, value in row.items()} for row in kept]
+            rows += [row for row in kept if (row["agent"], row["seed"]) not in new]
+            rows.sort(key=lambda row: (ORDER.index(row["agent"]), row["seed"], row["env_steps"]))
+            write_csv(rows, file)
+        (out / "README.md").write_text(page(scores, "make control"))
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -74,8 +116,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="experiments.control", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--agents", nargs="+", choices=list(AGENTS), default=list(AGENTS), help="of cells.py (all)"
+        "--agents", nargs="*", choices=list(AGENTS), default=list(AGENTS), help="of cells.py (all)"
     )
+    parser.add_argument(
+        "--peer", metavar="PYTHON", help="also run the peers, with this Python (extra `peer`)"
+    )
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS), help="which (all)")
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds (default 5)")
     parser.add_argument("--first-seed", type=int, default=0, help="the first of them (default 0)")
     parser.add_argument("--steps", type=int, help="environment steps of a run instead of the agent's own")

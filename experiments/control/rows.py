@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from pathlib import Path
 from typing import Any
 
 from experiments.control.cells import AGENTS
+from experiments.control.peer import PEERS
 from experiments.study import Job
 from r2d2.tracking.metrics import read_metrics
 
@@ -34,12 +36,35 @@ def curve(job: Job) -> list[dict[str, Any]]:
 
 def score(job: Job) -> dict[str, Any]:
     """The last and the best evaluation of a run, and the steps until it was solved."""
-    rows = curve(job)
-    solved = AGENTS[job.cell.name].solved
-    first = next((row["env_steps"] for row in rows if row["mean_return"] >= solved), None)
     cpu = job.run_dir / CPU  # of a run that was made by hand there is none
+    seconds = float(cpu.read_text()) if cpu.exists() else None
+    return _score(curve(job), AGENTS[job.cell.name].solved, seconds)
+
+
+def peer_curve(agent: str, seed: int, file: Path) -> list[dict[str, Any]]:
+    """The greedy evaluations of a peer, with the columns of ours; it does not count its updates."""
+    labels = {"task": PEERS[agent].task, "agent": agent, "seed": seed}
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    return [
+        labels | {
+            "env_steps": line["env_steps"], "updates": None, "mean_return": round(line["score"], 3),
+            "wall_seconds": round(line["wall_seconds"], 1),
+        }
+        for line in lines
+    ]  # fmt: skip
+
+
+def peer_score(agent: str, seed: int, file: Path) -> dict[str, Any]:
+    """`score` of a peer."""
+    seconds = json.loads(file.read_text().splitlines()[-1])["cpu_seconds"]
+    return _score(peer_curve(agent, seed, file), PEERS[agent].solved, round(seconds, 1))
+
+
+def _score(rows: list[dict[str, Any]], solved: float, seconds: float | None) -> dict[str, Any]:
+    last = rows[-1]
+    first = next((row["env_steps"] for row in rows if row["mean_return"] >= solved), None)
     return {
-        **job.cell.labels, "seed": job.seed, "last": rows[-1]["mean_return"],
-        "best": max(row["mean_return"] for row in rows), "solved_at": first, "env_steps": rows[-1]["env_steps"],
-        "updates": rows[-1]["updates"], "cpu_seconds": float(cpu.read_text()) if cpu.exists() else None,
+        **{name: last[name] for name in ("task", "agent", "seed")}, "last": last["mean_return"],
+        "best": max(row["mean_return"] for row in rows), "solved_at": first, "env_steps": last["env_steps"],
+        "updates": last["updates"], "cpu_seconds": seconds,
     }  # fmt: skip

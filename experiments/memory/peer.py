@@ -10,21 +10,17 @@ steps and then on until S CPU seconds are over, so that it can be compared at th
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
-from numpy.typing import NDArray
 
 from experiments.memory.tasks import TASKS, Task
+from experiments.peers import SEEDS_APART, learn, returns
 from r2d2.envs.extras import extra_of  # importing `r2d2.envs` registers our tasks
 
 EPISODES, PERIOD = 64, 4000  # of evaluations, as in the preset `memory`
-SEEDS_APART = 1_000_000  # evaluation episodes start from seeds that training does not use
 
 Settings = dict[str, Any]
 
@@ -80,28 +76,10 @@ def vector(task: Task, count: int) -> Any:
     return DummyVecEnv([one] * count)
 
 
-def returns(model: Any, task: Task, normalize: Any, seed: int) -> NDArray[np.float64]:
-    """The return of one greedy episode of each of `EPISODES` environments."""
-    evaluated = vector(task, EPISODES)
-    evaluated.seed(seed)
-    observation = evaluated.reset()
-    state, first = None, np.ones(EPISODES, np.bool_)
-    total, over = np.zeros(EPISODES), np.zeros(EPISODES, np.bool_)
-    while not over.all():
-        seen = observation if normalize is None else normalize.normalize_obs(observation)
-        action, state = model.predict(seen, state=state, episode_start=first, deterministic=True)
-        observation, reward, first, _ = evaluated.step(action)
-        total += np.where(over, 0.0, reward)
-        over |= first
-    evaluated.close()
-    return total
-
-
 def train(task: Task, seed: int, steps: int, seconds: float, file: Path) -> None:
     """Train for the steps and the CPU seconds, whichever takes longer, and write the evaluations."""
     import torch
     from sb3_contrib import RecurrentPPO
-    from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.vec_env import VecNormalize
 
     torch.set_num_threads(1)
@@ -111,32 +89,11 @@ def train(task: Task, seed: int, steps: int, seconds: float, file: Path) -> None
     model = RecurrentPPO(
         "MlpLstmPolicy", training if normalize is None else normalize, seed=seed, device="cpu", **arguments
     )
-    lines: list[dict[str, float]] = []
-    began = time.perf_counter(), time.process_time()
 
-    class Evaluate(BaseCallback):
-        due = PERIOD
+    def evaluate() -> float:
+        return float(returns(model, vector(task, EPISODES), SEEDS_APART + seed, normalize).mean())
 
-        def _on_step(self) -> bool:
-            over = self.num_timesteps >= steps and time.process_time() - began[1] >= seconds
-            if self.num_timesteps >= self.due or over:
-                self.due = self.num_timesteps + PERIOD
-                score = float(returns(model, task, normalize, SEEDS_APART + seed).mean())
-                lines.append(
-                    {
-                        "env_steps": self.num_timesteps,
-                        "score": score,
-                        "wall_seconds": time.perf_counter() - began[0],
-                        "cpu_seconds": time.process_time() - began[1],
-                    }
-                )
-            return not over
-
-    model.learn(MOST * steps, callback=Evaluate())
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".tmp")
-    unfinished.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    unfinished.rename(file)
+    learn(model, evaluate, file, period=PERIOD, steps=steps, seconds=seconds, most=MOST * steps)
 
 
 def main() -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from experiments.control.__main__ import page
+from experiments.control.__main__ import page, peer_file, write
 from experiments.control.cells import AGENTS, cell
 from experiments.control.rows import curve, score
+from experiments.replay.evidence import read_rows
 from experiments.study import Job
 from r2d2.build import agents as build
 from r2d2.build import environments
@@ -43,3 +44,25 @@ def test_the_score_of_a_run_and_the_page(tmp_path: Path) -> None:
     other = found | {"seed": 4, "solved_at": None, "last": -400.0, "cpu_seconds": 12.0}
     (line,) = [text for text in page([found, other], "make control").splitlines() if "masked-rsac" in text]
     assert line == "| masked | masked-rsac | 2 | -285 | -400 | 1 of 2 | 200 | 400 | 12 |"
+
+
+def test_results_of_other_machines_stay_and_runs_made_again_replace_theirs(tmp_path: Path) -> None:
+    def play(runs: str, agent: str, seed: int, score: float) -> Path:
+        file = peer_file(tmp_path / runs, agent, seed)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        line = {"env_steps": 5000, "score": score, "wall_seconds": 3.0, "cpu_seconds": 2.0}
+        file.write_text(json.dumps(line) + "\n")
+        return tmp_path / runs
+
+    out = tmp_path / "out"
+    first = play("first", "sb3-sac", 0, -900.0)
+    play("first", "sb3-td3", 1, -300.0)
+    write(first, out, {})
+    write(play("second", "sb3-sac", 0, -150.0), out, {})
+    found = {(row["agent"], row["seed"]): row["last"] for row in read_rows(out / "scores.csv")}
+    assert found == {("sb3-sac", 0): -150.0, ("sb3-td3", 1): -300.0}
+    assert len(read_rows(out / "curves.csv")) == 2
+    assert (
+        "| pendulum | sb3-td3 | 1 | -300 | -300 | 0 of 1 | never | 5,000 | 2 |"
+        in (out / "README.md").read_text()
+    )
