@@ -34,8 +34,8 @@ def page(scores: Sequence[dict[str, Any]], command: str) -> str:
         "# Continuous control", "",
         f"Made by `{command}` on {platform.machine()} with {os.cpu_count()} cores, with other work beside it: the",
         "seconds are processor time of a whole run, its evaluations included.", "",
-        "Mean return of 20 greedy episodes (Cue: 64) at the end of a run. Solved is -200 on the pendulums, and 0.8",
-        "on Cue, where no memory earns 0.", "",
+        "Mean return of 20 greedy episodes (Cue: 64, HalfCheetah: 5) at the end of a run. Solved is -200 on the",
+        "pendulums, 0.8 on Cue, where no memory earns 0, and 1,000 on HalfCheetah.", "",
         "| task | agent | seeds | at the end | the worst seed | solved | steps until then | steps | cpu seconds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
