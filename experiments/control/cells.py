@@ -33,7 +33,8 @@ CUE: dict[str, Any] = {
 }  # fmt: skip
 # HalfCheetah without its velocities (extra `mujoco`); a random policy gets about -280, and 1,000 is our level.
 CHEETAH: dict[str, Any] = {
-    "env.id": "MaskedHalfCheetah-v5", "run.steps": 60_000, "run.evaluate_period": 10_000, "run.evaluate_episodes": 5,
+    "env.id": "MaskedHalfCheetah-v5", "run.steps": 60_000, "run.evaluate_period": 10_000,
+    "run.evaluate_episodes": 5,
 }  # fmt: skip
 
 AGENTS: dict[str, Agent] = {
