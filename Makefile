@@ -88,6 +88,7 @@ memory-benchmark: $(VENV)/installed
 # The learner and the actor, beside the same in plain PyTorch; on a GPU also CUDA graphs and bfloat16.
 bench-learner: $(VENV)/installed
 	$(BIN)/python -m experiments.bench.learner $(ARGS)
+	$(BIN)/python -m experiments.bench.context
 
 # Short runs, acting and learning together.
 bench-train: $(VENV)/installed

@@ -35,6 +35,7 @@ Codec = Literal["raw", "lz4", "zstd"]
 ObservationKind = Literal["frames", "grid", "vector"]
 
 OBSERVATION = "observation"  # the column of an environment with one kind of observation
+FROZEN = "frozen_features"  # the column of `agent.frozen`, where `network.context` is frozen
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,17 @@ class Column:
 
     `context` is the number of earlier rows of the same episode that are read along with an item: 3 for
     a stack of 4 frames, so that each frame is stored once and the stack is built when it is read.
+
+    `skipped` is the number of burn-in rows that are not read with an item, the same in all items: a column whose
+    burn-in rows nobody needs has `skipped` = burn_in. In a batch it then begins `context` rows before the first
+    trained one.
     """
 
     shape: tuple[int, ...] = ()
     dtype: str = "float32"
     codec: Codec = "raw"
     context: int = 0
+    skipped: int = 0
 
     def __post_init__(self) -> None:
         """Raises ValueError for invalid fields."""
@@ -65,8 +71,10 @@ class Column:
             raise ValueError(f"dtype must be one of numbers, such as uint8 or float32, got {self.dtype!r}")
         if self.codec not in get_args(Codec):
             raise ValueError(f"codec must be one of {', '.join(get_args(Codec))}, got {self.codec!r}")
-        if not isinstance(self.context, int | np.integer) or self.context < 0:
-            raise ValueError(f"context must be an integer of at least 0 rows, got {self.context!r}")
+        for name in ("context", "skipped"):
+            rows = getattr(self, name)
+            if not isinstance(rows, int | np.integer) or rows < 0:
+                raise ValueError(f"{name} must be an integer of at least 0 rows, got {rows!r}")
 
     @cached_property
     def numpy_dtype(self) -> np.dtype:
@@ -141,7 +149,7 @@ class Batch:
     first trained row where that is 0). `weight` is the importance weight, largest 1.
     """
 
-    columns: Mapping[str, NDArray]  # [B, context + burn_in + unroll + n_step, ...]
+    columns: Mapping[str, NDArray]  # [B, context + burn_in + unroll + n_step, ...], less the rows `skipped`
     core: NDArray[np.float32]  # [B, C]
     burn_in: NDArray[np.int64]  # [B]
     length: NDArray[np.int64]  # [B] trained steps, 1..unroll
@@ -251,6 +259,8 @@ def step_columns(
     stack: int,
     action_size: int = 0,
     log_probability: bool = False,
+    frozen_features: int = 0,
+    burn_in: int = 0,
 ) -> dict[str, Column]:
     """The columns that our actor writes and our learner reads; `codec` is for frames and grids of bytes.
 
@@ -258,11 +268,14 @@ def step_columns(
     the step before, or a 1 and then that action, and 0 at the start of an episode (`as_previous`). `q_taken` is the
     actor's own Q(s, a), and `q_greedy` what it would bootstrap from: max Q, or the value of its policy. Initial
     priorities are computed from both. `log_probability` is that with which the action was chosen, if asked for.
+    With `frozen_features` there are so many numbers of `agent.frozen`, and no observations of the `burn_in` are
+    read.
     """
+    skipped = burn_in if frozen_features else 0
     action = Column((action_size,)) if action_size else Column((), "int32")
     previous = Column((1 + action_size,)) if action_size else Column((), "int32")
     columns = {
-        name: Column(spec.shape, spec.dtype, codec if spec.compressible else "raw", stack - 1)
+        name: Column(spec.shape, spec.dtype, codec if spec.compressible else "raw", stack - 1, skipped)
         for name, spec in observations.items()
     }
     return columns | {
@@ -275,4 +288,5 @@ def step_columns(
         "q_taken": Column((), "float32"),
         "q_greedy": Column((), "float32"),
         **({"log_probability": Column()} if log_probability else {}),
+        **({FROZEN: Column((frozen_features,), "float16")} if frozen_features else {}),
     }

@@ -22,7 +22,7 @@ from r2d2.config.network import NetworkConfig
 from r2d2.config.parts import CoreName
 from r2d2.envs.vector import StepResult
 from r2d2.replay import Fifo, Proportional, Replay, Sequencer
-from r2d2.types import OBSERVATION, Batch, Codec, ObservationSpec, Rows, SequenceLayout, step_columns
+from r2d2.types import FROZEN, OBSERVATION, Batch, Codec, ObservationSpec, Rows, SequenceLayout, step_columns
 
 ACTIONS = 3
 PRIORITY = Priority(eta=0.7)
@@ -145,6 +145,7 @@ class Setup:
     life_loss: Literal["none", "reset", "roll"] = "none"
     epsilon: float = 0.4
     linked: bool = False
+    frozen: int = 0  # features of a frozen encoder
 
     @property
     def observations(self) -> dict[str, ObservationSpec]:
@@ -157,7 +158,14 @@ class Setup:
     def network(self, seed: int = 0) -> QNetwork:
         """Random weights, twice as large as usual so that states, stacks and inputs all matter."""
         config = NetworkConfig(
-            torso="small", stack=self.stack, features=8, core=self.core, core_width=5, hidden=8
+            torso="small",
+            stack=self.stack,
+            features=8,
+            core=self.core,
+            core_width=5,
+            hidden=8,
+            context="frozen" if self.frozen else "learned",
+            context_features=self.frozen or 1,
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -172,7 +180,13 @@ class Setup:
         sequencer = Sequencer(self.environments, **self.layout._asdict(), core_size=core_size)
         capacity = self.environments * sequencer.items_at_once + 100
         return Replay(
-            step_columns(self.observations, codec=self.codec, stack=self.stack),
+            step_columns(
+                self.observations,
+                codec=self.codec,
+                stack=self.stack,
+                frozen_features=self.frozen,
+                burn_in=self.burn_in,
+            ),
             streams=self.environments,
             sequencer=sequencer,
             selector=Proportional(capacity),
@@ -249,17 +263,25 @@ def item_rows(batch: Batch, b: int, burn_in: int) -> range:
 
 
 def recompute(network: QNetwork, batch: Batch, b: int, setup: Setup) -> dict[int, torch.Tensor]:
-    """Q values [A] of item b's rows, one step after the other from the item's core state.
+    """Q values [A] of item b's rows, one step after the other from the item's core state; with a frozen context
+    those of the burn-in, which has no observations, are left out.
 
     Written apart from the learner: rows, stacks and states are taken one at a time.
     """
     core = torch.from_numpy(batch.core[b : b + 1])
     found = {}
+    skipped = setup.burn_in if setup.frozen else 0
     for row in item_rows(batch, b, setup.burn_in):
-        frames = batch.columns["observation"][b, row : row + setup.stack]  # context comes first
+        frames = batch.columns["observation"][b, row - skipped :][: setup.stack]  # context comes first
         action = torch.tensor([[int(batch.columns["previous_action"][b, row])]])
         reward = torch.tensor([[float(batch.columns["previous_reward"][b, row])]])
-        inputs = inputs_of(one_input(frames, pixels=setup.pixels), action, reward)
+        seen = torch.from_numpy(batch.columns[FROZEN][b, row].copy())[None, None] if setup.frozen else None
+        if row < skipped:
+            core = network.unroll(network.encode_for_state(Inputs({}, action, reward, seen)), core)[1]
+            continue
+        inputs = dataclasses.replace(
+            inputs_of(one_input(frames, pixels=setup.pixels), action, reward), frozen=seen
+        )
         q, core = network.step(inputs, core.to(next(network.parameters()).dtype))
         found[row] = q[0]
     return found

@@ -40,14 +40,18 @@ def one(unit: str, value: float) -> Measure:
     return Measure(unit, [float(value)])
 
 
-def in_turns(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Measure]:
-    """Seconds of each call, one of every name per round, in the given order."""
+def in_turns(
+    calls: Mapping[str, Callable[[], object]],
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Measure]:
+    """Seconds of each call by this clock, one of every name per round, in the given order."""
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for round_ in range(WARM_UP + repeats):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = clock()
             call()
-            seconds = time.perf_counter() - start
+            seconds = clock() - start
             if round_ >= WARM_UP:
                 samples[name].append(seconds)
     return {name: Measure("s", values) for name, values in samples.items()}

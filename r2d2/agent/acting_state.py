@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from r2d2.agent.actor_critic import AgentNetwork
 from r2d2.agent.inputs import ALL, FrameStack
 from r2d2.agent.precision import autocast
-from r2d2.types import as_previous, no_previous
+from r2d2.types import FROZEN, as_previous, no_previous
 
 Columns = Mapping[str, NDArray]  # the observation columns [N, ...] by name
 
@@ -31,9 +31,21 @@ class ActingState:
         self._frames = FrameStack(network.inputs, n, device)
         self._frames.push(self.observation)
         self._frames.begin(ALL)
+        self._frozen: NDArray[np.float16] | None = None  # features of what is in `_frames`, once computed
         self.core = torch.zeros(n, network.core_size, device=device)
         self.previous_action = no_previous(n, network.inputs.action_size)
         self.previous_reward = np.zeros(n, np.float32)
+
+    @property
+    def columns(self) -> dict[str, NDArray]:
+        """What a replay stores of the current observations: these, and the features of a frozen encoder."""
+        frozen = self._frozen_features()
+        return self.observation if frozen is None else {**self.observation, FROZEN: frozen}
+
+    def _frozen_features(self) -> NDArray[np.float16] | None:
+        if self.network.frozen is not None and self._frozen is None:
+            self._frozen = self.network.frozen(self._frames.stacked()).cpu().numpy()
+        return self._frozen
 
     @torch.no_grad()
     def forward(
@@ -44,7 +56,9 @@ class ActingState:
     ) -> tuple[NDArray[np.float32], torch.Tensor]:
         """What the network answers to the current observations (`agent.choice`), as Q values [N, A], and the core
         state after them [N, C], of some episodes. `exploration` is for networks that take it."""
-        inputs = self._frames.read(self.previous_action[at], self.previous_reward[at], at)
+        frozen = self._frozen_features()
+        seen = None if frozen is None else frozen[at]
+        inputs = self._frames.read(self.previous_action[at], self.previous_reward[at], at, seen)
         with autocast(precision, self.device):
             if exploration is None:
                 answer, core = self.network.step(inputs, self.core[at])
@@ -63,6 +77,7 @@ class ActingState:
         """Move on to what the actions led to; `core` is the state that `forward` gave."""
         self.observation = _copies(observation)
         self._frames.push(self.observation)
+        self._frozen = None
         self.core = core
         self.previous_action = as_previous(action)
         self.previous_reward = reward.astype(np.float32)  # a copy, since `begin` writes into it
@@ -71,6 +86,7 @@ class ActingState:
         """The current observations of these are the first of an episode."""
         begun = torch.from_numpy(np.flatnonzero(episodes)).to(self.device)
         self._frames.begin(begun)
+        self._frozen = None
         self.core[begun] = 0.0
         self.previous_action[episodes] = 0
         self.previous_reward[episodes] = 0.0
@@ -98,9 +114,28 @@ class CoreStates:
         self._frames.begin(begun)
         self._core[begun] = 0.0
         before = self._core[at]
-        inputs = self._frames.read(values["previous_action"], values["previous_reward"], at)
-        self._core[at] = self.network.unroll(self.network.encode(inputs), before)[1]
+        previous = values["previous_action"], values["previous_reward"]
+        inputs = self._frames.read(*previous, at, values.get(FROZEN))
+        self._core[at] = self.network.unroll(self.network.encode_for_state(inputs), before)[1]
         return before.cpu().numpy()
+
+
+class FrozenFeatures:
+    """The frozen features that `Actor` would record with the rows of up to N streams; called as `CoreStates` is."""
+
+    def __init__(self, network: AgentNetwork, streams: int) -> None:
+        assert network.frozen is not None
+        self.encoder, self.device = network.frozen, next(network.parameters()).device
+        self._frames = FrameStack(network.inputs, streams, self.device)
+
+    def __call__(
+        self, values: Mapping[str, NDArray], first: NDArray[np.bool_], streams: NDArray[np.int64]
+    ) -> NDArray[np.float16]:
+        at, begun = (torch.from_numpy(chosen).to(self.device) for chosen in (streams, streams[first]))
+        self._frames.push(values, at)
+        self._frames.begin(begun)
+        found: NDArray[np.float16] = self.encoder(self._frames.stacked(at)).cpu().numpy()
+        return found
 
 
 def _copies(observation: Columns) -> dict[str, NDArray]:

@@ -169,7 +169,7 @@ class Actor:
         self, answer: NDArray, action: NDArray, reward: NDArray, terminated: NDArray, truncated: NDArray
     ) -> dict[str, NDArray]:
         values = {
-            **self.state.observation,
+            **self.state.columns,
             "previous_action": self.state.previous_action,
             "previous_reward": self.state.previous_reward,
             "reward": reward,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.profiler import record_function
 
+from r2d2.agent.frozen import FrozenEncoder, frozen_size
 from r2d2.agent.heads.critic import Critic
 from r2d2.agent.heads.policy import DeterministicPolicy, GaussianPolicy
 from r2d2.agent.inputs import InputLayout, Inputs
@@ -45,7 +46,8 @@ class ActorCritic(nn.Module):
         stochastic: bool = True,
     ) -> None:
         super().__init__()
-        self.inputs = InputLayout(observations, config.stack, actions)
+        frozen = frozen_size(len(observations), config)
+        self.inputs = InputLayout(observations, config.stack, actions, frozen)
         self.actions, self.stochastic = actions, stochastic
         self.previous_inputs = config.previous_inputs
         self.normalization = Normalization(observations, config.stack) if config.normalize else None
@@ -54,18 +56,19 @@ class ActorCritic(nn.Module):
         self.shared = config.shared_core or not any(True for _ in first.parameters())
         count = trunks(critics, shared=self.shared)
         self.trunks = nn.ModuleList([first, *(Trunk(self.inputs, actions, config) for _ in range(count - 1))])
-        self.width: int = first.core.width
+        self.width: int = first.width
         self.core_size: int = count * first.core_size
         kind = GaussianPolicy if stochastic else DeterministicPolicy
         self.policy = kind(self.width, actions, config.hidden)
         self.critics = nn.ModuleList(Critic(self.width, actions, config.hidden) for _ in range(critics))
         if stochastic:
             self.log_temperature = nn.Parameter(torch.tensor([math.log(TEMPERATURE)]))
+        self.frozen = FrozenEncoder(observations, config) if frozen else None
 
     # -- along sequences -------------------------------------------------------------------------------
 
     def encode(self, inputs: Inputs) -> Tensor:
-        """Core inputs [T, B, F] of all trunks."""
+        """Inputs of `unroll` [T, B, F] of all trunks."""
         if self.normalization is not None:
             flat = {name: value.flatten(0, 1) for name, value in inputs.observation.items()}
             steps = inputs.previous_action.shape[:2]
@@ -73,8 +76,14 @@ class ActorCritic(nn.Module):
             inputs = replace(inputs, observation=normal)
         return torch.cat([trunk.encode(inputs) for trunk in self.trunks], -1)  # type: ignore[operator]
 
+    def encode_for_state(self, inputs: Inputs) -> Tensor:
+        """See `Trunk.encode_for_state`."""
+        if inputs.frozen is None:
+            return self.encode(inputs)
+        return torch.cat([trunk.encode_for_state(inputs) for trunk in self.trunks], -1)  # type: ignore[operator]
+
     def unroll(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Core outputs [T, B, W] of all trunks and the states [B, C] after the last core inputs, [T, B, F]."""
+        """Outputs [T, B, W] of all trunks and the states [B, C] after the last inputs, [T, B, F]."""
         n = len(self.trunks)
         parts = zip(self.trunks, inputs.chunk(n, -1), state.chunk(n, -1), strict=True)
         found = [trunk.unroll(x, before) for trunk, x, before in parts]  # type: ignore[operator]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.profiler import record_function
 
-from r2d2.types import ObservationSpec, no_previous
+from r2d2.types import FROZEN, ObservationSpec, no_previous
 
 Index = slice | Tensor  # of streams
 ALL = slice(None)
@@ -26,42 +26,57 @@ class Inputs:
     """Network inputs of T steps of B sequences, time-major.
 
     Previous actions are as `types.as_previous` stores them: action + 1, or 1 and the vector; 0 stands for none.
+    With `frozen` features the first S steps, those of the burn-in, may have no observation.
     """
 
-    observation: Mapping[str, Tensor]  # of each observation column [T, B, ...], stacked
+    observation: Mapping[str, Tensor]  # of each observation column [T - S, B, ...], stacked
     previous_action: Tensor  # [T, B], or [T, B, 1 + A] of vectors
     previous_reward: Tensor  # [T, B]
+    frozen: Tensor | None = None  # [T, B, G], see `agent.frozen`
 
     def __getitem__(self, steps: slice) -> Inputs:
         """The inputs of some of the steps."""
-        observation = {name: value[steps] for name, value in self.observation.items()}
-        return Inputs(observation, self.previous_action[steps], self.previous_reward[steps])
+        count = len(self.previous_reward)
+        begin, end, _ = steps.indices(count)
+        observation = {}
+        for name, value in self.observation.items():
+            skipped = count - len(value)
+            observation[name] = value[max(begin - skipped, 0) : max(end - skipped, 0)]
+        return Inputs(
+            observation,
+            self.previous_action[steps],
+            self.previous_reward[steps],
+            None if self.frozen is None else self.frozen[steps],
+        )
 
 
 @dataclass(frozen=True)
 class InputLayout:
     """The observation columns of a network, each of which is read as the newest `stack` rows.
 
-    Actions are vectors of `action_size` numbers, or counted where that is 0.
+    Actions are vectors of `action_size` numbers, or counted where that is 0. `frozen` is the number of frozen
+    features, which are one more column; 0 is none.
     """
 
     observations: Mapping[str, ObservationSpec]
     stack: int
     action_size: int = 0
+    frozen: int = 0
 
     @property
     def columns(self) -> list[str]:
         """The names of all columns that a network reads."""
-        return [*self.observations, "previous_action", "previous_reward"]
+        return [*self.observations, "previous_action", "previous_reward", *([FROZEN] if self.frozen else [])]
 
     def read(self, columns: Mapping[str, Tensor]) -> Inputs:
-        """Inputs of T steps from batch-major columns [B, T, ...], of observations [B, stack - 1 + T, ...]."""
+        """Inputs of T steps from batch-major columns [B, T, ...], of observations [B, stack - 1 + T - S, ...]."""
         with record_function("stack"):
             observation = {
                 name: stack_rows(columns[name], spec, self.stack) for name, spec in self.observations.items()
             }
         action, reward = columns["previous_action"], columns["previous_reward"]
-        return Inputs(observation, action.transpose(0, 1), reward.transpose(0, 1))
+        frozen = columns[FROZEN].transpose(0, 1) if self.frozen else None
+        return Inputs(observation, action.transpose(0, 1), reward.transpose(0, 1), frozen)
 
     def zeros(self, sequences: int = 1) -> Inputs:
         """Inputs of one step with the right shapes and dtypes, all zero, on the CPU."""
@@ -71,6 +86,7 @@ class InputLayout:
         }
         columns["previous_action"] = torch.from_numpy(no_previous(sequences, self.action_size)).unsqueeze(1)
         columns["previous_reward"] = torch.zeros(sequences, 1)
+        columns[FROZEN] = torch.zeros(sequences, 1, self.frozen, dtype=torch.float16)
         return self.read(columns)
 
 
@@ -98,9 +114,25 @@ class FrameStack:
         for rows in self._rows.values():
             rows[at] = rows[at][:, -1:]
 
-    def read(self, previous_action: NDArray, previous_reward: NDArray, at: Index = ALL) -> Inputs:
-        """Inputs of the streams `at`, for one step, with their previous actions and rewards [K]."""
+    def stacked(self, at: Index = ALL) -> dict[str, Tensor]:
+        """The newest observations of the streams `at`, stacked, of each column [K, ...]."""
+        return {
+            name: stack_rows(rows[at], self.layout.observations[name], self.layout.stack)[0]
+            for name, rows in self._rows.items()
+        }
+
+    def read(
+        self,
+        previous_action: NDArray,
+        previous_reward: NDArray,
+        at: Index = ALL,
+        frozen: NDArray | None = None,
+    ) -> Inputs:
+        """Inputs of the streams `at`, for one step, with their previous actions and rewards [K], and the frozen
+        features [K, G] of the newest observations where there are any."""
         columns = {name: rows[at] for name, rows in self._rows.items()}
+        if frozen is not None:
+            columns[FROZEN] = self._put(frozen[:, None])
         columns["previous_action"] = self._put(previous_action[:, None])
         columns["previous_reward"] = self._put(previous_reward[:, None])
         return self.layout.read(columns)

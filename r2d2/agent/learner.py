@@ -36,6 +36,7 @@ from torch.autograd.profiler import record_function
 from r2d2.agent.actor_critic import AgentNetwork
 from r2d2.agent.cuda_graph import CudaGraph
 from r2d2.agent.device_batch import DeviceBatch, Transfer
+from r2d2.agent.inputs import Inputs
 from r2d2.agent.losses import Priority
 from r2d2.agent.method import NOISE, Method, TDErrors, Unrolled
 from r2d2.agent.optimizers import make_optimizer
@@ -83,6 +84,7 @@ class Learner:
         self.network = network.to(self.device)
         self.target = copy.deepcopy(self.network).requires_grad_(False)
         self.target.normalization = self.network.normalization  # both see what there is in the same units
+        self.target.frozen = self.network.frozen
         for net in (self.network, self.target):
             net.flatten_core()
         graphs = config.graphs and self.device.type == "cuda"
@@ -194,13 +196,13 @@ class Learner:
         inputs, initial = online.inputs.read(data.columns), self.first_state(data)
 
         with torch.no_grad():
-            encoded = target.encode(inputs)
-            state = self.warm_up(target, encoded[:warm], initial, data)
-            outputs_target = target.unroll(encoded[warm:], state)[0]
+            burn_in, others = self.encode(target, inputs)
+            state = self.warm_up(target, burn_in, initial, data)
+            outputs_target = target.unroll(others, state)[0]
 
             state = at_cut = initial
             if warm:
-                encoded = online.encode(inputs[:warm])
+                encoded = online.encode_for_state(inputs[:warm])
                 at_cut = self.warm_up(online, encoded[:early], initial, data, left=warm - early)
                 state = self.warm_up(online, encoded[early:], at_cut, data)
 
@@ -213,6 +215,14 @@ class Learner:
             at_cut = at_cut_or_end.detach()
         refreshed = at_cut if self.initial_state == "refreshed" else None
         return Unrolled(trained, lookahead, outputs_target, refreshed)
+
+    def encode(self, network: AgentNetwork, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """The network's inputs of the burn-in rows [burn_in, B, ...] and of the others."""
+        warm = self.layout.burn_in
+        if inputs.frozen is not None:  # the torso sees the others alone
+            return network.encode_for_state(inputs[:warm]), network.encode(inputs[warm:])
+        encoded = network.encode(inputs)  # in one call
+        return encoded[:warm], encoded[warm:]
 
     def after_burn_in(self, data: DeviceBatch, name: str) -> Tensor:
         """A column's trained and lookahead rows, time-major [unroll + n_step, B, ...]."""

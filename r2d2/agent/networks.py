@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.profiler import record_function
 
 from r2d2.agent.cores import Stepping, core_of
+from r2d2.agent.frozen import FrozenEncoder, frozen_size
 from r2d2.agent.heads.distributional import C51, HLGauss
 from r2d2.agent.inputs import InputLayout, Inputs
 from r2d2.agent.normalization import Normalization, without_bounds
@@ -32,6 +33,8 @@ class Trunk(nn.Module):
     `inputs` says how stored columns become inputs. The core state travels as one flat float tensor [B, C],
     C = `core_size`. With several observation columns each has a torso of its own. `normalization` is applied
     before the torso.
+
+    Where `inputs` have frozen features, the core sees these, and the torso's features join its outputs.
     """
 
     def __init__(
@@ -50,42 +53,70 @@ class Trunk(nn.Module):
         seen = without_bounds(inputs.observations) if config.normalize else inputs.observations
         torsos = {name: torso_of(spec, config) for name, spec in seen.items()}
         self.torso = Joined(torsos) if len(torsos) > 1 else next(iter(torsos.values()))
-        width = int(self.torso.features)  # type: ignore[arg-type]
+        features = int(self.torso.features)  # type: ignore[arg-type]
+        width = inputs.frozen or features
         if config.previous_inputs:
             width += (inputs.action_size + 1 if inputs.action_size else actions) + 1
         self.core = core_of(width, config)
         self.core_size: int = self.core.state_size
         self._steps = isinstance(self.core, Stepping)
+        self.core_inputs = width
+        self.width: int = self.core.width + (features if inputs.frozen else 0)
 
     def encode(self, inputs: Inputs) -> Tensor:
-        """Core inputs [T, B, F]; each step on its own, no state."""
+        """Inputs of `unroll` [T, B, F]; each step on its own, no state."""
         with record_function("encode"):
             flat = {name: value.flatten(0, 1) for name, value in inputs.observation.items()}
             flat = flat if self.normalization is None else self.normalization(flat)
             features = self.torso(flat) if isinstance(self.torso, Joined) else self.torso(*flat.values())
             features = features.unflatten(0, inputs.previous_action.shape[:2])
-            if not self.previous_inputs:
-                return features
-            action = inputs.previous_action
-            if not self.inputs.action_size:
-                # Not nn.functional.one_hot: it reads the numbers, which waits for the device.
-                action = action.unsqueeze(-1) == self._codes
-            reward = inputs.previous_reward.to(features).unsqueeze(-1)
-            return torch.cat([features, action.to(features), reward], -1)
+            if inputs.frozen is None:
+                return self._with_previous(features, inputs)
+            return torch.cat([self._with_previous(inputs.frozen.float(), inputs), features], -1)
+
+    def encode_for_state(self, inputs: Inputs) -> Tensor:
+        """Inputs of `unroll` where the outputs do not matter: those of the core alone, without the torso's features
+        if it does not need them."""
+        if inputs.frozen is None:
+            return self.encode(inputs)
+        with record_function("encode"):
+            return self._with_previous(inputs.frozen.float(), inputs)
+
+    def _with_previous(self, features: Tensor, inputs: Inputs) -> Tensor:
+        """Features [T, B, ...] with the previous actions and rewards, if the core sees these."""
+        if not self.previous_inputs:
+            return features
+        action = inputs.previous_action
+        if not self.inputs.action_size:
+            # Not nn.functional.one_hot: it reads the numbers, which waits for the device.
+            action = action.unsqueeze(-1) == self._codes
+        reward = inputs.previous_reward.to(features).unsqueeze(-1)
+        return torch.cat([features, action.to(features), reward], -1)
 
     def unroll(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Core outputs [T, B, W] and the state [B, C] after the last of the core inputs [T, B, F]."""
+        """Outputs [T, B, W] for the heads and the core state [B, C] after the last of the inputs [T, B, F], which
+        `encode` or `encode_for_state` made."""
         # bfloat16 recurrence needs hardware that not every CPU has, and gains little: the core stays float32.
         with record_function("core"), full_precision(inputs.device):
-            return self.core.unroll(inputs.float(), state.to(inputs.device))
+            seen = inputs[..., : self.core_inputs].float()
+            outputs, state = self.core.unroll(seen, state.to(inputs.device))
+        return self._with_features(outputs, inputs), state
 
     def advance(self, encoded: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Core outputs [N, W] and the next state [N, C] for the core inputs [1, N, F] of one step."""
+        """Outputs [N, W] and the next state [N, C] for the inputs [1, N, F] of one step."""
         if not self._steps:
             outputs, state = self.unroll(encoded, state)
             return outputs[0], state
         with record_function("core"), full_precision(encoded.device):
-            return self.core.step(encoded[0].float(), state.to(encoded.device))
+            seen = encoded[0, :, : self.core_inputs].float()
+            outputs, state = self.core.step(seen, state.to(encoded.device))
+        return self._with_features(outputs, encoded[0]), state
+
+    def _with_features(self, outputs: Tensor, inputs: Tensor) -> Tensor:
+        """The core's outputs, and the learned features that came beside the core's inputs."""
+        if inputs.shape[-1] == self.core_inputs:
+            return outputs
+        return torch.cat([outputs, inputs[..., self.core_inputs :].float()], -1)
 
     def flatten_core(self) -> None:
         """Lay recurrent weights out as cuDNN wants them; a copy of a network has lost that. Nothing on a CPU."""
@@ -107,9 +138,11 @@ class QNetwork(Trunk):
         rescaling: bool = True,
     ) -> None:
         normalization = Normalization(observations, config.stack) if config.normalize else None
-        super().__init__(InputLayout(observations, config.stack), actions, config, normalization)
-        settings = {"inputs": self.core.width, "actions": actions, "config": config, "rescaling": rescaling}
+        inputs = InputLayout(observations, config.stack, frozen=frozen_size(len(observations), config))
+        super().__init__(inputs, actions, config, normalization)
+        settings = {"inputs": self.width, "actions": actions, "config": config, "rescaling": rescaling}
         self.head = make(HEADS, config.head, settings)
+        self.frozen = FrozenEncoder(observations, config) if inputs.frozen else None
 
     def values(self, outputs: Tensor) -> Tensor:
         """Q values, float32 [..., A], of core outputs [..., W]."""
@@ -134,8 +167,8 @@ class QNetwork(Trunk):
         return self.answer(outputs), state
 
     def groups(self) -> list[list[nn.Parameter]]:
-        """Parameters that are clipped together: all of them."""
-        return [list(self.parameters())]
+        """Parameters that are trained and clipped together: all but those of a frozen encoder."""
+        return [[parameter for parameter in self.parameters() if parameter.requires_grad]]
 
 
 def parameter_hash(network: nn.Module) -> str:

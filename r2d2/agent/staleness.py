@@ -24,9 +24,9 @@ def delta_q(
     """
     network, device, layout = learner.network, learner.device, learner.layout
     data = learner.transfer(batch)
-    inputs = network.encode(network.inputs.read(data.columns)[: layout.burn_in + layout.unroll])
-    state = learner.warm_up(network, inputs[: layout.burn_in], learner.first_state(data), data)
-    trained = inputs[layout.burn_in :]  # [unroll, B, F]
+    inputs = network.inputs.read(data.columns)[: layout.burn_in + layout.unroll]
+    burn_in, trained = learner.encode(network, inputs)  # [burn_in, B, ...], [unroll, B, F]
+    state = learner.warm_up(network, burn_in, learner.first_state(data), data)
     at = data.length - 1, torch.arange(len(data), device=device)
 
     def q(rows: Tensor, core: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from r2d2.agent import actor_critic
 from r2d2.agent.actor import Actor, Environments, epsilon_ladder
 from r2d2.agent.actor_critic import ActorCritic, AgentNetwork
 from r2d2.agent.cores import state_size
+from r2d2.agent.frozen import frozen_size
 from r2d2.agent.inputs import InputLayout
 from r2d2.agent.learner import Learner
 from r2d2.agent.losses import Priority
@@ -87,6 +88,7 @@ def network(config: Config, spec: EnvSpec) -> AgentNetwork:
     actions.
     """
     check_actions(config, spec)
+    check_context(config, spec)
     seen, c = observations(config, spec), config.learner
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.run.seed)
@@ -115,6 +117,15 @@ def check_actions(config: Config, spec: EnvSpec) -> None:
         )
 
 
+def check_context(config: Config, spec: EnvSpec) -> None:
+    """Raise EnvError if the context is frozen and there is nothing that a frozen encoder could save."""
+    if config.network.context == "frozen" and all(part.kind == "vector" for part in spec.parts):
+        raise EnvError(
+            f"{spec.id} has vectors as observations, network.context frozen saves the convolutions over frames and "
+            "grids: use --network.context learned"
+        )
+
+
 def critics(config: Config) -> int:
     """The number of critics of the method, 0 for Q-learning."""
     return {"q_learning": 0, "ddpg": 1}.get(config.learner.method, 2)
@@ -129,7 +140,8 @@ def core_size(config: Config) -> int:
 
 def input_layout(config: Config, spec: EnvSpec) -> InputLayout:
     """What the networks read at each step."""
-    return InputLayout(observations(config, spec), config.network.stack, spec.action_size)
+    frozen = frozen_size(len(spec.parts), config.network)
+    return InputLayout(observations(config, spec), config.network.stack, spec.action_size, frozen)
 
 
 def columns(config: Config, spec: EnvSpec, *, stack: int) -> dict[str, Column]:
@@ -140,6 +152,8 @@ def columns(config: Config, spec: EnvSpec, *, stack: int) -> dict[str, Column]:
         stack=stack,
         action_size=spec.action_size,
         log_probability=config.learner.method == "sac" or config.learner.records_behavior,
+        frozen_features=frozen_size(len(spec.parts), config.network),
+        burn_in=config.replay.burn_in,
     )
 
 

@@ -64,6 +64,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "network.torso_pool": 6,
         "network.spectral_norm": True,
     },
+    "frozen-context": {"network.context": "frozen"},
     "c51": {"network.head": "c51", "learner.loss": "squared"},
     "hl-gauss": {"network.head": "hl-gauss", "learner.loss": "squared"},
     "n1": {"replay.n_step": 1},

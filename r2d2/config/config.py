@@ -201,10 +201,34 @@ def _check_methods(config: Config) -> None:
     changed = [name for name in of_impala if getattr(n, name) != getattr(NetworkConfig(), name)]
     if changed and n.torso != "impala":
         raise ValueError(f"network.{changed[0]} needs network.torso impala, got {n.torso}: leave it as it is")
+    if n.context == "frozen":
+        _check_frozen_context(config)
     if c.target_clip and c.discount == 1.0:
         raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")
     if c.method != "q_learning":
         _check_policy_method(config)
+
+
+def _check_frozen_context(config: Config) -> None:
+    """What a fixed encoder, whose features are stored, cannot go with."""
+    n = config.network
+    refused = (
+        (n.core == "none", "network.core none", "it is the context of a recurrent core"),
+        (n.normalize, "network.normalize", "stored features are of observations in units that do not change"),
+        (
+            config.replay.hindsight != "none",
+            f"replay.hindsight {config.replay.hindsight}",
+            "copies have other goals than those that the stored features are of",
+        ),
+        (
+            config.cluster.inference == "central",
+            "cluster.inference central",
+            "actors compute the features that they record",
+        ),
+    )
+    for given, what, why in refused:
+        if given:
+            raise ValueError(f"network.context frozen does not go with {what}: {why}")
 
 
 def _check_distributional(config: Config) -> None:

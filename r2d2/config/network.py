@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from r2d2.config.bounds import WIDTH, Bounds
 from r2d2.config.parts import CoreName, HeadName, TorsoName
@@ -29,6 +29,11 @@ class NetworkConfig:
     """Frames stacked as one observation, built when read."""
     features: Annotated[int, Bounds(0, WIDTH.high)] = 512
     """Units of the fully connected layer before the core; 0 leaves it out (DQN, dueling DQN)."""
+    context: Literal["learned", "frozen"] = "learned"
+    """What the core sees of an observation: the torso's features, or those of a fixed encoder, which replay keeps,
+    so that burn-in needs no pixels; the torso's then join the core's output (RISE, Clark et al. 2025)."""
+    context_features: Annotated[int, WIDTH] = 128
+    """Frozen context: units of the fixed encoder for each observation column, 2 bytes each of every step (ours)."""
     core: CoreName = "lstm"
     """Recurrent core; `lru`, `mingru` and `ffm` are linear recurrences, `none` is feed-forward."""
     core_width: Annotated[int, WIDTH] = 512

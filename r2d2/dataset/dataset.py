@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from r2d2.dataset.files import Dataset, DatasetError, Episode, open_dataset, write_dataset
 from r2d2.replay import Replay
 from r2d2.replay.episodes import Episodes, read_episode, stored_episodes
-from r2d2.types import Column, begins_episode
+from r2d2.types import FROZEN, Column, begins_episode
 
 __all__ = ["Dataset", "DatasetError", "Spec", "export", "fill", "open_dataset", "read", "write_dataset"]
 
@@ -40,6 +40,7 @@ AT_ONCE = 256 << 20  # bytes of episodes that `fill` holds; ours: small compared
 # The recurrent states [K, C] before K rows, from their columns [K, ...], which of them begin an episode [K],
 # and their streams [K].
 CoreStates = Callable[[Mapping[str, NDArray], NDArray[np.bool_], NDArray[np.int64]], NDArray[np.float32]]
+FrozenFeatures = Callable[[Mapping[str, NDArray], NDArray[np.bool_], NDArray[np.int64]], NDArray[np.float16]]
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,15 @@ class Spec:
 
     @staticmethod
     def of(env: Mapping[str, Any], num_actions: int, columns: Mapping[str, Column]) -> Spec:
-        """The spec of a replay's columns; of `env` only the task and its protocol are kept."""
+        """The spec of a replay's columns; of `env` only the task and its protocol are kept.
+
+        Frozen features belong to one network: they are not written, and computed anew when steps are read.
+        """
         named = {name: env[name] for name in ("id", *PROTOCOL)}
         forms = {
-            name: {"shape": list(c.shape), "dtype": np.dtype(c.dtype).name} for name, c in columns.items()
+            name: {"shape": list(c.shape), "dtype": np.dtype(c.dtype).name}
+            for name, c in columns.items()
+            if name != FROZEN
         }
         return Spec(named, num_actions, forms)
 
@@ -146,7 +152,7 @@ def export(
 
     def content() -> Iterator[Episode]:
         for index, cut in chosen:
-            columns = read_episode(replay, episodes, index)
+            columns = read_episode(replay, episodes, index, spec.columns)
             yield {name: column[cut:] for name, column in columns.items()}
 
     return write_dataset(path, content(), {**spec.head, "source": dict(source)})
@@ -192,32 +198,37 @@ def fill(
     dataset: Dataset,
     *,
     first: int = 0,
+    frozen: FrozenFeatures | None = None,
     core: CoreStates | None = None,
     written: Callable[[NDArray[np.int64]], None] = lambda ids: None,
 ) -> None:
     """Write the episodes of a dataset, from number `first` on, into a replay through `Replay.write`.
 
     Each is written as an episode of its own, even if a part is missing; one row of up to N streams at a time.
-    `core` gives the recurrent states that new items start from (default zeros), `written` is called with the ids
-    of new items. Memory: a chunk and AT_ONCE bytes of episodes, or the longest one if that is larger.
+    `frozen` computes the frozen features of a replay that has them, `core` the recurrent states that new items
+    start from (default zeros), and `written` is called with the ids of new items. Memory: a chunk and AT_ONCE bytes
+    of episodes, or the longest one if that is larger.
     """
     waiting = dataset.read(first=first)
     free = deque(range(replay.streams))
     playing: dict[int, Episode] = {}  # by stream
     at = np.zeros(replay.streams, np.int64)  # next row of the stream's episode
     lanes = _lanes(replay, dataset)
+    stored = [name for name in replay.columns if frozen is None or name != FROZEN]
     while True:
         while len(playing) < lanes and (episode := next(waiting, None)) is not None:
             at[free[0]] = 0
-            playing[free.popleft()] = _for_replay(replay, episode)
+            playing[free.popleft()] = _for_replay(replay, stored, episode)
         if not playing:
             return
         streams = np.array(list(playing))
         rows = at[streams].tolist()
         values = {
             name: np.stack([episode[name][t] for episode, t in zip(playing.values(), rows, strict=True)])
-            for name in replay.columns
+            for name in stored
         }
+        if frozen is not None:
+            values[FROZEN] = frozen(values, at[streams] == 0, streams)
         last = np.array([t + 1 == len(e["action"]) for e, t in zip(playing.values(), rows, strict=True)])
         states = None if core is None else core(values, at[streams] == 0, streams)
         written(replay.write(values, last, streams=streams, core=states))
@@ -234,11 +245,11 @@ def _lanes(replay: Replay, dataset: Dataset) -> int:
     return min(replay.streams, max(1, AT_ONCE // longest))
 
 
-def _for_replay(replay: Replay, episode: Episode) -> Episode:
-    """The replay's columns of an episode, with zeros for optional ones that are missing."""
+def _for_replay(replay: Replay, names: list[str], episode: Episode) -> Episode:
+    """These columns of the replay for an episode, with zeros for optional ones that are missing."""
     missing = {
         name: np.zeros(len(episode["action"]), replay.columns[name].dtype)
         for name in OPTIONAL
-        if name in replay.columns and name not in episode
+        if name in names and name not in episode
     }
-    return {name: missing[name] if name in missing else episode[name] for name in replay.columns}
+    return {name: missing[name] if name in missing else episode[name] for name in names}

@@ -250,6 +250,12 @@ def check_sizes(
         raise ValueError(
             f"the sequencer's context must be the columns' widest, {widest}, got {sequencer.context}"
         )
+    for name, column in columns.items():
+        if column.skipped > sequencer.burn_in:
+            raise ValueError(
+                f"column {name} must skip at most the burn_in={sequencer.burn_in} rows of the sequencer, got "
+                f"skipped={column.skipped}: trained rows are read"
+            )
     return Sizes(streams, capacity, most, steps, block, core_size)
 
 

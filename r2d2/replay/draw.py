@@ -104,8 +104,8 @@ def check_normalize(normalize: Normalize, selector: object) -> None:
 
 
 class BatchArrays(NamedTuple):
-    """Where a batch is read into: columns [B, column context + T, ...], the small ones views of `records`
-    [B, context + T]."""
+    """Where a batch is read into: columns [B, column context + T - skipped, ...], the small ones views of
+    `records` [B, context + T]."""
 
     columns: dict[str, NDArray]
     records: NDArray
@@ -122,9 +122,10 @@ def new_arrays(
 ) -> BatchArrays:
     """Arrays of these columns for items of `shape` [B, context + T]; `raw` are the uncompressed ones."""
     records = np.empty(shape, raw.record)
-    views = raw.views(records, context)
     arrays = {
-        name: views[name] if name in views else np.empty(_shape(column, shape, context), column.dtype)
+        name: records[name][:, context - column.context + column.skipped :]
+        if name in raw.small
+        else np.empty(_shape(column, shape, context), column.dtype)
         for name, column in columns.items()
     }
     return BatchArrays(arrays, records)
@@ -152,7 +153,7 @@ def arrays_of(
 
 
 def _shape(column: Column, shape: tuple[int, ...], context: int) -> tuple[int, ...]:
-    return (shape[0], shape[1] - context + column.context, *column.shape)
+    return (shape[0], shape[1] - context + column.context - column.skipped, *column.shape)
 
 
 # -- batches -------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def read_episode(
     rows = episodes.line[first : first + int(episodes.rows[index])]
     padded = np.append(np.repeat(rows[:1], context), rows)[None]  # storage reads what comes before along
     chosen = list(replay.columns if names is None else names)
-    arrays = replay.storage.allocate(chosen, padded.shape, context)
-    for job in replay.storage.read(padded, context, arrays):
+    arrays = replay.storage.allocate(chosen, padded.shape, context, whole=True)
+    for job in replay.storage.read(padded, arrays):
         job()
     return {name: arrays.columns[name][0, replay.columns[name].context :] for name in chosen}

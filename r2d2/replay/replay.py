@@ -250,7 +250,7 @@ class Replay:
         arrays: BatchArrays,
     ) -> PendingBatch:
         found = self.items.windows(places, self.storage, self.sequencer)
-        jobs = self.storage.read(found.rows, self.sequencer.context, arrays)
+        jobs = self.storage.read(found.rows, arrays)
         batch = Batch(
             columns=arrays.columns,
             core=self.items.core.take(places, axis=0),

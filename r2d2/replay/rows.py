@@ -100,15 +100,16 @@ class RowArrays:
         """All rows of one column [rows, ...], as they are stored."""
         return self._fields[name] if name in self._fields else self._large[name]
 
-    def read(self, rows: Ints, context: int, columns: Mapping[str, NDArray], records: NDArray) -> None:
-        """Put rows [B, context + T] into `records` alike and into the large ones of `columns`."""
+    def read(self, rows: Ints, columns: Mapping[str, NDArray], records: NDArray) -> None:
+        """Put rows [B, context + T] into `records` alike, and the last of them, as many as they have room for, into
+        the large ones of `columns`."""
         if self._fields:  # numpy buffers the output in any other mode
             self._records.take(rows, axis=0, out=records, mode="clip")
         for name, array in self._large.items():
             if name in columns:
-                wanted = rows[:, context - self.columns[name].context :]
-                array.take(wanted, axis=0, out=columns[name], mode="clip")
+                array.take(last_rows(rows, columns[name]), axis=0, out=columns[name], mode="clip")
 
-    def views(self, records: NDArray, context: int) -> dict[str, NDArray]:
-        """The small columns [B, column context + T, ...] of records [B, context + T]."""
-        return {name: records[name][:, context - self.columns[name].context :] for name in self._fields}
+
+def last_rows(rows: Ints, out: NDArray) -> Ints:
+    """The last of the rows [B, T], as many as `out` [B, R, ...] has room for."""
+    return rows[:, rows.shape[1] - out.shape[1] :]

@@ -98,8 +98,8 @@ class SavedReplay:
         storage, context = self.replay.storage, self.replay.sequencer.context
         wanted = np.concatenate([np.repeat(rows[:1], context), rows])[None]
         self._read_blocks(wanted)
-        arrays = storage.allocate(names, wanted.shape, context)
-        for job in storage.read(wanted, context, arrays):
+        arrays = storage.allocate(names, wanted.shape, context, whole=True)
+        for job in storage.read(wanted, arrays):
             job()
         return {name: arrays.columns[name] for name in names}
 

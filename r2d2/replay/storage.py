@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from r2d2.checkpoint.blobs import Blobs, RowBlobs
 from r2d2.replay.codecs import Bytes, CompressedColumn, Job
 from r2d2.replay.draw import BatchArrays, arrays_of, new_arrays
 from r2d2.replay.kernels import index as kernels
-from r2d2.replay.rows import RowArrays
+from r2d2.replay.rows import RowArrays, last_rows
 from r2d2.replay.saved import Saved
 from r2d2.replay.sequencer import Sequencer
 from r2d2.types import Batch, Column
@@ -163,9 +164,14 @@ class Storage:
             for column in self.compressed.values():
                 column.free(slots)
 
-    def allocate(self, names: Iterable[str], shape: tuple[int, ...], context: int) -> BatchArrays:
-        """Arrays for items of `shape` [B, context + T]."""
-        return new_arrays(self.raw, {name: self.columns[name] for name in names}, shape, context)
+    def allocate(
+        self, names: Iterable[str], shape: tuple[int, ...], context: int, *, whole: bool = False
+    ) -> BatchArrays:
+        """Arrays for items of `shape` [B, context + T]; if `whole`, for rows of which no column skips any."""
+        columns = {name: self.columns[name] for name in names}
+        if whole:
+            columns = {name: replace(column, skipped=0) for name, column in columns.items()}
+        return new_arrays(self.raw, columns, shape, context)
 
     def room(self, shape: tuple[int, ...], context: int, out: Batch | None) -> BatchArrays:
         """Arrays for all columns: those of `out`, to be filled again, or new ones."""
@@ -173,15 +179,16 @@ class Storage:
             return self.allocate(self.columns, shape, context)
         return arrays_of(out, self.raw, self.columns, shape, context)
 
-    def read(self, rows: Ints, context: int, into: BatchArrays) -> list[Job]:
-        """Read stored rows [B, context + T] (slot * block + offset). Returns jobs that finish it by decoding."""
+    def read(self, rows: Ints, into: BatchArrays) -> list[Job]:
+        """Read stored rows [B, context + T] (slot * block + offset), of each column as many of the last ones as
+        there is room for. Returns jobs that finish it by decoding."""
         self.check_process()
         columns = into.columns
-        self.raw.read(rows, context, columns, into.records)
+        self.raw.read(rows, columns, into.records)
         jobs: list[Job] = []
         for name, column in self.compressed.items():
             if name in columns:
-                wanted = rows[:, context - self.columns[name].context :]
+                wanted = last_rows(rows, columns[name])
                 jobs += column.read(wanted, self.blocks.open_stream, self.blocks.filled, columns[name])
         return jobs
 

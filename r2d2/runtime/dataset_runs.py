@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.agent.acting_state import CoreStates
+from r2d2.agent.acting_state import CoreStates, FrozenFeatures
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
@@ -100,7 +100,10 @@ def import_run(
             and config.network.core != "none"
         ):
             states = CoreStates(run.learner.network, run.replay.streams)
-        fill(_single(run.replay), dataset, first=_first(run, dataset), core=states, written=rate)
+        network, streams = run.learner.network, run.replay.streams
+        frozen = None if network.frozen is None else FrozenFeatures(network, streams)
+        first = _first(run, dataset)
+        fill(_single(run.replay), dataset, first=first, frozen=frozen, core=states, written=rate)
         run.limiter.insert(min(dataset.head["steps"], config.replay.min_steps))
         _say(run, dataset)
         return {

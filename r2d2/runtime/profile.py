@@ -152,7 +152,7 @@ def profile_actor(bench: Workbench, repeats: int) -> list[Stage]:
     n, row = bench.environments.num_envs, bench.row
     floors = {
         name: n * count / bench.rates.operations
-        for name, count in (("encode", row.encode), ("core", row.core), ("heads", row.heads))
+        for name, count in (("encode", row.encode + row.frozen), ("core", row.core), ("heads", row.heads))
     }
     return [Stage(name, value, floors.get(name, 0.0)) for name, value in stages.items()]
 

@@ -42,6 +42,7 @@ class Row:
     first: int  # the part of `encode` that is the first layer: its inputs need no gradient
     core: int
     heads: int
+    frozen: int = 0  # of a frozen encoder, which an update does not use
 
 
 def measure_rates(device: torch.device, precision: torch.dtype, repeats: int = 5) -> Rates:
@@ -93,7 +94,12 @@ def row_operations(network: AgentNetwork) -> Row:
     torsos = [layers(trunk.torso) for trunk in trunks]
     cores = [2 * sum(p.numel() for p in trunk.core.parameters() if p.ndim == 2) for trunk in trunks]
     first = sum(sum(torso[:1]) for torso in torsos)
-    return Row(sum(map(sum, torsos)), first, sum(cores), sum(sum(layers(head)) for head in heads))
+    frozen = 0
+    if twin.frozen is not None:
+        observation = twin.inputs.zeros().observation
+        twin.frozen({name: value[0] for name, value in observation.items()})
+        frozen = sum(layers(twin.frozen))
+    return Row(sum(map(sum, torsos)), first, sum(cores), sum(sum(layers(head)) for head in heads), frozen)
 
 
 def update_operations(row: Row, *, items: int, burn_in: int, unroll: int, n_step: int) -> dict[str, int]:
@@ -103,8 +109,9 @@ def update_operations(row: Row, *, items: int, burn_in: int, unroll: int, n_step
     {'encode': 260, 'core': 52, 'heads': 18, 'backward': 176}
     """
     rows = items * (burn_in + unroll + n_step)
+    encoded = items * (unroll + n_step) if row.frozen else rows
     return {
-        "encode": 2 * rows * row.encode,
+        "encode": 2 * encoded * row.encode,
         "core": 2 * rows * row.core,
         "heads": 2 * items * (unroll + n_step) * row.heads,
         "backward": items * unroll * (2 * (row.encode + row.core + row.heads) - row.first),

@@ -34,7 +34,7 @@ class ShortMemory(nn.Module):
     def __init__(self, network: AgentNetwork, history: int | None) -> None:
         super().__init__()
         self.network = network
-        self.inputs, self.actions = network.inputs, network.actions
+        self.inputs, self.actions, self.frozen = network.inputs, network.actions, network.frozen
         self.stochastic = getattr(network, "stochastic", False)
         self.states = 1 if history is None else history + 1
         self.core_size = self.states * network.core_size

@@ -49,6 +49,12 @@ SETUPS = {
     "lz4 frames": Setup(**FRAMES, codec="lz4", burn_in=7, block=4),  # type: ignore[arg-type]
     "zstd frames, gru": Setup(**FRAMES, codec="zstd", core="gru", burn_in=3),  # type: ignore[arg-type]
     "lz4 frames, life loss ends the episode": Setup(**FRAMES, codec="lz4", life_loss="reset"),  # type: ignore[arg-type]
+    "frozen context": Setup(**FRAMES, frozen=6),  # type: ignore[arg-type]
+    "frozen context, no burn-in": Setup(**FRAMES, frozen=6, burn_in=0),  # type: ignore[arg-type]
+    "frozen context, lz4": Setup(**FRAMES, frozen=300, codec="lz4", burn_in=7, block=4),  # type: ignore[arg-type]
+    "frozen context, zstd, gru": Setup(**FRAMES, frozen=6, codec="zstd", core="gru", burn_in=9),  # type: ignore[arg-type]
+    "frozen context, refreshed": Setup(**FRAMES, frozen=6, linked=True, burn_in=7),  # type: ignore[arg-type]
+    "frozen context, life loss ends the episode": Setup(**FRAMES, frozen=6, life_loss="reset"),  # type: ignore[arg-type]
 }
 
 

@@ -26,6 +26,7 @@ SETUPS = {
     "gru, long burn-in": Setup(core="gru", burn_in=9),
     "no burn-in": Setup(burn_in=0, n_step=5),
     "feed-forward frames": Setup(core="none", shape=(24, 24), dtype="uint8", stack=3),
+    "frozen context": Setup(shape=(24, 24), dtype="uint8", stack=3, frozen=6),
     "one trained step": Setup(unroll=1, period=1, burn_in=2, n_step=2),
 }
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.bench import context
 from experiments.bench import learner as bench
 from experiments.bench.learner_rivals import PlainLearner
 from experiments.bench.timing import Measure
@@ -53,6 +54,19 @@ def test_the_benchmark_writes_its_results(tmp_path):
     text = (tmp_path / "results.md").read_text()
     assert all(name in text for name in [*report["measures"], *report["ratios"]])
     assert str(tmp_path) not in text + json.dumps(report)
+
+
+def test_the_benchmark_of_contexts_writes_its_results(tmp_path):
+    pytest.importorskip("ale_py")
+    threads = torch.get_num_threads()
+    try:
+        assert context.main(["--quick", "--threads", "1", "--out", str(tmp_path)]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    (found,) = json.loads((tmp_path / "context.json").read_text())["shapes"].values()
+    for name in ("update", "update, batch read", "acting step"):
+        assert all(found[f"{name}, {kind}"]["median"] > 0 for kind in ("learned", "frozen", "ratio"))
+        assert f"| 10 + 20 + 5 | {name} | " in (tmp_path / "context.md").read_text()
 
 
 def test_ratios_are_taken_round_by_round():

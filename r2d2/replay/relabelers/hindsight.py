@@ -114,6 +114,8 @@ class Hindsight:
     def check_replay(self, columns: Mapping[str, Column], sequencer: Sequencer, capacity: int) -> None:
         """Raise ValueError if a replay of these parts could not make or hold the copies of one episode."""
         self.check_columns(columns)
+        if any(column.skipped for column in columns.values()):
+            raise ValueError("a relabeler rewrites all rows of an item: no column may have skipped ones")
         if self.sequencer is not sequencer:
             raise ValueError("relabeler must be made for the replay's own sequencer, got one for another")
         if capacity < self.at_once:

@@ -255,7 +255,7 @@ def test_the_replay_ratio_is_kept_over_all_shards(
 # -- local and cluster are the same ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", ["cartpole", "pong", "pendulum"])
+@pytest.mark.parametrize("case", ["cartpole", "pong", "pong, frozen context", "pendulum"])
 @pytest.mark.parametrize("packet", [1, 7])
 def test_one_actor_inserts_the_items_of_the_local_run(case: str, packet: int, tmp_path: Path) -> None:
     """Same steps, same cuts, same states, same priorities, bit for bit, while the weights are the same."""
@@ -269,7 +269,9 @@ def test_one_actor_inserts_the_items_of_the_local_run(case: str, packet: int, tm
         changes |= CONTROL | {
             "actor__random_steps": 0
         }  # the packets of a cluster say late how many there were
-    if case == "pong":
+    if case == "pong, frozen context":
+        changes |= {"network__context": "frozen", "network__context_features": 6}
+    if "pong" in case:
         changes |= {"env__id": "ALE/Pong-v5", "env__options": {"max_frames": 240}, "run__steps": 120}
     local = new_run(tiny(**changes), tmp_path / "local")
     local.train()

@@ -136,6 +136,7 @@ class RemoteNetwork:
         self.port = port
         self.inputs = build.input_layout(config, spec)
         self.core_size, self.actions = build.core_size(config), spec.num_actions
+        self.frozen = None  # `check_config` refuses a frozen context with central inference
         self.stochastic = config.learner.method == "sac"
         self.offered: Published | None = None
         self.updates = 0  # in the weights that answered last
