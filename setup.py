@@ -52,6 +52,7 @@ setup(
         "minigrid": [*TRAIN, "minigrid>=3.0"],
         "popgym": [*TRAIN, "popgym[navigation]>=1.0.6"],
         "mujoco": [*TRAIN, "gymnasium[mujoco]"],
+        "minatar": [*TRAIN, "minatar>=1.0.15"],  # the first for gymnasium
         "vizdoom": [*TRAIN, "vizdoom>=1.3"],  # earlier ones call a timeout a termination
         "video": [*TRAIN, *VIDEO],
         "report": [*TRAIN, *REPORT],

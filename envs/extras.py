@@ -1,4 +1,4 @@
-"""Environments of other packages that need more than their id: MiniGrid, POPGym and ViZDoom.
+"""Environments of other packages that need more than their id: MiniGrid, POPGym, MinAtar and ViZDoom.
 
 Each is an extra of this package and is imported only when one of its ids is asked for.
 """
@@ -26,7 +26,8 @@ MAX_MISSIONS = 1_000  # ours: one input each
 
 @dataclass(frozen=True)
 class Extra:
-    """A package whose ids start with one of `prefixes`; importing `module` registers them.
+    """A package whose ids start with one of `prefixes`; importing `module` registers them, or its function
+    `register`.
 
     `build` makes one environment from (id, options, frame size in pixels); `limit` reads the length of its
     longest episode, in steps, from that environment.
@@ -37,6 +38,7 @@ class Extra:
     module: str
     build: Callable[[str, dict[str, Any], int], AnyEnv]
     limit: Callable[[AnyEnv], int | None]
+    register: str = ""
 
 
 def extra_of(env_id: str) -> Extra | None:
@@ -44,12 +46,14 @@ def extra_of(env_id: str) -> Extra | None:
     for extra in EXTRAS:
         if env_id.startswith(extra.prefixes):
             try:
-                import_module(extra.module)
+                module = import_module(extra.module)
             except ImportError as error:
                 raise EnvError(
                     f"{env_id} needs {extra.name}, which is not installed or not whole ({error}): "
                     f"{how_to_install(extra.name)}"
                 ) from error
+            if extra.register and not any(name.startswith(extra.prefixes) for name in gym.registry):
+                getattr(module, extra.register)()
             return extra
     return None
 
@@ -99,6 +103,16 @@ def _missions(env_id: str, space: Any) -> list[str]:
 def popgym(env_id: str, options: dict[str, Any], frame_size: int) -> AnyEnv:
     """Observations flattened, symbols one-hot."""
     return gym.wrappers.FlattenObservation(gym.make(env_id, disable_env_checker=True, **options))
+
+
+# -- MinAtar -----------------------------------------------------------------------------------------------
+
+
+def minatar(env_id: str, options: dict[str, Any], frame_size: int) -> AnyEnv:
+    """A grid of 10 x 10 cells with a channel of zeros and ones for each kind of object."""
+    env: AnyEnv = gym.make(env_id, disable_env_checker=True, **options)
+    space = Box(0, 1, env.observation_space.shape, np.uint8)
+    return gym.wrappers.TransformObservation(env, lambda seen: seen.astype(np.uint8), space)
 
 
 # -- ViZDoom -----------------------------------------------------------------------------------------------
@@ -194,5 +208,6 @@ def _gym_limit(env: AnyEnv) -> int | None:
 EXTRAS = (
     Extra("minigrid", ("MiniGrid-", "BabyAI-"), "minigrid", minigrid, _grid_limit),
     Extra("popgym", ("popgym-",), "popgym", popgym, _gym_limit),
+    Extra("minatar", ("MinAtar/",), "minatar.gym", minatar, _gym_limit, "register_envs"),
     Extra("vizdoom", ("Vizdoom",), "vizdoom.gymnasium_wrapper", vizdoom, _doom_limit),
 )

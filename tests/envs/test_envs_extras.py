@@ -1,4 +1,4 @@
-"""MiniGrid, POPGym and ViZDoom by their ids; each law is skipped where the package is not installed."""
+"""MiniGrid, POPGym, MinAtar and ViZDoom by their ids; each law is skipped where the package is not installed."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def slots_are_seeds(env_id: str, steps: int, **settings: Any) -> np.ndarray:
     [
         ("MiniGrid-MemoryS7-v0", "minigrid"),
         ("popgym-RepeatPreviousEasy-v0", "popgym"),
+        ("MinAtar/Breakout-v1", "minatar"),
         ("VizdoomMyWayHome-v1", "vizdoom"),
     ],
 )
@@ -71,7 +72,23 @@ def test_no_extra_is_imported_for_another_id(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(builtins, "__import__", watch)
     make("Recall-v0", 1)
-    assert not {"minigrid", "popgym", "vizdoom"} & set(seen)
+    assert not {"minigrid", "popgym", "minatar", "vizdoom"} & set(seen)
+
+
+@pytest.mark.parametrize("game", ["Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders"])
+def test_minatar_shows_a_grid_of_zeros_and_ones(game: str) -> None:
+    pytest.importorskip("minatar")
+    env = make(f"MinAtar/{game}-v1", 2)
+
+    single = gym.make(f"MinAtar/{game}-v1")
+    raw = single.reset(seed=3)[0]
+    assert (env.spec.observation_shape, env.spec.observation_dtype) == (raw.shape, "uint8")
+    seen = env.reset(3)[0]
+    for action in (1, 2, 0):
+        np.testing.assert_array_equal(seen, raw)
+        seen = env.step(np.array([action, 0])).observation[0]
+        raw = single.step(action)[0]
+    slots_are_seeds(f"MinAtar/{game}-v1", 30)
 
 
 def test_minigrid_codes_become_zeros_and_ones() -> None:
