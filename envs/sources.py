@@ -24,8 +24,8 @@ from r2d2.envs.vector import EnvError
 AnyEnv = gym.Env[Any, Any]
 ACCEPTED = (
     "accepted are Atari games ('ALE/Pong-v5'), our own tasks ('Recall-v0'), ids of MiniGrid, POPGym, MinAtar and "
-    "ViZDoom ('MiniGrid-MemoryS7-v0'), any registered gymnasium id ('CartPole-v1'; 'package:Task-v0' imports the package "
-    "that registers it), and 'module:function' or 'file.py:function' that returns an environment"
+    "ViZDoom ('MiniGrid-MemoryS7-v0'), any registered gymnasium id ('CartPole-v1'; 'package:Task-v0' imports the "
+    "package that registers it), and 'module:function' or 'file.py:function' that returns an environment"
 )
 
 
