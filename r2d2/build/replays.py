@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,30 +18,72 @@ from r2d2.envs.vector import EnvSpec
 from r2d2.replay import Combined, Hindsight, Mixture, Remover, Replay, Selector, Sequencer
 from r2d2.replay.draw import batch_shares
 
+Ints = NDArray[np.int64]
+
 # Mean length, steps, of the shortest whole episodes for which there are items enough to keep `steps`; ours.
 SHORT_EPISODE = 10
 _STAGES = 100  # of the schedule of alpha; ours: it lags by at most a hundredth of the schedule
 
 
-def replay(config: Config, spec: EnvSpec) -> Replay | Mixture:
-    """The replay for the steps of `env.num_envs` environments."""
+def replay(config: Config, spec: EnvSpec, demonstrations: Ints | None = None) -> Replay | Mixture:
+    """The replay for the steps of `env.num_envs` environments.
+
+    With `demonstrations`, the steps of each episode [E] of a dataset, there is a frozen replay for them, to
+    be filled.
+    """
     r, streams = config.replay, config.env.num_envs
+    shares = shares_of(config) if demonstrations is not None else [1.0 - r.long_term, r.long_term, 0.0]
     if r.newest:
-        drawn, _ = batch_shares(config.learner.batch, [1.0 - r.long_term, r.long_term])
+        drawn = batch_shares(config.learner.batch, shares)[0]
         if drawn <= r.newest * streams:
             raise ValueError(
                 f"replay.newest={r.newest} of each of {streams} environments and one drawn item do not fit in "
                 f"the {drawn} items of a batch: raise learner.batch, or lower env.num_envs or replay.newest"
             )
-    sequencers = [_sequencer(config) for _ in range(1 if r.long_term == 0.0 else 2)]
-    relabelers = [relabeler(config, part, spec, i) for i, part in enumerate(sequencers)]
-    recent = _replay(config, spec, sequencers[0], relabelers[0])
-    if r.long_term == 0.0:
-        return recent
-    parts = {"remover": "reservoir", "newest": 0, "folder": r.folder and str(Path(r.folder) / "long_term")}
-    other = replace(config, replay=replace(r, **parts))  # type: ignore[arg-type]
-    long_term = _replay(other, spec, sequencers[1], relabelers[1])
-    return Mixture([recent, long_term], [1.0 - r.long_term, r.long_term], normalize=r.normalize)
+    made = [_part(config, spec, 0)]
+    if r.long_term:
+        made.append(_part(config, spec, 1, name="long_term", remover="reservoir"))
+    if demonstrations is not None:
+        rows = _room(config, demonstrations)
+        made.append(_part(config, spec, 2, name="demonstrations", remover="fifo", steps=rows, items=0))
+    if len(made) == 1:
+        return made[0]
+    shares = [share for share in shares if share]
+    return Mixture(made, shares, normalize=r.normalize, frozen=int(demonstrations is not None))
+
+
+def shares_of(config: Config) -> list[float]:
+    """The shares of the recent and the long-term replay and of the demonstrations in a batch; ValueError for
+    a batch in which the demonstrations or the run's own items have none."""
+    r, batch = config.replay, config.learner.batch
+    share, own = r.demonstration_share, 1.0 - r.demonstration_share
+    if batch_shares(batch, [own, share])[1] in (0, batch):
+        raise ValueError(
+            f"replay.demonstration_share={share:g} of learner.batch={batch} items leaves no whole item for the "
+            "demonstrations or for the run's own: raise learner.batch, or choose another share"
+        )
+    return [own * (1.0 - r.long_term), own * r.long_term, share]
+
+
+def _part(config: Config, spec: EnvSpec, number: int, *, name: str = "", **changes: Any) -> Replay:
+    """One of the replays, 0 the recent one; the others have changes and, where there is one, a folder of
+    their own."""
+    r = config.replay
+    if number:
+        folder = r.folder and str(Path(r.folder) / name)
+        config = replace(config, replay=replace(r, newest=0, folder=folder, **changes))
+    sequencer = _sequencer(config)
+    return _replay(config, spec, sequencer, relabeler(config, sequencer, spec, number))
+
+
+def _room(config: Config, episodes: Ints) -> int:
+    """Rows in which episodes of so many steps [E] fit. Compressed ones begin in blocks of their own, at most
+    one block from its start."""
+    block = config.replay.block
+    rows = episodes + 1
+    if config.replay.codec != "raw":
+        rows = (-(-rows // block) + 1) * block
+    return int(rows.sum())
 
 
 def _sequencer(config: Config) -> Sequencer:

@@ -21,21 +21,24 @@ ASSUMED_RATIO = {"raw": 1.0, "lz4": 15.0, "zstd": 25.0}
 SHARE = 0.9  # of the available memory, for replay and network; environments and batches need some too
 
 
-def report(config: Config) -> int:
-    """Print the replay's size at capacity; returns the exit code. MemoryError if a part cannot fit."""
+def report(config: Config, demonstrations: int = 0) -> int:
+    """Print the size at capacity of the replay, with so many steps of demonstrations; returns the exit code.
+    MemoryError if a part cannot fit."""
     spec = environments.spec(config)
-    sizes = replay_bytes(config, spec)
+    sizes = replay_bytes(config, spec, demonstrations)
     print(size_table(sizes, network_bytes(config, spec), steps=config.replay.steps))
     _check(config, spec, sizes)
     return 0
 
 
-def check(config: Config, spec: EnvSpec) -> None:
+def check(config: Config, spec: EnvSpec, demonstrations: int = 0) -> None:
     """Print the replay's size at capacity, in one line; MemoryError if it or the network cannot fit."""
-    sizes = replay_bytes(config, spec)
+    sizes = replay_bytes(config, spec, demonstrations)
     if not config.cluster.address:  # else the shards may be on any machine
         _check(config, spec, sizes)
-    print(f"replay of {config.replay.steps:,} steps: about {gigabytes(sum(sizes.values()))} at capacity")
+    beside = f" and {demonstrations:,} of demonstrations" if demonstrations else ""
+    total = gigabytes(sum(sizes.values()))
+    print(f"replay of {config.replay.steps:,} steps{beside}: about {total} at capacity")
 
 
 def _check(config: Config, spec: EnvSpec, replay: Mapping[str, int]) -> None:
@@ -48,13 +51,15 @@ def _check(config: Config, spec: EnvSpec, replay: Mapping[str, int]) -> None:
     check_fits(replay, needed)
 
 
-def replay_bytes(config: Config, spec: EnvSpec) -> dict[str, int]:
-    """Estimated bytes of the replay at capacity, by column; nothing is allocated for it."""
+def replay_bytes(config: Config, spec: EnvSpec, demonstrations: int = 0) -> dict[str, int]:
+    """Estimated bytes of the replay at capacity, by column, with so many steps of demonstrations; nothing is
+    allocated for it."""
     r = config.replay
     columns = agents.columns(config, spec, stack=1)
     steps = kept_steps(config) * (2 if r.long_term else 1)
     period = min(r.period, spec.max_episode_steps or r.period)  # an episode makes at least one item
     items = versions(config) * (r.items * (2 if r.long_term else 1) or -(-steps // period))
+    steps, items = steps + demonstrations, items + versions(config) * -(-demonstrations // period)
     return column_bytes(columns, steps=steps, items=items, core_size=agents.core_size(config))
 
 

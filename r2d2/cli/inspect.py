@@ -25,7 +25,8 @@ class Inspect:
     items: Annotated[int, Bounds(0, 10_000)] = 24
     """Number of items in that page."""
     part: int = 0
-    """For a run with a long-term replay: 0 is the recent one, 1 the long-term one."""
+    """For a run with more than one replay: 0 is the recent one, then come the long-term one and the
+    demonstrations."""
     shard: int = 0
     """For a run on a cluster: the shard to inspect."""
     port: Annotated[int, Bounds(0, 65_535)] = 0

@@ -64,10 +64,10 @@ def run(args: list[str]) -> int:
     if why:
         print(f"preset {preset}, because {why}; `r2d2 train PRESET` names another")
     from r2d2.build import sizes  # torch takes seconds to import: not for a mistyped option
-    from r2d2.runtime import training
+    from r2d2.runtime import demonstrations, training
 
     if parsed.dry_run:
-        return sizes.report(parsed.config)
+        return sizes.report(parsed.config, demonstrations.steps_of(parsed.config))
     with new_folder(parsed.config, preset, parsed.run_dir) as run_dir:
         return training.start(parsed.config, run_dir, preset=preset)
 

@@ -182,6 +182,8 @@ def _check_methods(config: Config) -> None:
         )
     if r.long_term == 1.0:
         raise ValueError("replay.long_term must be below 1: for nothing else use --replay.remover reservoir")
+    if r.demonstrations:
+        _check_demonstrations(config)
     if c.graphs and c.learning_rate_end != 1.0:
         raise ValueError(
             "learner.learning_rate_end must be 1 with learner.graphs, which keep the rate they began with"
@@ -229,6 +231,20 @@ def _check_frozen_context(config: Config) -> None:
     for given, what, why in refused:
         if given:
             raise ValueError(f"network.context frozen does not go with {what}: {why}")
+
+
+def _check_demonstrations(config: Config) -> None:
+    share = config.replay.demonstration_share
+    if not 0.0 < share < 1.0:
+        raise ValueError(
+            "replay.demonstration_share must be above 0 and below 1 with replay.demonstrations, got "
+            f"{share:g}: for nothing but a dataset fill a replay with it (docs/datasets.md)"
+        )
+    if config.run.runtime == "cluster":
+        raise ValueError(
+            "replay.demonstrations needs run.runtime local or threads, got cluster: its shards are filled "
+            "by actors alone, and each would hold, prioritize and save the whole dataset"
+        )
 
 
 def _check_distributional(config: Config) -> None:

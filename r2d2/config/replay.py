@@ -57,6 +57,12 @@ class ReplayConfig:
     """Soft: share of `steps` that may be held beyond them until the next removal (ours)."""
     long_term: Annotated[float, SHARE] = 0.0
     """Share of each batch drawn from a second replay of `steps` steps, a reservoir (CLEAR has 0.5)."""
+    demonstrations: str = ""
+    """A dataset whose items are never removed and give `demonstration_share` of every batch: a folder of
+    `r2d2 replay export`, or minari:ID; docs/datasets.md."""
+    demonstration_share: Annotated[float, SHARE] = 0.25
+    """Share of each batch drawn from `demonstrations`, rounded to whole items (ours; R2D3, Paine et al. 2020, tunes
+    it)."""
     eta: Annotated[float, SHARE] = 0.9
     """Priority: eta * largest + (1 - eta) * mean absolute TD error."""
     first_priority: Literal["actor", "highest"] = "actor"

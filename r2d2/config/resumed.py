@@ -36,10 +36,11 @@ def check_same_parts(saved: Mapping[str, Any], config: Config) -> None:
             f"run.runtime is {config.run.runtime} in config.json but {before} in the checkpoint: only local and "
             "threads go on with each other's, put it back"
         )
-    for section in ("env", "network", "replay"):
+    for section in ("env", "network", "replay"):  # elsewhere the dataset is known by its content
         for name, value in now[section].items():
             before = saved[section].get(name, value)
-            if value != before and name not in ("threads", "folder"):
+            moved = name == "demonstrations" and value and before
+            if value != before and not moved and name not in ("threads", "folder"):
                 raise ValueError(
                     f"{section}.{name} is {value} in config.json but {before} in the checkpoint: "
                     "put it back, or start a new run"

@@ -21,15 +21,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.dataset.files import Dataset, DatasetError, Episode, open_dataset, write_dataset
+from r2d2.dataset.files import Dataset, DatasetError, Episode, Source, open_dataset, write_dataset
 from r2d2.replay import Replay
 from r2d2.replay.episodes import Episodes, read_episode, stored_episodes
 from r2d2.types import FROZEN, Column, begins_episode
 
-__all__ = ["Dataset", "DatasetError", "Spec", "export", "fill", "open_dataset", "read", "write_dataset"]
+__all__ = [
+    "Dataset",
+    "DatasetError",
+    "Source",
+    "Spec",
+    "export",
+    "fill",
+    "open_dataset",
+    "read",
+    "write_dataset",
+]
 
 VALUES = ("q_taken", "q_greedy")  # from which initial priorities are computed
 OPTIONAL = (*VALUES, "log_probability")  # columns that only our actor records; otherwise zeros
+CORE_STATE = "core_state"  # a column that other programs may add: the recurrent state [C] before each row
 PROTOCOL = (
     "protocol",
     "life_loss",
@@ -70,18 +81,20 @@ class Spec:
         """These fields as in dataset.json."""
         return asdict(self)
 
-    def check_takes(self, dataset: Dataset, *, other_protocol: bool = False) -> None:
+    def check_takes(self, dataset: Source, *, other_protocol: bool = False, flag: str = "") -> None:
         """Raise ValueError naming the first field in which the dataset differs.
 
         `other_protocol` accepts another protocol, treatment of lost lives or environment options. Columns that are
-        not needed are ignored; the recorded Q values may be missing.
+        not needed are ignored; the recorded Q values may be missing. `flag` is the option that named the
+        dataset, if not that of an import.
         """
-        head, where = dataset.head, dataset.path
+        head, where = dataset.head, f"{flag} {dataset.path}".strip()
+        verb = "train" if flag else "import it"
         for name in ("id",) if other_protocol else ("id", *PROTOCOL):
             wanted, got = self.env[name], head["env"].get(name)
             if wanted != got:
-                remedy = f"import it with {_option(name, got)}"
-                if name != "id":
+                remedy = f"{verb} with {_option(name, got)}"
+                if name != "id" and not flag:
                     remedy += ", or with --other-protocol if these steps may be mixed"
                 raise ValueError(f"env.{name} must be {wanted!r}, got {got!r} in {where}: {remedy}")
         if self.num_actions != head["num_actions"]:
@@ -90,26 +103,24 @@ class Spec:
                 "mean something else; use the release of the environment that it was recorded with"
             )
         for name, form in self.columns.items():
-            self._check_column(name, form, head["columns"].get(name), where)
+            self._check_column(name, form, head["columns"].get(name), where, verb)
 
     def _check_column(
-        self, name: str, wanted: dict[str, Any], got: dict[str, Any] | None, path: Path
+        self, name: str, wanted: dict[str, Any], got: dict[str, Any] | None, where: str, verb: str
     ) -> None:
         if got is None:
             if name in OPTIONAL:
                 return
             raise ValueError(
-                f"column {name} must be {wanted['dtype']} {wanted['shape']}, but {path} has none: it has "
+                f"column {name} must be {wanted['dtype']} {wanted['shape']}, but {where} has none: it has "
                 "other columns than a replay of r2d2; record it and write the dataset again"
             )
         for field in ("shape", "dtype"):
             if wanted[field] != got[field]:
                 frames = name == "observation" and field == "shape" and got["dtype"] == "uint8"
-                remedy = (
-                    f"import it with --env.frame-size {got['shape'][0]}" if frames else "record it again so"
-                )
+                remedy = f"{verb} with --env.frame-size {got['shape'][0]}" if frames else "record it again so"
                 raise ValueError(
-                    f"{field} of column {name} must be {wanted[field]}, got {got[field]} in {path}: {remedy}"
+                    f"{field} of column {name} must be {wanted[field]}, got {got[field]} in {where}: {remedy}"
                 )
 
 
@@ -195,42 +206,50 @@ def _nothing(episodes: int, limit: int, min_return: float | None) -> str:
 
 def fill(
     replay: Replay,
-    dataset: Dataset,
+    dataset: Source,
     *,
     first: int = 0,
     frozen: FrozenFeatures | None = None,
     core: CoreStates | None = None,
+    stored: bool = False,
     written: Callable[[NDArray[np.int64]], None] = lambda ids: None,
 ) -> None:
     """Write the episodes of a dataset, from number `first` on, into a replay through `Replay.write`.
 
     Each is written as an episode of its own, even if a part is missing; one row of up to N streams at a time.
-    `frozen` computes the frozen features of a replay that has them, `core` the recurrent states that new items
-    start from (default zeros), and `written` is called with the ids of new items. Memory: a chunk and AT_ONCE bytes
-    of episodes, or the longest one if that is larger.
+    `frozen` computes the frozen features of a replay that has them. `core` gives the recurrent states that new
+    items start from (default zeros); `stored` takes the dataset's own, its column `core_state`. `written` is
+    called with the ids of new items. Memory: a chunk and AT_ONCE bytes of episodes, or the longest one if that is
+    larger. Raises DatasetError for an action that the environment does not have; then the replay holds a part of
+    the episodes.
     """
     waiting = dataset.read(first=first)
+    actions = dataset.head["num_actions"]
     free = deque(range(replay.streams))
     playing: dict[int, Episode] = {}  # by stream
     at = np.zeros(replay.streams, np.int64)  # next row of the stream's episode
     lanes = _lanes(replay, dataset)
-    stored = [name for name in replay.columns if frozen is None or name != FROZEN]
+    names = [name for name in replay.columns if frozen is None or name != FROZEN]
     while True:
         while len(playing) < lanes and (episode := next(waiting, None)) is not None:
             at[free[0]] = 0
-            playing[free.popleft()] = _for_replay(replay, stored, episode)
+            _check_actions(episode["action"], actions, dataset.path)
+            playing[free.popleft()] = _for_replay(replay, names, episode, stored=stored)
         if not playing:
             return
         streams = np.array(list(playing))
         rows = at[streams].tolist()
         values = {
             name: np.stack([episode[name][t] for episode, t in zip(playing.values(), rows, strict=True)])
-            for name in stored
+            for name in names
         }
         if frozen is not None:
             values[FROZEN] = frozen(values, at[streams] == 0, streams)
         last = np.array([t + 1 == len(e["action"]) for e, t in zip(playing.values(), rows, strict=True)])
         states = None if core is None else core(values, at[streams] == 0, streams)
+        if stored:
+            parts = zip(playing.values(), rows, strict=True)
+            states = np.stack([episode[CORE_STATE][t] for episode, t in parts])
         written(replay.write(values, last, streams=streams, core=states))
         at[streams] += 1
         for stream in streams[last].tolist():
@@ -238,18 +257,32 @@ def fill(
             free.append(stream)
 
 
-def _lanes(replay: Replay, dataset: Dataset) -> int:
+def _lanes(replay: Replay, dataset: Source) -> int:
     """Episodes written in parallel: as many as there are streams, if they fit into AT_ONCE."""
     row_bytes = sum(column.row_bytes for column in replay.columns.values())
     longest = (int(dataset.index["steps"].max()) + 1) * row_bytes
     return min(replay.streams, max(1, AT_ONCE // longest))
 
 
-def _for_replay(replay: Replay, names: list[str], episode: Episode) -> Episode:
-    """These columns of the replay for an episode, with zeros for optional ones that are missing."""
+def _check_actions(action: NDArray, count: int, path: Path) -> None:
+    """Raise DatasetError for an action that counts beyond `count`, or a vector beyond [-1, 1]."""
+    low, high = (0, count - 1) if action.ndim == 1 else (-1.0, 1.0)
+    outside = ~((action[:-1] >= low) & (action[:-1] <= high))  # NaN too
+    if outside.any():
+        raise DatasetError(
+            f"column action of {path} must be in [{low}, {high}], got {action[:-1][outside][0]}: its steps "
+            "are not those of this environment, or were recorded with other numbers; convert them and "
+            "write the dataset again"
+        )
+
+
+def _for_replay(replay: Replay, names: list[str], episode: Episode, *, stored: bool) -> Episode:
+    """These columns of the replay for an episode, with zeros for optional ones that are missing, and its
+    `stored` states."""
     missing = {
         name: np.zeros(len(episode["action"]), replay.columns[name].dtype)
         for name in OPTIONAL
         if name in names and name not in episode
     }
-    return {name: missing[name] if name in missing else episode[name] for name in names}
+    columns = {name: missing[name] if name in missing else episode[name] for name in names}
+    return columns | ({CORE_STATE: episode[CORE_STATE]} if stored else {})

@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,27 @@ Episode = Mapping[str, NDArray[Any]]
 
 class DatasetError(RuntimeError):
     """A dataset could not be written, or is not as written; the message names the file and the remedy."""
+
+
+class Source(Protocol):
+    """Episodes that can be read: a `Dataset`, or those of another format."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def head(self) -> dict[str, Any]:
+        """As dataset.json: env, num_actions, columns, episodes, steps, source."""
+
+    @property
+    def checksum(self) -> str:
+        """Names the content."""
+
+    @property
+    def index(self) -> dict[str, NDArray[Any]]:
+        """At least `steps` [E]: the actions of each episode."""
+
+    def read(self, *, first: int = 0) -> Iterator[dict[str, NDArray[Any]]]:
+        """See `Dataset.read`."""
 
 
 @dataclass(frozen=True)

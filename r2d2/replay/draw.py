@@ -177,31 +177,40 @@ class PendingBatch:
         return self._batch
 
 
+class PartOfDraw(NamedTuple):
+    """What one replay of a mixture gives to a batch."""
+
+    number: int  # of the replay
+    share: float  # of the batch
+    inverse: float  # 1 / P of an item if all items among which the weights are computed were drawn alike
+    draw: PendingBatch
+
+
 class PendingMixture:
     """The draws of one batch, which decode side by side into the same arrays."""
 
     def __init__(
         self,
         arrays: BatchArrays,
-        draws: list[tuple[int, float, PendingBatch]],
+        draws: list[PartOfDraw],
         outer: Callable[[int, Ints], Ints],
-        items: int,
         beta: float,
         smallest: float | None,
     ) -> None:
-        """`draws`: number of the replay, its share of this batch, its draw, in the order of the rows; `outer`
-        turns the ids of a replay into those of the mixture."""
+        """`draws` in the order of the rows; `outer` turns the ids of a replay into those of the mixture; `smallest`
+        is the least `inverse` times probability of any item, if weights are normalized by it."""
         self._arrays, self._draws, self._outer = arrays, draws, outer
-        self._items, self._beta, self._smallest = items, beta, smallest
+        self._beta, self._smallest = beta, smallest
 
     def result(self) -> Batch:
         """The batch, complete."""
-        parts = [draw.result() for _, _, draw in self._draws]
-        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in FIELDS}
-        ids = [self._outer(j, part.ids) for (j, _, _), part in zip(self._draws, parts, strict=True)]
-        share = np.repeat([share for _, share, _ in self._draws], [len(part.ids) for part in parts])
-        joined["probability"] *= share
-        weight = importance_weights(joined["probability"], self._items, self._beta, self._smallest)
+        parts = [part.draw.result() for part in self._draws]
+        lengths = [len(batch.ids) for batch in parts]
+        joined = {name: np.concatenate([getattr(batch, name) for batch in parts]) for name in FIELDS}
+        ids = [self._outer(part.number, batch.ids) for part, batch in zip(self._draws, parts, strict=True)]
+        joined["probability"] *= np.repeat([part.share for part in self._draws], lengths)
+        relative = np.repeat([part.inverse for part in self._draws], lengths) * joined["probability"]
+        weight = importance_weights(relative, 1, self._beta, self._smallest)
         return Batch(
             self._arrays.columns,
             ids=np.concatenate(ids),

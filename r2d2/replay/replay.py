@@ -125,6 +125,11 @@ class Replay:
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def ready(self) -> bool:
+        """Whether a batch can be drawn."""
+        return len(self.items) > 0
+
     def places(self, ids: Ints) -> Ints:
         """A number in [0, capacity) for each of these ids [K]; no two items that are held have the same."""
         return ids % self.items.most

@@ -26,11 +26,20 @@ CHUNK = 4096  # items, or blocks, that are looked at together; ours
 class SavedReplay:
     """Reads the items of a saved replay. `replay` must be empty and built as the saved one was.
 
-    `state` is that of a `Replay` from `checkpoint.load_part(..., lazy=True)`.
+    `state` is that of a `Replay` from `checkpoint.load_part(..., lazy=True)`. Without it `replay` is complete.
     """
 
-    def __init__(self, replay: Replay, state: Mapping[str, Any]) -> None:
+    def __init__(self, replay: Replay, state: Mapping[str, Any] | None) -> None:
         self.replay = replay
+        self._full = np.empty(0, np.int64)  # slots, by blob
+        self._blob = np.full(replay.storage.slots, -1, np.int64)  # of each full slot that was not read yet
+        self._core: Blobs | None = None
+        if state is not None:
+            self._open(replay, state)
+        self._core_read = np.zeros(replay.capacity, np.bool_)
+        self._before = _chain_backwards(replay.storage.blocks.following)
+
+    def _open(self, replay: Replay, state: Mapping[str, Any]) -> None:
         replay.fit(Saved(state, "replay"))
         replay.storage.load_index(state["storage"])
         replay.items.load_table(state["items"])
@@ -38,11 +47,8 @@ class SavedReplay:
         self._core, self._order = state["items"]["core"], state["items"]["order"]
         self._raw = state["storage"]["raw"]["full"]
         self._compressed = {name: column["full"] for name, column in state["storage"]["compressed"].items()}
-        self._full, _ = replay.storage.full_and_filling(state["storage"]["used"])  # by blob
-        self._blob = np.full(replay.storage.slots, -1, np.int64)  # of each full slot that was not read yet
+        self._full, _ = replay.storage.full_and_filling(state["storage"]["used"])
         self._blob[self._full] = np.arange(len(self._full))
-        self._core_read = np.zeros(replay.capacity, np.bool_)
-        self._before = _chain_backwards(replay.storage.blocks.following)
 
     @property
     def places(self) -> Ints:

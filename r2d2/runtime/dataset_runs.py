@@ -17,12 +17,13 @@ from r2d2.build.sizes import check_fits, replay_bytes
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config, to_dict
 from r2d2.config.resumed import check_same_parts
-from r2d2.dataset.dataset import VALUES, Dataset, Spec, export, fill
+from r2d2.dataset.dataset import Dataset, Spec, export, fill
 from r2d2.replay import Mixture, Replay
 from r2d2.replay.episodes import stored_episodes
 from r2d2.runs import folder
 from r2d2.runs.provenance import provenance
 from r2d2.runtime import training
+from r2d2.runtime.demonstrations import recorded_values
 from r2d2.runtime.local import LocalRun
 
 CoreState = Literal["recompute", "zero"]
@@ -33,7 +34,7 @@ def export_run(
 ) -> Dataset:
     """Write the replay in a run's newest checkpoint, or in `path`, or a part of it (`dataset.export`).
 
-    Takes as much memory as resuming the run.
+    Demonstrations are left out. Takes as much memory as resuming the run.
     """
     if out.exists():
         raise ValueError(f"{out} exists: a dataset never replaces anything, name another folder")
@@ -47,8 +48,10 @@ def export_run(
         path, ["config", "replay", "parameter_hash", "actor/steps", "learner/updates"]
     )
     check_same_parts(state["config"], config)
-    replay = build_replay.replay(resolved, spec)
-    replay.load_state_dict(state.pop("replay"))
+    replay, saved = build_replay.replay(resolved, spec), state.pop("replay")
+    replay.load_state_dict(
+        saved["replay_0"] if config.replay.demonstrations and isinstance(replay, Replay) else saved
+    )
     source = {
         "run": run_dir.resolve().name,
         "checkpoint": path.name,
@@ -86,7 +89,7 @@ def import_run(
         spec = run.environments.spec
         wanted = Spec.of(to_dict(config.env), spec.num_actions, run.replay.columns)
         wanted.check_takes(dataset, other_protocol=other_protocol)
-        rates = _recorded_values(config, dataset)
+        rates = recorded_values(config, dataset)
 
         def rate(ids: NDArray[np.int64]) -> None:
             run.ages.insert(ids, updates=0, actor_updates=0)
@@ -115,21 +118,11 @@ def import_run(
 
 def _single(replay: Replay | Mixture) -> Replay:
     if isinstance(replay, Mixture):
-        raise ValueError("a dataset is made of, and goes into, one replay: set replay.long_term to 0")
+        raise ValueError(
+            "a dataset is made of, and goes into, one replay: set replay.long_term to 0, and import it "
+            "into a run without replay.demonstrations"
+        )
     return replay
-
-
-def _recorded_values(config: Config, dataset: Dataset) -> bool:
-    """Whether priorities can be computed from the recorded Q values; warns if not."""
-    source = dataset.head.get("source", {}).get("config", {}).get("learner", {}).get("rescaling")
-    if not set(VALUES) <= set(dataset.head["columns"]):
-        why = "the dataset has no recorded Q values"
-    elif source is not None and source != config.learner.rescaling:
-        why = f"the recorded Q values are those of learner.rescaling {source}"
-    else:
-        return True
-    print(f"all items begin with the same priority: {why}", file=sys.stderr)
-    return False
 
 
 def _first(run: LocalRun, dataset: Dataset) -> int:

@@ -30,6 +30,7 @@ from r2d2.envs.vector import VectorEnv
 from r2d2.replay import PendingBatch, PendingMixture
 from r2d2.runs.folder import CHECKPOINTS
 from r2d2.runs.policy_files import Policies
+from r2d2.runtime import demonstrations
 from r2d2.runtime.evaluator import Evaluator
 from r2d2.runtime.local_state import restore, state_of
 from r2d2.runtime.meter import Ages, Meter, RecentEpisodes
@@ -55,7 +56,7 @@ class LocalRun:
         torch.set_num_threads(build.threads(config))
         network = build.network(config, spec)
         self.learner = build.learner(config, network, device=self.device)
-        self.replay = build_replay.replay(config, spec)
+        self.replay, self.demonstrations = demonstrations.replay_of(config, spec)
         self.ages = Ages(self.replay.places)
         self.probe = make_probe(config, core_size=network.core_size, capacity=self.replay.capacity)
         self.limiter = build.limiter(config)
@@ -158,7 +159,7 @@ class LocalRun:
     def update_due(self) -> bool:
         """Whether the replay ratio asks for another update."""
         steps = self.resolved.learner.batch * self.resolved.replay.unroll
-        return len(self.replay) > 0 and self.limiter.can_sample(steps)
+        return self.replay.ready and self.limiter.can_sample(steps)
 
     def learn(self) -> None:
         """One update. The next batch is drawn and decoded while the learner works on this one, so its priorities
@@ -188,7 +189,8 @@ class LocalRun:
                 if update.refreshed is not None:  # initial states of the successors of the batch's items
                     after = self.replay.successors(ids)
                     self.replay.refresh(after[after >= 0], update.refreshed[after >= 0])
-                self.meter.add({f"learner/{name}": value for name, value in update.metrics.items()} | ages)
+                found = {f"learner/{name}": value for name, value in update.metrics.items()} | ages
+                self.meter.add(found | demonstrations.measures(self.replay, ids, update.priorities))
 
     def _draw(self) -> PendingBatch | PendingMixture:
         build_replay.set_alpha(self.config, self.replay, self.actor.steps)

@@ -10,6 +10,7 @@ from r2d2.checkpoint import checkpoint
 from r2d2.checkpoint.alike import check_alike, restoring
 from r2d2.config import to_dict
 from r2d2.config.resumed import check_same_parts
+from r2d2.runtime.demonstrations import check_demonstrations
 from r2d2.runtime.meter import checked_ages
 from r2d2.runtime.restored import check_hash, check_learner, check_records
 
@@ -26,6 +27,7 @@ def state_of(run: LocalRun) -> dict[str, Any]:
     return {name: getattr(run, name).state_dict() for name in (*PARTS, "tracker")} | {
         "config": to_dict(run.config),
         "parameter_hash": parameter_hash(run.learner.network),
+        "demonstrations": run.demonstrations,
         **_own(run),
     }
 
@@ -36,6 +38,7 @@ def restore(run: LocalRun, path: Path) -> None:
     with restoring(path):
         check_records(state)
     check_same_parts(state["config"], run.config)
+    check_demonstrations(state, run.config, run.demonstrations)
     with restoring(path):
         state["ages"] = checked_ages(state.get("ages"))
         check_alike(state, {name: getattr(run, name).state_dict() for name in FIXED} | _own(run), "")

@@ -156,6 +156,6 @@ class Acting:
 
     def _may_act(self) -> bool:
         run = self._run
-        if len(run.replay) == 0:  # nothing can be learned yet, so acting must not wait
+        if not run.replay.ready:  # nothing can be learned yet, so acting must not wait
             return self.room
         return self.room and run.limiter.can_insert(run.environments.num_envs)

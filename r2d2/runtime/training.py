@@ -20,7 +20,7 @@ from r2d2.config.resumed import edits
 from r2d2.runs import folder
 from r2d2.runs.folder import RunError
 from r2d2.runs.lock import owned
-from r2d2.runtime import threads
+from r2d2.runtime import demonstrations, threads
 from r2d2.runtime.cluster import ray_environment
 from r2d2.runtime.cluster.roles.conductor import ClusterRun
 from r2d2.runtime.local import LocalRun
@@ -123,7 +123,8 @@ def make_run(
     vector = None if in_cluster else environments.vector(config, halves=config.actor.halves)
     spec = environments.spec(config) if vector is None else vector.spec
     print("\n".join(build.describe_observations(config, spec)))
-    sizes.check(config, spec)
+    source = demonstrations.opened(build.resolved(config, spec), spec)
+    sizes.check(config, spec, 0 if source is None else source.head["steps"])
     if tracker is None:
         tracker = _tracker(config, run_dir, preset)
     if vector is not None:

@@ -82,6 +82,13 @@ METRICS: dict[str, Metric] = {
     "replay/delta_q_first_median": Metric("1", "Median Delta-Q at the first trained step."),
     "replay/delta_q_last": Metric("1", "Mean Delta-Q at the last trained step."),
     "replay/delta_q_last_median": Metric("1", "Median Delta-Q at the last trained step."),
+    "replay/demonstration_share": Metric(
+        "share", "Demonstrations: their share of the items drawn, with `replay.demonstrations`."
+    ),
+    "replay/demonstration_priority": Metric(
+        "value", "Demonstrations: mean of the new priorities that updates gave to drawn ones."
+    ),
+    "replay/own_priority": Metric("value", "The same of the run's own items, beside demonstrations."),
     "replay/priorities": Metric("histogram", "Priorities of all items, with every evaluation."),
     "time/env_steps_per_second": Metric("steps/s", "Environment steps per second."),
     "time/updates_per_second": Metric("updates/s", "Updates per second."),

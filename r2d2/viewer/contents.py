@@ -24,6 +24,7 @@ from r2d2.checkpoint import checkpoint
 from r2d2.config import Config
 from r2d2.config.resumed import check_same_parts
 from r2d2.envs.vector import EnvSpec
+from r2d2.replay import frozen
 from r2d2.replay.draw import importance_weights
 from r2d2.replay.replay import Replay
 from r2d2.replay.saved_replay import SavedReplay
@@ -32,6 +33,7 @@ from r2d2.runs import folder
 from r2d2.runs.folder import RunError
 from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.shard import shard_root
+from r2d2.runtime.demonstrations import replay_of
 from r2d2.runtime.meter import checked_ages
 
 Floats = NDArray[np.float64]
@@ -78,8 +80,8 @@ class Items:
 class Contents:
     """The replay of a run's newest checkpoint, or of `path`.
 
-    For a run on a cluster it is the part in `shard`; for a mixture the replay number `part` (0 is the recent one,
-    1 the long-term one).
+    For a run on a cluster it is the part in `shard`; for a mixture the replay number `part` (0 is the recent
+    one, then come the long-term one and the demonstrations). Ages and draws of demonstrations are not known.
     """
 
     def __init__(self, run_dir: Path, path: Path | None = None, *, shard: int = 0, part: int = 0) -> None:
@@ -115,17 +117,22 @@ class Contents:
         saved = checkpoint.load_part(source, ["replay", "ages"], lazy=True)
         self._counted = "drawn" in saved["ages"]
         self._ages = checked_ages(saved["ages"])
-        made, state = build_replay.replay(config, self.spec), saved["replay"]
+        (made, _), state = replay_of(config, self.spec), saved["replay"]
         if isinstance(made, Mixture):
             if not 0 <= part < len(made.replays):
                 raise RunError(f"--part must be in [0, {len(made.replays) - 1}], got {part}")
-            opened = [SavedReplay(each, state[f"replay_{j}"]) for j, each in enumerate(made.replays)]
+            opened = [SavedReplay(each, state[f"replay_{j}"]) for j, each in enumerate(made.written)]
+            for j, each in enumerate(made.frozen, len(made.written)):
+                frozen.load_state(each, state[f"replay_{j}"])
+                opened.append(SavedReplay(each, None))
             made.count_ids()
             self._outer: Callable[[Ints], Ints] = partial(made.outer_ids, part)  # an id as the run knows it
             return opened[part], made.shares[part]
         assert isinstance(made, Replay)
         if part:
-            raise RunError(f"--part must be 0 for a run without replay.long_term, got {part}")
+            raise RunError(
+                f"--part must be 0 for a run without replay.long_term and replay.demonstrations, got {part}"
+            )
         self._outer = np.asarray
         return SavedReplay(made, state), 1.0
 

@@ -4,7 +4,8 @@ A recent and a long-term one, say, as in CLEAR (Rolnick et al. 2019)::
 
     mixture = Mixture([recent, long_term], shares=[0.5, 0.5])
 
-It is written, drawn from and saved like a `Replay`.
+It is written, drawn from and saved like a `Replay`. Replays at the end of the list may be frozen: filled
+before, with demonstrations say (R2D3, Paine et al. 2020), and never written.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.replay import frozen as frozen_states
 from r2d2.replay.checks import check_core, check_draw, check_ids, check_names, check_priorities
-from r2d2.replay.draw import FIELDS, Normalize, PendingMixture, batch_shares, check_normalize
+from r2d2.replay.draw import FIELDS, Normalize, PartOfDraw, PendingMixture, batch_shares, check_normalize
 from r2d2.replay.replay import Replay, Written
 from r2d2.replay.saved import Saved
 from r2d2.types import Batch
@@ -35,15 +37,30 @@ class Mixture:
     of the shares back: use a small beta, or 0.
 
     A replay that is empty (its remover refused everything) leaves its share to the others.
+
+    The last `frozen` replays are not written, and nothing leaves them. Their priorities change as those of
+    the others. The importance weights of each of them are computed among its own items, and those of the
+    written ones among theirs: they correct for priorities and leave the share of a frozen replay as it is,
+    whatever beta. A state holds the priorities of a frozen replay, not its steps, with which it must be
+    filled again before it is loaded.
     """
 
     def __init__(
-        self, replays: Sequence[Replay], shares: Sequence[float], *, normalize: Normalize = "batch"
+        self,
+        replays: Sequence[Replay],
+        shares: Sequence[float],
+        *,
+        normalize: Normalize = "batch",
+        frozen: int = 0,
     ) -> None:
         if len(replays) == 0 or len(shares) != len(replays):
             raise ValueError(f"shares must have one number a replay, got {len(shares)} for {len(replays)}")
         if not min(shares) > 0.0 or not math.isclose(sum(shares), 1.0):
             raise ValueError(f"shares must be positive and sum to 1, got {list(shares)}")
+        if not 0 <= frozen < len(replays):
+            raise ValueError(
+                f"frozen must leave at least one of {len(replays)} replays to write, got {frozen}"
+            )
         for part in ("sequencer", "selector", "remover"):
             if len({id(getattr(replay, part)) for replay in replays}) < len(replays):
                 raise ValueError(f"each replay of a mixture needs a {part} of its own: make one for each")
@@ -56,6 +73,8 @@ class Mixture:
                     f"got {_shape(first)} and {_shape(replay)}"
                 )
         self.replays, self.shares, self.normalize = list(replays), list(shares), normalize
+        end = len(replays) - frozen
+        self.written, self.frozen = self.replays[:end], self.replays[end:]
         self.count_ids()
         self.columns, self.streams, self.sequencer = first.columns, first.streams, first.sequencer
 
@@ -63,12 +82,18 @@ class Mixture:
         return sum(len(replay) for replay in self.replays)
 
     @property
+    def ready(self) -> bool:
+        """See `Replay.ready`: whether a replay that is written has an item."""
+        return any(replay.ready for replay in self.written)
+
+    @property
     def capacity(self) -> int:
-        return sum(replay.capacity for replay in self.replays)
+        """See `Replay.capacity`; of the replays that are written."""
+        return sum(replay.capacity for replay in self.written)
 
     @property
     def steps_written(self) -> int:
-        """Steps, not copies of them: every replay is written the same."""
+        """Steps, not copies of them: the replays are written alike."""
         return self.replays[0].steps_written
 
     @property
@@ -101,11 +126,11 @@ class Mixture:
         streams: Ints | None = None,
         core: NDArray[np.float32] | None = None,
     ) -> Ints:
-        """See `Replay.write`; the ids of the new items of all replays, one replay after the other."""
+        """See `Replay.write`; the ids of the new items of all replays that are written, one after the other."""
         rows = self.check_rows(values, last, streams, core)
-        for replay in self.replays:
+        for replay in self.written:
             replay.check_turn(rows)
-        ids = [replay.append(rows) for replay in self.replays]
+        ids = [replay.append(rows) for replay in self.written]
         return np.concatenate([self.outer_ids(j, part) for j, part in enumerate(ids)])
 
     def check_rows(self, values: Any, last: Any, streams: Any, core: Any) -> Written:
@@ -114,7 +139,7 @@ class Mixture:
 
     def truncate(self, streams: Ints) -> None:
         """See `Replay.truncate`."""
-        for replay in self.replays:
+        for replay in self.written:
             replay.truncate(streams)
 
     def sample(
@@ -136,20 +161,33 @@ class Mixture:
                 replay.check_draw(count, rng, beta)
         shape = (n, self.sequencer.rows)
         arrays = self.replays[0].storage.room(shape, self.sequencer.context, out)
+        inverses = self._inverses(counts)
         smallest = None
         if self.normalize == "buffer":
             smallest = min(
-                count / n * replay.selector.min_probability()  # type: ignore[attr-defined]  # checked when made
-                for replay, count in zip(self.replays, counts, strict=True)
+                # `check_normalize` has seen to it that the selectors know this.
+                inverse * (count / n * replay.selector.min_probability())  # type: ignore[attr-defined]
+                for replay, count, inverse in zip(self.replays, counts, inverses, strict=True)
                 if count
             )
         draws, start = [], 0
         for j, (replay, count) in enumerate(zip(self.replays, counts, strict=True)):
             if count:
                 part = arrays.part(slice(start, start + count))
-                draws.append((j, count / n, replay.draw_into(part, count, rng)))
+                draw = replay.draw_into(part, count, rng)
+                draws.append(PartOfDraw(j, count / n, inverses[j], draw))
                 start += count
-        return PendingMixture(arrays, draws, self.outer_ids, len(self), beta, smallest)
+        return PendingMixture(arrays, draws, self.outer_ids, beta, smallest)
+
+    def _inverses(self, counts: Sequence[int]) -> list[float]:
+        """For each replay 1 / P of an item if all were drawn alike: all items of those that are written, or of the
+        frozen one, over the part of the batch that they give."""
+        n, own = sum(counts), len(self.written)
+        drawn = sum(counts[:own])
+        items = sum(len(replay) for replay in self.written)
+        alike = [items * n / drawn if drawn else 0.0] * own
+        frozen = zip(self.frozen, counts[own:], strict=True)
+        return alike + [len(replay) * n / count if count else 0.0 for replay, count in frozen]
 
     def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
         """See `Replay.get`."""
@@ -207,6 +245,11 @@ class Mixture:
             after[where] = np.where(found < 0, -1, self.outer_ids(j, found))
         return after
 
+    def frozen_items(self, ids: Ints) -> NDArray[np.bool_]:
+        """Which of these items [K] are in a frozen replay."""
+        first = self._first[len(self.written)] if self.frozen else sum(self._most)
+        return np.asarray(check_ids("ids", ids) % sum(self._most) >= first)
+
     def refresh(self, ids: Ints, core: NDArray[np.float32]) -> None:
         """See `Replay.refresh`."""
         ids = self._checked(ids)
@@ -218,8 +261,8 @@ class Mixture:
             replay.refresh(inner, core[where])
 
     def clear(self) -> None:
-        """See `Replay.clear`."""
-        for replay in self.replays:
+        """See `Replay.clear`; frozen replays keep their items."""
+        for replay in self.written:
             replay.clear()
 
     def count_ids(self) -> None:
@@ -258,18 +301,25 @@ class Mixture:
         return parts
 
     def state_dict(self) -> dict[str, Any]:
-        return {f"replay_{j}": replay.state_dict() for j, replay in enumerate(self.replays)}
+        states = [replay.state_dict() for replay in self.written]
+        states += [frozen_states.state_of(replay) for replay in self.frozen]
+        return {f"replay_{j}": state for j, state in enumerate(states)}
 
     def check_state(self, saved: Saved) -> None:
         """See `Replay.check_state`."""
-        for j, replay in enumerate(self.replays):
-            replay.check_state(saved.part(f"replay_{j}"))
+        parts = [saved.part(f"replay_{j}") for j in range(len(self.replays))]
+        for replay, part in zip(self.written, parts, strict=False):
+            replay.check_state(part)
+        for replay, part in zip(self.frozen, parts[len(self.written) :], strict=True):
+            frozen_states.check_state(replay, part)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `Replay.load_state_dict`."""
         self.check_state(Saved(state, "replay"))
-        for j, replay in enumerate(self.replays):
+        for j, replay in enumerate(self.written):
             replay.load_state_dict(state[f"replay_{j}"])
+        for j, replay in enumerate(self.frozen, len(self.written)):
+            frozen_states.load_state(replay, state[f"replay_{j}"])
         self.count_ids()
 
 
