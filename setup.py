@@ -29,6 +29,7 @@ ATARI = ["ale-py>=0.11"]
 RAY = ["ray>=2.52"]  # the first with tokens
 REPORT = ["jinja2>=3.1", "matplotlib>=3.8", "plotly>=6.0"]
 DOCS = ["furo>=2025.7", "myst-parser>=5.0", "sphinx>=8.2"]
+MINARI = ["minari[hdf5]>=0.5.4"]  # the first that can store images without loss
 SB3 = ["stable-baselines3>=2.7"]  # the first with n-step returns
 
 setup(
@@ -56,6 +57,7 @@ setup(
         "vizdoom": [*TRAIN, "vizdoom>=1.3"],  # earlier ones call a timeout a termination
         "video": [*TRAIN, *VIDEO],
         "report": [*TRAIN, *REPORT],
+        "minari": [*TRAIN, *MINARI],
         "sb3": SB3,
         "docs": DOCS,
         "peer": ["sb3-contrib>=2.7"],  # RecurrentPPO, for the memory benchmark
@@ -65,6 +67,7 @@ setup(
             *RAY,
             *REPORT,
             *VIDEO,
+            *MINARI,
             *SB3,
             *DOCS,
             "hypothesis>=6.100",

@@ -39,6 +39,17 @@ class Actions:
             return action + self.start
         return np.stack(np.unravel_index(action, self.sizes), -1).reshape(-1, *self.start.shape) + self.start
 
+    def read(self, own: NDArray[Any]) -> NDArray[np.int64]:
+        """The actions [N] that count from 0 for the environment's own: the inverse of `of`.
+
+        >>> actions_of(MultiDiscrete([2, 3]), "Task-v0").read(np.array([[0, 0], [1, 1]])).tolist()
+        [0, 4]
+        """
+        counted = np.asarray(own, np.int64) - self.start
+        if not self.sizes:
+            return counted
+        return np.ravel_multi_index(tuple(counted.reshape(len(counted), -1).T), self.sizes)
+
 
 @dataclass(frozen=True)
 class BoxActions:
@@ -63,6 +74,16 @@ class BoxActions:
         low, high = np.array(self.low), np.array(self.high)
         own = low + (np.asarray(action, np.float64) + 1.0) * (0.5 * (high - low))
         return np.clip(own, low, high).reshape(-1, *self.shape).astype(self.dtype)
+
+    def read(self, own: NDArray[Any]) -> NDArray[np.float32]:
+        """The actions [N, size] from -1 to 1 for the environment's own [N, *shape]: the inverse of `of`.
+
+        >>> actions_of(Box(np.float32([-2, 0]), np.float32([2, 1])), "Task-v0").read(np.array([[-2.0,
+        0.75]])).tolist() [[-1.0, 0.5]]
+        """
+        low, high = np.array(self.low), np.array(self.high)
+        flat = np.asarray(own, np.float64).reshape(-1, self.size)
+        return np.clip(2.0 * (flat - low) / (high - low) - 1.0, -1.0, 1.0).astype(np.float32)
 
 
 def actions_of(space: gym.Space[Any], env_id: str) -> Actions | BoxActions:

@@ -35,7 +35,7 @@ def opened(config: Config, spec: EnvSpec) -> Source | None:
         return None
     build_replay.shares_of(config)
     try:
-        source = open_dataset(Path(name))
+        source = _open(name, config, spec)
     except DatasetError as error:
         raise DatasetError(
             f"{FLAG} {name}: {error}; if it was moved, name its new place (of a run that exists: in its "
@@ -51,6 +51,14 @@ def opened(config: Config, spec: EnvSpec) -> Source | None:
             "--replay.initial-state stored"
         )
     return source
+
+
+def _open(name: str, config: Config, spec: EnvSpec) -> Source:
+    if name.startswith("minari:"):
+        from r2d2.runtime.minari import MinariEpisodes  # an extra
+
+        return MinariEpisodes(name, config, spec)
+    return open_dataset(Path(name))
 
 
 def steps_of(config: Config) -> int:

@@ -10,6 +10,7 @@ COMMANDS = Group(
         "export": "r2d2.cli.replay.export",
         "info": "r2d2.cli.replay.info",
         "import": "r2d2.cli.replay.fill",
+        "minari": "r2d2.cli.replay.minari",
     },
 )
 
