@@ -1,7 +1,8 @@
 # `make train` and `make test` set up everything themselves; Python >= 3.11 and a package index are all they need.
 #
 #   make train ENV=ALE/Breakout-v5 PRESET=r2d2 SEED=3 ARGS="--run.steps 1000000"
-#   make test | test-slow | soak | check | format | ablation | memory-benchmark | control | replay-studies | clean
+#   make test | test-slow | soak | check | format | ablation | memory-benchmark | control | demonstrations
+#   make replay-studies | clean
 #   make docs | bench | bench-learner | bench-train | bench-gpu
 #
 # PIP_ARGS is handed to pip, for example to choose a CPU build of torch from an index of your own.
@@ -16,10 +17,10 @@ SEED ?= 0
 ARGS ?=
 PIP_ARGS ?=
 
-.PHONY: help install train test test-slow soak check docs format ablation memory-benchmark control bench bench-learner bench-train bench-gpu replay-studies clean
+.PHONY: help install train test test-slow soak check docs format ablation memory-benchmark control demonstrations bench bench-learner bench-train bench-gpu replay-studies clean
 
 help:
-	@sed -n '1,7s/^# \{0,1\}//p' Makefile
+	@sed -n '1,8s/^# \{0,1\}//p' Makefile
 
 $(VENV)/installed: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -79,6 +80,10 @@ ablation: $(VENV)/installed
 # SAC, TD3 and DDPG with and without memory; resumable. ARGS="--agents masked-rsac --seeds 1" for some of it.
 control: $(VENV)/installed
 	$(BIN)/python -m experiments.control $(ARGS)
+
+# A T-maze whose end is far, with and without demonstrations; resumable. ARGS="--agents without few --seeds 1".
+demonstrations: $(VENV)/installed
+	$(BIN)/python -m experiments.demonstrations $(ARGS)
 
 # How far memory reaches, with RecurrentPPO beside; resumable. ARGS="--tier minute" or "--tier night".
 memory-benchmark: $(VENV)/installed

@@ -78,8 +78,8 @@ class BoxActions:
     def read(self, own: NDArray[Any]) -> NDArray[np.float32]:
         """The actions [N, size] from -1 to 1 for the environment's own [N, *shape]: the inverse of `of`.
 
-        >>> actions_of(Box(np.float32([-2, 0]), np.float32([2, 1])), "Task-v0").read(np.array([[-2.0,
-        0.75]])).tolist() [[-1.0, 0.5]]
+        >>> actions_of(Box(-2, 2, (1,)), "Task-v0").read(np.array([[-2.0], [1.0]])).tolist()
+        [[-1.0], [0.5]]
         """
         low, high = np.array(self.low), np.array(self.high)
         flat = np.asarray(own, np.float64).reshape(-1, self.size)

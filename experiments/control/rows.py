@@ -36,9 +36,13 @@ def curve(job: Job) -> list[dict[str, Any]]:
 
 def score(job: Job) -> dict[str, Any]:
     """The last and the best evaluation of a run, and the steps until it was solved."""
-    cpu = job.run_dir / CPU  # of a run that was made by hand there is none
-    seconds = float(cpu.read_text()) if cpu.exists() else None
-    return _score(curve(job), AGENTS[job.cell.name].solved, seconds)
+    return summary(curve(job), AGENTS[job.cell.name].solved, processor_seconds(job))
+
+
+def processor_seconds(job: Job) -> float | None:
+    """What `finish` kept; of a run that was made by hand there is nothing."""
+    cpu = job.run_dir / CPU
+    return float(cpu.read_text()) if cpu.exists() else None
 
 
 def peer_curve(agent: str, seed: int, file: Path) -> list[dict[str, Any]]:
@@ -57,10 +61,11 @@ def peer_curve(agent: str, seed: int, file: Path) -> list[dict[str, Any]]:
 def peer_score(agent: str, seed: int, file: Path) -> dict[str, Any]:
     """`score` of a peer."""
     seconds = json.loads(file.read_text().splitlines()[-1])["cpu_seconds"]
-    return _score(peer_curve(agent, seed, file), PEERS[agent].solved, round(seconds, 1))
+    return summary(peer_curve(agent, seed, file), PEERS[agent].solved, round(seconds, 1))
 
 
-def _score(rows: list[dict[str, Any]], solved: float, seconds: float | None) -> dict[str, Any]:
+def summary(rows: list[dict[str, Any]], solved: float, seconds: float | None) -> dict[str, Any]:
+    """The last and the best of a run's evaluations, and the steps until one of them reached `solved`."""
     last = rows[-1]
     first = next((row["env_steps"] for row in rows if row["mean_return"] >= solved), None)
     return {

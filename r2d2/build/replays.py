@@ -79,11 +79,11 @@ def _part(config: Config, spec: EnvSpec, number: int, *, name: str = "", **chang
 def _room(config: Config, episodes: Ints) -> int:
     """Rows in which episodes of so many steps [E] fit. Compressed ones begin in blocks of their own, at most
     one block from its start."""
-    block = config.replay.block
+    r, cut = config.replay, layout(config)
     rows = episodes + 1
-    if config.replay.codec != "raw":
-        rows = (-(-rows // block) + 1) * block
-    return int(rows.sum())
+    if r.codec != "raw":
+        rows = (-(-rows // r.block) + 1) * r.block
+    return max(int(rows.sum()), cut.context + cut.burn_in + cut.unroll + cut.n_step)  # of one item at least
 
 
 def _sequencer(config: Config) -> Sequencer:

@@ -61,6 +61,7 @@ METRICS: dict[str, Metric] = {
         "nats", "SAC: mean entropy of the policy, from one action at each observation."
     ),
     "learner/temperature": Metric("1", "SAC: weight of the entropy."),
+    "learner/resets": Metric("resets", "Resets of the networks so far, with `learner.reset_period`."),
     "replay/fill": Metric("share", "Steps written over the capacity in steps, at most 1."),
     "replay/items": Metric("items", "Items that can be drawn."),
     "replay/ratio": Metric(

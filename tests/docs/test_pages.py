@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from pages import DOCS, ROOT, blocks, follow
+from pages import DOCS, ROOT, blocks, follow, run
 
 
 def test_the_quick_start(tmp_path: Path) -> None:
@@ -34,6 +34,11 @@ def test_the_recipes(tmp_path: Path) -> None:
     said = follow(DOCS / "recipes.md", tmp_path, source=tmp_path)
     assert re.search(r"\d+ passed", said)
     assert (tmp_path / "runs" / "burn-in" / "report" / "report.html").exists()
+
+
+def test_demonstrations_from_an_earlier_run(tmp_path: Path) -> None:
+    (shell,) = [block for block in blocks(DOCS / "datasets.md") if block.kind == "bash"]
+    assert "items of every batch" in run(shell, tmp_path, ROOT)
 
 
 def test_the_blocks_of_the_configuration_page(tmp_path: Path) -> None:

@@ -108,6 +108,13 @@ def test_every_batch_has_its_share_and_nothing_of_the_dataset_is_lost(
     assert last["replay/demonstration_priority"] > 0 < last["replay/own_priority"]
 
 
+def test_one_episode_that_is_shorter_than_an_item_will_do(dataset: Dataset, tmp_path: Path) -> None:
+    head = {name: dataset.head[name] for name in ("env", "num_actions", "columns")}
+    source = write_dataset(tmp_path / "one", [next(dataset.read())], head)
+    run = new_run(shown(source, replay__unroll=150, replay__period=150), tmp_path / "run")
+    assert len(mixture(run).frozen[0]) == 1
+
+
 def test_first_priorities_are_those_of_the_recorded_values(dataset: Dataset, tmp_path: Path) -> None:
     """As an actor's; all alike where the recorded values are of another discount."""
     same = new_run(shown(dataset), tmp_path / "a")

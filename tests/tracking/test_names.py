@@ -14,8 +14,11 @@ from r2d2.tracking.metrics import read_metrics
 from r2d2.tracking.names import CLOCKS, GROUPS, METRICS, RENAMED, table
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
-# Of runs that film, of the cluster, and of SAC.
-ELSEWHERE = {"evaluate/video", "evaluate/env_steps", "learner/entropy", "learner/temperature"}
+# Of runs that film, of the cluster, of SAC, and of runs with resets or demonstrations.
+ELSEWHERE = {
+    "evaluate/video", "evaluate/env_steps", "learner/entropy", "learner/temperature",
+    "learner/resets", "replay/demonstration_share", "replay/demonstration_priority", "replay/own_priority",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("runtime", ["local", "threads"])

@@ -1,0 +1,1 @@
+"""A sparse memory task with and without demonstrations."""
