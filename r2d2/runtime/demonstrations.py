@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.agent.acting_state import FrozenFeatures
+from r2d2.agent.actor_critic import AgentNetwork
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.build import replays as build_replay
@@ -70,8 +72,9 @@ def steps_of(config: Config) -> int:
     return 0 if source is None else int(source.head["steps"])
 
 
-def replay_of(config: Config, spec: EnvSpec) -> tuple[Replay | Mixture, str]:
-    """The replay of a run, its demonstrations filled in, and the checksum of their dataset; "" without any."""
+def replay_of(config: Config, spec: EnvSpec, network: AgentNetwork) -> tuple[Replay | Mixture, str]:
+    """The replay of a run, its demonstrations filled in, and the checksum of their dataset; "" without any.
+    `network` has the frozen encoder of the run, if there is one."""
     source = opened(config, spec)
     if source is None:
         return build_replay.replay(config, spec), ""
@@ -88,7 +91,8 @@ def replay_of(config: Config, spec: EnvSpec) -> tuple[Replay | Mixture, str]:
             build_replay.set_initial_priorities(config, frozen, ids)
 
     stored, states = _states(config, source)
-    fill(frozen, source, stored=stored, written=rate)
+    features = None if network.frozen is None else FrozenFeatures(network, frozen.streams)
+    fill(frozen, source, frozen=features, stored=stored, written=rate)
     if len(frozen) != items:
         raise RuntimeError(f"the replay of {source.path} lost {items - len(frozen)} of its {items} items")
     made.count_ids()  # it has grown where episodes are short

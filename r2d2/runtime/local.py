@@ -56,7 +56,7 @@ class LocalRun:
         torch.set_num_threads(build.threads(config))
         network = build.network(config, spec)
         self.learner = build.learner(config, network, device=self.device)
-        self.replay, self.demonstrations = demonstrations.replay_of(config, spec)
+        self.replay, self.demonstrations = demonstrations.replay_of(config, spec, network)
         self.ages = Ages(self.replay.places)
         self.probe = make_probe(config, core_size=network.core_size, capacity=self.replay.capacity)
         self.limiter = build.limiter(config)

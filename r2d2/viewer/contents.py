@@ -117,7 +117,7 @@ class Contents:
         saved = checkpoint.load_part(source, ["replay", "ages"], lazy=True)
         self._counted = "drawn" in saved["ages"]
         self._ages = checked_ages(saved["ages"])
-        (made, _), state = replay_of(config, self.spec), saved["replay"]
+        (made, _), state = replay_of(config, self.spec, self.learner.network), saved["replay"]
         if isinstance(made, Mixture):
             if not 0 <= part < len(made.replays):
                 raise RunError(f"--part must be in [0, {len(made.replays) - 1}], got {part}")

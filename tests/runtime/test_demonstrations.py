@@ -42,6 +42,7 @@ CASES: dict[str, dict[str, Any]] = {
     "recall": RECALL | {"replay__initial_state": "episode", "learner__batch_steps": 40},
     "pendulum": PENDULUM,
     "hindsight": HINDSIGHT,
+    "frozen context": {"env__id": "ALE/Pong-v5", "env__options": {"max_frames": 240}, "network__context": "frozen"},
 }  # fmt: skip
 BATCH = 8
 
