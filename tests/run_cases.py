@@ -62,7 +62,10 @@ def arguments(**changes: Any) -> list[str]:
     """The same run for the command line, without a preset."""
     parts: list[str] = []
     for name, value in (TINY | dotted(changes)).items():
-        parts.append(f"--{name.replace('_', '-')}")
+        section, _, key = name.replace("_", "-").partition(".")
+        parts.append(f"--{section}.{'no-' if value is False else ''}{key}")
+        if isinstance(value, bool):
+            continue
         parts += [str(x) for pair in value.items() for x in pair] if isinstance(value, dict) else [str(value)]
     return parts
 

@@ -7,7 +7,7 @@ first ones are in the same units, which actors know, and an item whose return is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from r2d2.agent.method import Backward, TDErrors
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.precision import autocast
 from r2d2.agent.targets import return_histogram, targets
+from r2d2.agent.td_scale import batch_moments, moved, outside_trust_region, td_scale
 from r2d2.agent.update import METRICS
 from r2d2.config.learner import LearnerConfig
 
@@ -28,13 +29,24 @@ if TYPE_CHECKING:
     from r2d2.agent.learner import Learner
 
 
+class _Found(NamedTuple):
+    """What an update needs; [unroll, B] where nothing else is said."""
+
+    errors: TDErrors
+    losses: Tensor  # with gradients
+    scaled: Tensor  # the TD errors that priorities are made of
+    scale: Tensor  # [5] their sigma, the share of trusted steps, the moments of the batch; or [0]
+
+
 class QLearning:
     """The method of a `QNetwork`; see `agent.learner.Method`."""
 
-    metrics: tuple[str, ...] = METRICS
-
     def __init__(self, config: LearnerConfig, priority: Priority) -> None:
         self.config, self.priority = config, priority
+        self.metrics: tuple[str, ...] = METRICS
+        self.moments = torch.zeros(3)  # of the TD errors so far, see `agent.td_scale`
+        if config.scales_td_errors:
+            self.metrics = (*METRICS, "td_scale", "trusted")
         behavior = ("log_probability",) if config.records_behavior else ()
         self.columns: tuple[str, ...] = ("action", "reward", "terminated", *behavior)
 
@@ -43,10 +55,9 @@ class QLearning:
 
     def errors(self, learner: Learner, data: DeviceBatch) -> TDErrors:
         """TD errors of double Q-learning: the online network chooses the action that the target network values."""
-        return self._evaluate(learner, data)[0]
+        return self._evaluate(learner, data).errors
 
-    def _evaluate(self, learner: Learner, data: DeviceBatch) -> tuple[TDErrors, Tensor]:
-        """TD errors, and losses of each step [unroll, B] with gradients."""
+    def _evaluate(self, learner: Learner, data: DeviceBatch) -> _Found:
         online, target_network = (cast(QNetwork, net) for net in (learner.network, learner.target))
         unroll = learner.trained_rows(data)
         with autocast(learner.precision, learner.device):
@@ -64,12 +75,16 @@ class QLearning:
             with torch.no_grad():
                 end = data.length + data.lookahead - 1
                 mu = behavior[0].exp() if behavior else None
+                bootstrap = q if self.config.bootstrap == "online" else q_target
                 target = targets(
-                    q, q_target, action, reward, terminated, mu, end, learner.layout.n_step, self.config
+                    q, bootstrap, action, reward, terminated, mu, end, learner.layout.n_step, self.config
                 )
             errors = TDErrors(q_taken - target, q_taken, length_mask(data.length, unroll), found.refreshed)
+            if self.config.scales_td_errors:
+                taken_target = q_target[:unroll].gather(-1, action[:unroll].long().unsqueeze(-1)).squeeze(-1)
+                return self._scaled(errors, taken_target, target)
             if logits is None or target_logits is None:
-                return errors, LOSSES[self.config.loss](errors.error)
+                return _Found(errors, LOSSES[self.config.loss](errors.error), errors.error, q.new_zeros(0))
             with torch.no_grad():
                 if isinstance(online.head, HLGauss):
                     histogram = online.head.histogram(target)
@@ -88,11 +103,30 @@ class QLearning:
                         learner.layout.n_step,
                         self.config,
                     )
-            return errors, cross_entropy(histogram, chosen(logits, action[:unroll]))
+            losses = cross_entropy(histogram, chosen(logits, action[:unroll]))
+            return _Found(errors, losses, errors.error, q.new_zeros(0))
+
+    def _scaled(self, errors: TDErrors, q_target: Tensor, target: Tensor) -> _Found:
+        """With errors in units of their standard deviation, and losses within the trust region; `q_target` and
+        `target` are [unroll, B]."""
+        c, error = self.config, errors.error
+        with torch.no_grad():
+            self.moments = self.moments.to(error.device)
+            batch = batch_moments(error, errors.mask)
+            sigma = td_scale(self.moments, batch, c.td_deviation_floor)
+            trusted = errors.mask
+            if c.trust_region > 0.0:
+                outside = outside_trust_region(errors.q_taken, q_target, target, c.trust_region * sigma)
+                trusted = trusted * ~outside
+            share = trusted.sum() / errors.mask.sum()
+        scaled = error / sigma if c.normalize_td_errors else error
+        scale = torch.cat([torch.stack([sigma, share]), batch])
+        return _Found(errors, LOSSES[c.loss](scaled) * trusted, scaled, scale)
 
     def backward(self, learner: Learner, data: DeviceBatch, *, items: int) -> Backward:
-        """Adds the gradient of the TD errors' loss. The sums are loss, |TD error|, Q(s, a) and trained steps."""
-        (error, q_taken, mask, refreshed), losses = self._evaluate(learner, data)
+        """Adds the gradient of the TD errors' loss. The sums are loss, |TD error|, Q(s, a), trained steps, and
+        `_Found.scale`, of which there is one part alone."""
+        (error, q_taken, mask, refreshed), losses, scaled, scale = self._evaluate(learner, data)
         with record_function("targets"):  # sum over time, mean over items
             loss = sequence_loss(losses, mask, data.weight, items)
         with record_function("backward"):
@@ -100,18 +134,25 @@ class QLearning:
         with torch.no_grad(), record_function("priorities"):
             error = error.detach()
             sums = [loss.detach(), (error.abs() * mask).sum(), (q_taken * mask).sum(), mask.sum()]
-            return Backward(self.priority(error, mask), torch.stack(sums), refreshed)
+            priorities = self.priority(scaled.detach(), mask)
+            return Backward(priorities, torch.cat([torch.stack(sums), scale]), refreshed)
 
     def summary(self, sums: Tensor, norm: Tensor) -> Tensor:
-        """See `Method.summary`."""
-        loss, size, q_sum, count = sums
-        return torch.stack([loss, norm, size / count, q_sum / count])
+        """See `Method.summary`. The moments of an update whose gradient is not finite do not count."""
+        loss, size, q_sum, count, *scale = sums
+        if scale:
+            newer = moved(self.moments, torch.stack(scale[2:]), self.config.td_deviation_rate)
+            self.moments.copy_(torch.where(torch.isfinite(norm), newer, self.moments))
+        return torch.stack([loss, norm, size / count, q_sum / count, *scale[:2]])
 
     def state_dict(self) -> dict[str, Any]:
-        return {}
+        """The running moments of TD errors, where they matter."""
+        return {"td_moments": self.moments.clone()} if self.config.scales_td_errors else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing: the networks are all there is."""
+        """They begin anew in a run that had no use for them before."""
+        if self.config.scales_td_errors:
+            self.moments.copy_(state.get("td_moments", torch.zeros(3)))
 
 
 def chosen(logits: Tensor, action: Tensor) -> Tensor:

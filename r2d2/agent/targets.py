@@ -42,8 +42,9 @@ def targets(
 ) -> Tensor:
     """Targets [rows - n, B] in the network's units.
 
-    `q` and `q_target` [rows, B, A] are the online and the target network's; `behavior` [rows, B] is the probability
-    with which the actor chose its action (for `retrace`). The other arguments are those of `n_step_targets`.
+    `q` and `q_target` [rows, B, A] are the online and the target network's, or with `learner.bootstrap` online twice
+    the online one's; `behavior` [rows, B] is the probability with which the actor chose its action (for `retrace`).
+    The other arguments are those of `n_step_targets`.
     """
     chosen = action.long().unsqueeze(-1)
     best = (q if config.double else q_target).argmax(-1, keepdim=True)

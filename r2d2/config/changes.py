@@ -55,6 +55,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "peng": {"learner.target": "peng"},
     "retrace": {"learner.target": "retrace"},
     "watkins": {"learner.target": "watkins"},
+    # MEME (Kapturowski et al. 2023); the actor does not know the scale of TD errors of first priorities.
+    "td-normalization": {"learner.normalize_td_errors": True, "replay.first_priority": "highest"},
+    "trust-region": {"learner.trust_region": 2.0, "learner.bootstrap": "online"},
     "munchausen": {"learner.munchausen": 0.9, "replay.first_priority": "highest"},
     "adamw": {"learner.optimizer": "adamw"},
     # As in BTR (Clark et al. 2024), but for its noisy layers.

@@ -193,6 +193,16 @@ def _check_methods(config: Config) -> None:
             "learner.munchausen needs replay.first_priority highest: the actor does not record what its bonus is "
             "made of; add +munchausen to the preset, or --replay.first-priority highest"
         )
+    if c.normalize_td_errors and r.first_priority == "actor":
+        raise ValueError(
+            "learner.normalize_td_errors needs replay.first_priority highest: the actor does not know the scale of "
+            "TD errors; add +td-normalization to the preset, or --replay.first-priority highest"
+        )
+    if c.scales_td_errors and c.gradient_accumulation_steps > 1:
+        raise ValueError(
+            f"learner.gradient_accumulation_steps must be 1 with {_scaling(c)}, got "
+            f"{c.gradient_accumulation_steps}: a standard deviation needs the errors of the whole batch"
+        )
     if n.value_low >= n.value_high:
         raise ValueError(
             f"network.value_low must be below network.value_high={n.value_high}, got {n.value_low}"
@@ -209,6 +219,11 @@ def _check_methods(config: Config) -> None:
         raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")
     if c.method != "q_learning":
         _check_policy_method(config)
+
+
+def _scaling(c: LearnerConfig) -> str:
+    """The option that makes the scale of TD errors matter."""
+    return "learner.normalize_td_errors" if c.normalize_td_errors else "learner.trust_region"
 
 
 def _check_frozen_context(config: Config) -> None:
@@ -259,6 +274,11 @@ def _check_distributional(config: Config) -> None:
             "network.head c51 needs learner.target n-step and learner.munchausen 0, with which the distribution of "
             f"a return is known, got {c.target} and {c.munchausen}: network.head hl-gauss takes any target"
         )
+    if c.scales_td_errors or c.bootstrap != "target":
+        raise ValueError(
+            f"network.head {n.head} is trained by cross-entropy towards the target network's values: leave "
+            f"{_scaling(c) if c.scales_td_errors else 'learner.bootstrap'} as it is"
+        )
     if c.loss != "squared" or config.replay.priority == "lap":
         raise ValueError(
             f"network.head {n.head} is trained by cross-entropy: learner.loss must be squared and replay.priority "
@@ -277,6 +297,11 @@ def _check_policy_method(config: Config) -> None:
         raise ValueError(
             f"learner.target must be n-step and learner.munchausen 0 with learner.method {c.method}: others are "
             "for counted actions"
+        )
+    if c.scales_td_errors or c.bootstrap != "target":
+        raise ValueError(
+            f"{_scaling(c) if c.scales_td_errors else 'learner.bootstrap online'} is for learner.method "
+            f"q_learning, got {c.method}: leave it as it is"
         )
     if c.graphs and c.policy_period > 1:
         raise ValueError(

@@ -71,6 +71,17 @@ class LearnerConfig:
     """alpha of Munchausen RL, which has 0.9: rewards get alpha tau log pi(a|s), and values are soft; 0 is off."""
     munchausen_temperature: Annotated[float, Bounds(1e-6, 1e6)] = 0.03
     """tau of Munchausen RL."""
+    bootstrap: Literal["target", "online"] = "target"
+    """Network whose values targets bootstrap from; `online` as in MEME, which keeps it in a trust region."""
+    trust_region: Annotated[float, Bounds(0, 1e6)] = 0.0
+    """alpha: a step is left out of the loss while Q(s, a) is further than alpha sigma from the target network's and
+    would go further; sigma is the standard deviation of TD errors. MEME has 2; 0 is off."""
+    normalize_td_errors: bool = False
+    """Divide TD errors by sigma, for the loss and for priorities (MEME)."""
+    td_deviation_floor: Annotated[float, Bounds(1e-12, 1e6)] = 0.01
+    """Least sigma, so that noise around 0 is not made larger (MEME)."""
+    td_deviation_rate: Annotated[float, Bounds(1e-6, 1)] = 0.01
+    """Share of the newest batch in the running sigma (ours); sigma is that of the batch where this is larger."""
     reward_clip: Annotated[float, Bounds(0, 1e12)] = 0.0
     """Clip rewards to [-x, x] for the learner only; 0 is off."""
     target_clip: bool = False
@@ -84,6 +95,11 @@ class LearnerConfig:
     """Parts of a batch whose gradients are summed one after the other: less memory, the same update."""
     graphs: bool = False
     """CUDA: replay whole updates as one graph. Off until `make bench-gpu` shows a gain on your GPU (ours)."""
+
+    @property
+    def scales_td_errors(self) -> bool:
+        """Whether the standard deviation of TD errors matters."""
+        return self.normalize_td_errors or self.trust_region > 0.0
 
     @property
     def records_behavior(self) -> bool:

@@ -43,6 +43,10 @@ def check_learner(state: Any, learner: Learner) -> None:
     path = f"learner/{name}"
     check_alike(state.get(name), {"state": {}, "param_groups": []}, path)
     groups = learner.optimizer.state_dict()["param_groups"]
+    own = learner.method.state_dict()
+    check_alike(
+        state, {n: v for n, v in own.items() if n in state and isinstance(v, torch.Tensor)}, "learner"
+    )
     if [group["params"] for group in state[name]["param_groups"]] != [group["params"] for group in groups]:
         raise ValueError(f"{path}/param_groups are of another network or learner.optimizer")
     if state["updates"]:  # there is no state before the first

@@ -57,6 +57,10 @@ METRICS: dict[str, Metric] = {
         "value", "Mean absolute n-step TD error of the trained steps, after rescaling."
     ),
     "learner/q_mean": Metric("value", "Mean Q value of the actions taken, after rescaling."),
+    "learner/td_scale": Metric(
+        "value", "MEME: sigma, the standard deviation of TD errors that they are measured in."
+    ),
+    "learner/trusted": Metric("share", "MEME: trained steps that are not left out by the trust region."),
     "learner/entropy": Metric(
         "nats", "SAC: mean entropy of the policy, from one action at each observation."
     ),

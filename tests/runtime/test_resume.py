@@ -42,6 +42,10 @@ CASES: dict[str, dict[str, Any]] = {
         "env__id": "BlindBitFlipping-v0", "env__options": {"bits": 6}, "replay__hindsight": "random",
         "replay__long_term": 0.25, "learner__batch": 8,
     },
+    "meme": {
+        "learner__normalize_td_errors": True, "replay__first_priority": "highest", "learner__trust_region": 0.3,
+        "learner__bootstrap": "online", "learner__target": "watkins",
+    },
     "pong": {key.replace(".", "__"): value for key, value in PONG.items()},
 }  # fmt: skip
 

@@ -14,10 +14,12 @@ from r2d2.tracking.metrics import read_metrics
 from r2d2.tracking.names import CLOCKS, GROUPS, METRICS, RENAMED, table
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
-# Of runs that film, of the cluster, of SAC, and of runs with resets or demonstrations.
+# Of runs that film, of the cluster, of SAC, of MEME's scale and trust region, and of runs with resets or
+# demonstrations.
 ELSEWHERE = {
-    "evaluate/video", "evaluate/env_steps", "learner/entropy", "learner/temperature",
-    "learner/resets", "replay/demonstration_share", "replay/demonstration_priority", "replay/own_priority",
+    "evaluate/video", "evaluate/env_steps", "learner/entropy", "learner/temperature", "learner/td_scale",
+    "learner/trusted", "learner/resets", "replay/demonstration_share", "replay/demonstration_priority",
+    "replay/own_priority",
 }  # fmt: skip
 
 
