@@ -16,7 +16,7 @@ from torch.autograd.profiler import record_function
 
 from r2d2.agent.cores import Stepping, core_of
 from r2d2.agent.frozen import FrozenEncoder, frozen_size
-from r2d2.agent.heads.distributional import C51, HLGauss
+from r2d2.agent.heads.distributional import C51, HLGauss, Quantiles
 from r2d2.agent.inputs import InputLayout, Inputs
 from r2d2.agent.normalization import Normalization, without_bounds
 from r2d2.agent.precision import full_precision
@@ -150,8 +150,8 @@ class QNetwork(Trunk):
             return self.head(outputs).float()
 
     def values_and_logits(self, outputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Q values, and of a distributional head the logits [..., A, K] whose mean they are."""
-        if not isinstance(self.head, C51 | HLGauss):
+        """Q values, and of a distributional head the logits or quantiles [..., A, K] whose mean they are."""
+        if not isinstance(self.head, C51 | HLGauss | Quantiles):
             return self.values(outputs), None
         with record_function("heads"):
             logits = self.head.logits(outputs)

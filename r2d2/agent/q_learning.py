@@ -1,8 +1,9 @@
 """QLearning: double Q-learning of counted actions, along sequences (R2D2; DQN with an unroll of 1).
 
-Distributional heads are trained by cross-entropy. Their actions, and those of double Q-learning, are chosen by the
-expected values, and their priorities are made of the errors of these (ours; Rainbow has the KL divergence): so the
-first ones are in the same units, which actors know, and an item whose return is noise is not drawn for its entropy.
+Distributional heads are trained by cross-entropy or quantile regression. Their actions, and those of double
+Q-learning, are chosen by the expected values, and their priorities are made of the errors of these (ours; Rainbow
+has the KL divergence): so the first ones are in the same units, which actors know, and an item is not drawn for the
+entropy of its return.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.profiler import record_function
 
 from r2d2.agent.device_batch import DeviceBatch
-from r2d2.agent.heads.distributional import C51, HLGauss
+from r2d2.agent.heads.distributional import C51, HLGauss, Quantiles
 from r2d2.agent.histograms import cross_entropy
 from r2d2.agent.losses import LOSSES, Priority, length_mask, sequence_loss
 from r2d2.agent.method import Backward, TDErrors
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.precision import autocast
-from r2d2.agent.targets import return_histogram, targets
+from r2d2.agent.quantiles import quantile_loss
+from r2d2.agent.targets import return_histogram, return_quantiles, targets
 from r2d2.agent.td_scale import batch_moments, moved, outside_trust_region, td_scale
 from r2d2.agent.update import METRICS
 from r2d2.config.learner import LearnerConfig
@@ -85,25 +87,9 @@ class QLearning:
                 return self._scaled(errors, taken_target, target)
             if logits is None or target_logits is None:
                 return _Found(errors, LOSSES[self.config.loss](errors.error), errors.error, q.new_zeros(0))
-            with torch.no_grad():
-                if isinstance(online.head, HLGauss):
-                    histogram = online.head.histogram(target)
-                else:
-                    head = cast(C51, online.head)
-                    if head.rescaling != self.config.rescaling:
-                        raise ValueError("QNetwork's rescaling must be that of the LearnerConfig")
-                    best = (q if self.config.double else q_target).argmax(-1)
-                    histogram = return_histogram(
-                        chosen(target_logits, best).softmax(-1),
-                        head.returns,
-                        (head.low, head.high),
-                        reward,
-                        terminated,
-                        end,
-                        learner.layout.n_step,
-                        self.config,
-                    )
-            losses = cross_entropy(histogram, chosen(logits, action[:unroll]))
+            best = chosen(target_logits, (q if self.config.double else q_target).argmax(-1))
+            steps = reward, terminated, end, learner.layout.n_step, self.config
+            losses = distributional_losses(online.head, chosen(logits, action[:unroll]), target, best, *steps)
             return _Found(errors, losses, errors.error, q.new_zeros(0))
 
     def _scaled(self, errors: TDErrors, q_target: Tensor, target: Tensor) -> _Found:
@@ -153,6 +139,38 @@ class QLearning:
         """They begin anew in a run that had no use for them before."""
         if self.config.scales_td_errors:
             self.moments.copy_(state.get("td_moments", torch.zeros(3)))
+
+
+def distributional_losses(
+    head: nn.Module,
+    logits: Tensor,
+    target: Tensor,
+    target_logits: Tensor,
+    reward: Tensor,
+    terminated: Tensor,
+    end: Tensor,
+    n: int,
+    config: LearnerConfig,
+) -> Tensor:
+    """Losses [unroll, B] of the logits or quantiles [unroll, B, K] of the actions that were taken.
+
+    `target` [unroll, B] are the targets of expected values, `target_logits` [rows, B, K] what the target network
+    has for the best action; the other arguments are those of `return_histogram`.
+    """
+    if isinstance(head, HLGauss):
+        return cross_entropy(head.histogram(target), logits)
+    head = cast("C51 | Quantiles", head)
+    if head.rescaling != config.rescaling:
+        raise ValueError("QNetwork's rescaling must be that of the LearnerConfig")
+    with torch.no_grad():
+        steps = reward, terminated, end, n, config
+        if isinstance(head, Quantiles):
+            samples = return_quantiles(head.returns(target_logits), *steps)
+        else:
+            histogram = return_histogram(
+                target_logits.softmax(-1), head.returns, (head.low, head.high), *steps
+            )
+    return quantile_loss(logits, samples) if isinstance(head, Quantiles) else cross_entropy(histogram, logits)
 
 
 def chosen(logits: Tensor, action: Tensor) -> Tensor:

@@ -42,9 +42,9 @@ def targets(
 ) -> Tensor:
     """Targets [rows - n, B] in the network's units.
 
-    `q` and `q_target` [rows, B, A] are the online and the target network's, or with `learner.bootstrap` online twice
-    the online one's; `behavior` [rows, B] is the probability with which the actor chose its action (for `retrace`).
-    The other arguments are those of `n_step_targets`.
+    `q` and `q_target` [rows, B, A] are the online and the target network's, or with `learner.bootstrap` online the
+    online one's twice; `behavior` [rows, B] is the probability with which the actor chose its action (for
+    `retrace`). The other arguments are those of `n_step_targets`.
     """
     chosen = action.long().unsqueeze(-1)
     best = (q if config.double else q_target).argmax(-1, keepdim=True)
@@ -141,18 +141,47 @@ def return_histogram(
     >>> histogram.flatten()
     tensor([0.0000, 0.7500, 0.2500])
     """
+    total, keep, at = _steps(reward, terminated, end, n, config)
+    place = _in_units(total + keep * returns, config)
+    return projected(probability.gather(0, at.expand_as(place)), place, *bounds)
+
+
+def return_quantiles(
+    returns: Tensor, reward: Tensor, terminated: Tensor, end: Tensor, n: int, config: LearnerConfig
+) -> Tensor:
+    """The samples [rows - n, B, K], in the network's units, that quantiles are trained towards.
+
+    `returns` [rows, B, K] are the target network's quantiles for the best action, in true units. Each goes to
+    h(R + D return), as in `return_histogram`.
+
+    >>> returns = torch.tensor([0.0, 2.0]).expand(2, 1, 2)
+    >>> return_quantiles(returns, torch.tensor([[0.5], [0.0]]), torch.tensor([[False], [False]]), torch.tensor([1]),
+    ...                  1, LearnerConfig(rescaling=False, discount=0.75)).flatten()
+    tensor([0.5000, 2.0000])
+    """
+    total, keep, at = _steps(reward, terminated, end, n, config)
+    return _in_units(total + keep * returns.gather(0, at.expand(-1, -1, returns.shape[-1])), config)
+
+
+def _steps(
+    reward: Tensor, terminated: Tensor, end: Tensor, n: int, config: LearnerConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The n discounted rewards, the product of their discounts, and the row after them, each [rows - n, B, 1]."""
     if config.reward_clip > 0:
         reward = reward.clamp(-config.reward_clip, config.reward_clip)
-    discount = config.discount * (1.0 - terminated.to(returns.dtype))
+    discount = config.discount * (1.0 - terminated.to(reward.dtype))
     total = n_step_targets(reward, discount, torch.zeros_like(reward), end, n)
     keep = n_step_targets(torch.zeros_like(reward), discount, torch.ones_like(reward), end, n)
-    place = total.unsqueeze(-1) + keep.unsqueeze(-1) * returns
-    if config.target_clip:
-        place = place.clamp(-1.0 / (1.0 - config.discount), 0.0)
-    place = rescale(place) if config.rescaling else place
     row = torch.arange(len(total), device=reward.device).unsqueeze(1)
-    at = torch.minimum(row + n, end.expand(len(total), -1)).unsqueeze(-1)
-    return projected(probability.gather(0, at.expand_as(place)), place, *bounds)
+    at = torch.minimum(row + n, end.expand(len(total), -1))
+    return total.unsqueeze(-1), keep.unsqueeze(-1), at.unsqueeze(-1)
+
+
+def _in_units(returns: Tensor, config: LearnerConfig) -> Tensor:
+    """Returns, clipped if asked for, in the network's units."""
+    if config.target_clip:
+        returns = returns.clamp(-1.0 / (1.0 - config.discount), 0.0)
+    return rescale(returns) if config.rescaling else returns
 
 
 def lambda_returns(

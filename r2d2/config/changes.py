@@ -70,6 +70,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "frozen-context": {"network.context": "frozen"},
     "c51": {"network.head": "c51", "learner.loss": "squared"},
     "hl-gauss": {"network.head": "hl-gauss", "learner.loss": "squared"},
+    "quantile": {"network.head": "quantile", "learner.loss": "huber"},
     "n1": {"replay.n_step": 1},
     "n3": {"replay.n_step": 3},
     "n5": {"replay.n_step": 5},

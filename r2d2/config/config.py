@@ -207,7 +207,7 @@ def _check_methods(config: Config) -> None:
         raise ValueError(
             f"network.value_low must be below network.value_high={n.value_high}, got {n.value_low}"
         )
-    if n.head in ("c51", "hl-gauss"):
+    if n.head in ("c51", "hl-gauss", "quantile"):
         _check_distributional(config)
     of_impala = ("torso_width", "torso_pool", "torso_norm", "spectral_norm")
     changed = [name for name in of_impala if getattr(n, name) != getattr(NetworkConfig(), name)]
@@ -263,23 +263,30 @@ def _check_demonstrations(config: Config) -> None:
 
 
 def _check_distributional(config: Config) -> None:
-    """Values that mean nothing for a head that is trained by cross-entropy."""
+    """Values that mean nothing for a head that has a loss of its own."""
     n, c = config.network, config.learner
     if c.method != "q_learning":
         raise ValueError(
             f"network.head {n.head} is for learner.method q_learning, got {c.method}: leave it dueling"
         )
-    if n.head == "c51" and (c.target != "n-step" or c.munchausen):
+    if n.head != "hl-gauss" and (c.target != "n-step" or c.munchausen):
         raise ValueError(
-            "network.head c51 needs learner.target n-step and learner.munchausen 0, with which the distribution of "
-            f"a return is known, got {c.target} and {c.munchausen}: network.head hl-gauss takes any target"
+            f"network.head {n.head} needs learner.target n-step and learner.munchausen 0, with which the "
+            f"distribution of a return is known, got {c.target} and {c.munchausen}: network.head hl-gauss takes "
+            "any target"
         )
     if c.scales_td_errors or c.bootstrap != "target":
         raise ValueError(
-            f"network.head {n.head} is trained by cross-entropy towards the target network's values: leave "
+            f"network.head {n.head} has a loss of its own, towards the target network's values: leave "
             f"{_scaling(c) if c.scales_td_errors else 'learner.bootstrap'} as it is"
         )
-    if c.loss != "squared" or config.replay.priority == "lap":
+    if n.head == "quantile":
+        if c.loss != "huber" or config.replay.priority == "lap":
+            raise ValueError(
+                "network.head quantile is trained by the quantile Huber loss: learner.loss must be huber and "
+                "replay.priority mixed, since LAP is about TD errors; add +quantile to the preset"
+            )
+    elif c.loss != "squared" or config.replay.priority == "lap":
         raise ValueError(
             f"network.head {n.head} is trained by cross-entropy: learner.loss must be squared and replay.priority "
             "mixed, since Huber's loss and LAP, which goes with it, are of TD errors"

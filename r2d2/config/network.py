@@ -51,10 +51,10 @@ class NetworkConfig:
     previous_inputs: bool = True
     """Feed the previous action and reward to the core."""
     head: HeadName = "dueling"
-    """Q values of the core's outputs: value and advantages apart (`dueling`), DQN's one layer (`plain`), or means
-    of histograms that are learned by cross-entropy (`c51`, `hl-gauss`)."""
+    """Q values of the core's outputs: value and advantages apart (`dueling`), DQN's one layer (`plain`), means of
+    histograms that are learned by cross-entropy (`c51`, `hl-gauss`), or of quantiles (`quantile`, as in QR-DQN)."""
     atoms: Annotated[int, Bounds(2, 10**4)] = 51
-    """C51: atoms; HL-Gauss: bins (both papers)."""
+    """C51: atoms; HL-Gauss: bins (both papers); `quantile`: quantiles, of which QR-DQN has 200."""
     value_low: Annotated[float, Bounds(-1e9, 1e9)] = -10.0
     """C51, HL-Gauss: lowest value of the histogram, in units of h where `learner.rescaling` is on; what is below
     counts as this (both papers have -10 and 10 for rewards that are clipped to [-1, 1])."""

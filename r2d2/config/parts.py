@@ -34,6 +34,7 @@ HEADS: Table = {
     "plain": "r2d2.agent.heads.plain:Plain",
     "c51": "r2d2.agent.heads.distributional:C51",
     "hl-gauss": "r2d2.agent.heads.distributional:HLGauss",
+    "quantile": "r2d2.agent.heads.distributional:Quantiles",
 }
 SELECTORS: Table = {
     "proportional": "r2d2.replay.selectors.proportional:Proportional",

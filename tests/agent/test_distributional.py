@@ -22,6 +22,7 @@ from r2d2.agent.histograms import projected, smoothed_histogram
 from r2d2.agent.learner import Learner
 from r2d2.agent.losses import length_mask
 from r2d2.agent.networks import QNetwork
+from r2d2.agent.quantiles import quantile_loss
 from r2d2.agent.targets import initial_priorities, return_histogram, targets
 from r2d2.config import check_config
 from r2d2.config.learner import LearnerConfig
@@ -31,6 +32,7 @@ from r2d2.types import Batch
 SETUP = Setup(life_loss="roll")
 ATOMS, LOW, HIGH = 11, -2.0, 3.0
 KINDS = ["c51", "hl-gauss"]
+HEADS = [*KINDS, "quantile"]
 ATOM = [LOW + (HIGH - LOW) * k / (ATOMS - 1) for k in range(ATOMS)]
 
 
@@ -180,7 +182,77 @@ def test_the_loss_of_an_update_is_the_weighted_cross_entropy(head: str, double: 
     np.testing.assert_allclose(update.priorities, priorities, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("head", KINDS)
+def quantile_slowly(quantiles: list[float], samples: list[float]) -> float:
+    """Dabney et al. (2018), equations 9 and 10, with kappa = 1."""
+    total, count = 0.0, len(quantiles)
+    for i, theta in enumerate(quantiles):
+        tau = (2 * i + 1) / (2 * count)
+        for sample in samples:
+            u = sample - theta
+            size = 0.5 * u * u if abs(u) <= 1.0 else abs(u) - 0.5
+            total += abs(tau - (u < 0)) * size / len(samples)
+    return total
+
+
+def test_the_quantile_loss_is_its_twins() -> None:
+    """To 1e-10 in float64 and to 1e-5 in float32."""
+    rng = torch.Generator().manual_seed(0)
+    quantiles, samples = 2 * torch.randn(2, 20, 7, generator=rng)
+    wanted = [quantile_slowly(q, s) for q, s in zip(quantiles.tolist(), samples.tolist(), strict=True)]
+    for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
+        found = quantile_loss(quantiles.to(dtype), samples.to(dtype))
+        assert found.tolist() == pytest.approx(wanted, rel=tolerance)
+
+
+def test_quantile_regression_finds_the_quantiles() -> None:
+    """Of a distribution of two values, 0 with a share of 0.6: the ones below that share go to 0, the others to 8,
+    but for what Huber's loss rounds off."""
+    samples = torch.cat([torch.zeros(60), torch.full((40,), 8.0)])
+    quantiles = torch.zeros(5, requires_grad=True)
+    optimizer = torch.optim.SGD([quantiles], 0.5)
+    for _ in range(800):
+        optimizer.zero_grad()
+        quantile_loss(quantiles, samples).backward()
+        optimizer.step()
+    torch.testing.assert_close(quantiles.detach(), torch.tensor([0.0, 0.0, 0.0, 8.0, 8.0]), rtol=0, atol=1.0)
+
+
+@pytest.mark.parametrize("double", [True, False])
+@pytest.mark.parametrize("rescaling", [True, False])
+def test_the_loss_of_an_update_is_the_weighted_quantile_loss(rescaling: bool, double: bool) -> None:
+    """Of the twin's samples; Q values are h of the mean return."""
+    into, back = (h, h_inverse) if rescaling else (float, float)
+    online, other = (network("quantile", seed, rescaling=rescaling) for seed in (0, 1))
+    _, batch = items_of(SETUP, copy.deepcopy(online), steps=80)
+    batch = select(batch, np.linspace(0, len(batch.ids) - 1, 7).astype(int))
+    learner = SETUP.learner(online, rescaling=rescaling, double=double)
+    learner.target.load_state_dict(other.state_dict())
+    data = learner.transfer(batch)
+    with torch.no_grad():
+        found = learner.unroll(data)
+        every = torch.cat([found.trained, found.lookahead])
+        own, theirs = online.head.logits(every), learner.target.head.logits(found.target)  # type: ignore[union-attr]
+        q, q_target = online.values(every), learner.target.values(found.target)  # type: ignore[union-attr]
+    expected = into(sum(back(x) for x in own[0, 0, 0].tolist()) / ATOMS)
+    assert float(q[0, 0, 0]) == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    action, reward, ended = (learner.after_burn_in(data, name) for name in ("action", "reward", "terminated"))
+    end = data.length + data.lookahead - 1
+    loss = 0.0
+    for b in range(len(batch.ids)):
+        for t in range(int(batch.length[b])):
+            m = min(SETUP.n_step, int(end[b]) - t)
+            total, keep = 0.0, 1.0
+            for k in range(t, t + m):
+                total += keep * float(reward[k, b])
+                keep *= 0.0 if ended[k, b] else learner.config.discount
+            best = int((q if double else q_target)[t + m, b].argmax())
+            samples = [into(total + keep * back(z)) for z in theirs[t + m, b, best].tolist()]
+            own_quantiles = own[t, b, int(action[t, b])].tolist()
+            loss += float(batch.weight[b]) * quantile_slowly(own_quantiles, samples)
+    assert learner.update(batch).metrics["loss"] == pytest.approx(loss / len(batch.ids), rel=1e-4)
+
+
+@pytest.mark.parametrize("head", HEADS)
 def test_first_priorities_are_those_of_the_learner(head: str) -> None:
     """With the actor's weights."""
     learner, batch = learner_of(head)
@@ -190,7 +262,7 @@ def test_first_priorities_are_those_of_the_learner(head: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["stored", "zero", "refreshed"])
-@pytest.mark.parametrize("head", KINDS)
+@pytest.mark.parametrize("head", HEADS)
 def test_an_update_in_parts_is_the_update_and_goes_on_from_a_state(head: str, mode: Any) -> None:
     whole, batch = learner_of(head, initial_state=mode)
     split = copy.deepcopy(whole)
@@ -204,7 +276,7 @@ def test_an_update_in_parts_is_the_update_and_goes_on_from_a_state(head: str, mo
     assert same(whole.state_dict(), resumed.state_dict())
 
 
-@pytest.mark.parametrize("head", KINDS)
+@pytest.mark.parametrize("head", HEADS)
 def test_nothing_waits_for_the_device(head: str) -> None:
     learner, batch = learner_of(head, asynchronous=True)
     learner.padded = True
@@ -213,7 +285,7 @@ def test_nothing_waits_for_the_device(head: str) -> None:
         assert waits.found == []
 
 
-@pytest.mark.parametrize("head", KINDS)
+@pytest.mark.parametrize("head", HEADS)
 def test_updates_bring_expected_values_to_their_targets(head: str) -> None:
     learner, batch = learner_of(head, learning_rate=1e-2, adam_epsilon=1e-8)
     sizes = [learner.update(batch).metrics["td_error"] for _ in range(60)]
@@ -226,6 +298,15 @@ def test_updates_bring_expected_values_to_their_targets(head: str) -> None:
         ({"network__head": "c51", "learner__target": "peng"}, "c51 needs learner.target n-step"),
         ({"network__head": "c51", "learner__loss": "huber"}, "learner.loss must be squared"),
         ({"network__head": "hl-gauss", "replay__priority": "lap"}, "replay.priority mixed"),
+        ({"network__head": "quantile"}, "learner.loss must be huber"),
+        (
+            {"network__head": "quantile", "learner__loss": "huber", "replay__priority": "lap"},
+            "LAP is about TD errors",
+        ),
+        (
+            {"network__head": "quantile", "learner__munchausen": 0.9, "replay__first_priority": "highest"},
+            "munchausen 0",
+        ),
         ({"network__head": "c51", "network__value_low": 10.0}, "value_low must be below"),
         ({"network__head": "c51", "network__atoms": 1}, r"network.atoms must be from 2"),
         ({"network__torso_width": 2}, "network.torso_width needs network.torso impala"),

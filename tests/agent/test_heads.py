@@ -53,7 +53,7 @@ def test_its_last_layer_is_float32_under_autocast(head: str) -> None:
     assert {dtypes[module] for module in last} == {torch.float32}
     assert {dtypes[module] for module in linears if module not in last} == {torch.bfloat16}
     assert q.dtype == torch.float32
-    if head not in ("c51", "hl-gauss"):
+    if head not in ("c51", "hl-gauss", "quantile"):
         torch.testing.assert_close(q.diff(dim=-1), torch.full((2, ACTIONS - 1), 0.01), rtol=0, atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Distributional heads: a histogram of each action's return, of which the Q value is the mean."""
+"""Distributional heads: a histogram or quantiles of each action's return, of which the Q value is the mean."""
 
 from __future__ import annotations
 
@@ -66,8 +66,36 @@ class HLGauss(nn.Module):
         return self.expected(self.logits(outputs))
 
 
+class Quantiles(nn.Module):
+    """Quantiles of the return at the shares (2 i + 1) / (2 K), K = `network.atoms` (QR-DQN, Dabney et al. 2018).
+
+    What it puts out are the quantiles in the network's units: with value rescaling h, which is monotone, those of
+    h(return). Q(s, a) is h of the mean return, not the mean of h, as C51's is. There are no bounds.
+    """
+
+    def __init__(self, inputs: int, actions: int, config: NetworkConfig, rescaling: bool) -> None:
+        super().__init__()
+        self.rescaling = rescaling
+        self.logits = Streams(
+            inputs, actions, config
+        )  # the quantiles themselves, under the other heads' name
+
+    def returns(self, quantiles: Tensor) -> Tensor:
+        """Returns in true units, of quantiles of any shape."""
+        return unrescale(quantiles) if self.rescaling else quantiles
+
+    def expected(self, quantiles: Tensor) -> Tensor:
+        """Q values [..., A] of quantiles [..., A, K]."""
+        mean = self.returns(quantiles).mean(-1)
+        return rescale(mean) if self.rescaling else mean
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        return self.expected(self.logits(outputs))
+
+
 class Streams(nn.Module):
-    """Logits [..., A, K] of core outputs: V + A - mean A for each atom, as in Rainbow (Hessel et al. 2018)."""
+    """Logits or quantiles [..., A, K] of core outputs: V + A - mean A for each of K, as in Rainbow (Hessel et al.
+    2018)."""
 
     def __init__(self, inputs: int, actions: int, config: NetworkConfig) -> None:
         super().__init__()
