@@ -2,7 +2,7 @@
 #
 #   make train ENV=ALE/Breakout-v5 PRESET=r2d2 SEED=3 ARGS="--run.steps 1000000"
 #   make test | test-slow | soak | check | format | ablation | memory-benchmark | control | demonstrations
-#   make replay-studies | clean
+#   make next-r2d2 | replay-studies | clean
 #   make docs | bench | bench-learner | bench-train | bench-gpu
 #
 # PIP_ARGS is handed to pip, for example to choose a CPU build of torch from an index of your own.
@@ -17,7 +17,7 @@ SEED ?= 0
 ARGS ?=
 PIP_ARGS ?=
 
-.PHONY: help install train test test-slow soak check docs format ablation memory-benchmark control demonstrations bench bench-learner bench-train bench-gpu replay-studies clean
+.PHONY: help install train test test-slow soak check docs format ablation memory-benchmark control demonstrations next-r2d2 bench bench-learner bench-train bench-gpu replay-studies clean
 
 help:
 	@sed -n '1,8s/^# \{0,1\}//p' Makefile
@@ -77,9 +77,18 @@ ablation: $(VENV)/installed
 	$(BIN)/python -m experiments.stored_state $(if $(filter command line environment,$(origin ENV)),--env $(ENV)) \
 		$(if $(PRESET),--preset $(PRESET)) $(ARGS)
 
-# SAC, TD3 and DDPG with and without memory; resumable. ARGS="--agents masked-rsac --seeds 1" for some of it.
+EXTRAS = $(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e
+
+# SAC, TD3 and DDPG with and without memory, with the peers beside; resumable. ARGS="--agents masked-rsac --seeds 1"
+# for some of it.
 control: $(VENV)/installed
-	$(BIN)/python -m experiments.control $(ARGS)
+	$(EXTRAS) '.[peer,mujoco]'
+	$(BIN)/python -m experiments.control --peer $(BIN)/python $(ARGS)
+
+# What R2D2's successors bring; resumable. ARGS="--tasks breakout --variants peng c51 --seeds 1" for some of it.
+next-r2d2: $(VENV)/installed
+	$(EXTRAS) '.[minatar]'
+	$(BIN)/python -m experiments.next_r2d2 $(ARGS)
 
 # A T-maze whose end is far, with and without demonstrations; resumable. ARGS="--agents without few --seeds 1".
 demonstrations: $(VENV)/installed
@@ -87,7 +96,7 @@ demonstrations: $(VENV)/installed
 
 # How far memory reaches, with RecurrentPPO beside; resumable. ARGS="--tier minute" or "--tier night".
 memory-benchmark: $(VENV)/installed
-	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[peer,minigrid,popgym]'
+	$(EXTRAS) '.[peer,minigrid,popgym]'
 	$(BIN)/python -m experiments.memory --peer $(BIN)/python $(ARGS)
 
 # The learner and the actor, beside the same in plain PyTorch; on a GPU also CUDA graphs and bfloat16.
