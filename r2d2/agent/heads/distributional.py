@@ -76,9 +76,7 @@ class Quantiles(nn.Module):
     def __init__(self, inputs: int, actions: int, config: NetworkConfig, rescaling: bool) -> None:
         super().__init__()
         self.rescaling = rescaling
-        self.logits = Streams(
-            inputs, actions, config
-        )  # the quantiles themselves, under the other heads' name
+        self.logits = Streams(inputs, actions, config)  # quantiles, under the name of the other heads
 
     def returns(self, quantiles: Tensor) -> Tensor:
         """Returns in true units, of quantiles of any shape."""
