@@ -12,6 +12,7 @@ if __name__ != "r2d2.envs":  # a second copy of each module would not know the c
     raise ImportError("import r2d2.envs: the folder envs/ is linked from there")
 
 from r2d2.envs.goals import BitFlipping
+from r2d2.envs.memory.acrobot import MaskedAcrobotContinuous
 from r2d2.envs.memory.cartpole import MaskedCartPole
 from r2d2.envs.memory.chain import MemoryChain
 from r2d2.envs.memory.cue import Cue
@@ -30,6 +31,7 @@ _TASKS: tuple[tuple[str, MakeTask, dict[str, Any]], ...] = (  # type: ignore[ass
     ("MaskedCartPole-v0", MaskedCartPole, {}),
     ("MaskedPendulum-v0", MaskedPendulum, {}),
     ("MaskedMountainCarContinuous-v0", MaskedMountainCarContinuous, {}),
+    ("MaskedAcrobotContinuous-v0", MaskedAcrobotContinuous, {}),
     ("TMazeContinuous-v0", TMazeContinuous, {}),
     ("Cue-v0", Cue, {}),
     ("MaskedPendulumContinuous-v0", MaskedPendulum, {"torques": 0}),

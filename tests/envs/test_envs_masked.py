@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from r2d2.envs.make import make
+from r2d2.envs.memory.acrobot import MaskedAcrobotContinuous
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,34 @@ def test_the_continuous_dynamics_are_gymnasiums(ours: str, theirs: str, hidden: 
         np.testing.assert_array_equal(mine.truncated, own.truncated)
         ends += [mine.terminated.sum(), mine.truncated.sum()]
     assert ends.sum() > 2
+
+
+def test_the_acrobots_dynamics_are_gymnasiums() -> None:
+    """Step by step from the same states: the pendulum is chaotic, so rounding would part whole episodes."""
+    task, masked = MaskedAcrobotContinuous(3, velocities=1), MaskedAcrobotContinuous(3)
+    single: Any = gym.make("Acrobot-v1")
+    rngs = [np.random.default_rng(slot) for slot in range(3)]
+    single.reset(seed=0)
+    for slot, rng in enumerate(rngs):
+        task.begin(slot, rng)
+    ends = np.zeros(2, np.int64)
+    for _ in range(600):
+        observed, before = task.observe(), task._state.T.copy()
+        torque = np.sign(observed[:, 5:6])  # the way the second link turns: that swings it up
+        torque[0] = rngs[0].integers(-1, 2)
+        found = task.act(torque.astype(np.float32))
+        for slot in range(3):
+            single.unwrapped.state = before[slot]
+            seen, reward, up, _, _ = single.unwrapped.step(int(torque[slot, 0]) + 1)
+            np.testing.assert_allclose(task.observe()[slot], seen, rtol=1e-5, atol=1e-5)
+            assert (found.reward[slot], found.terminated[slot]) == (reward, up)
+        masked._state = task._state
+        np.testing.assert_array_equal(masked.observe(), task.observe()[:, :4])
+        for slot in range(3):
+            if found.terminated[slot] or found.truncated[slot]:
+                task.begin(slot, rngs[slot])
+        ends += [found.terminated.sum(), found.truncated.sum()]
+    assert (ends > 0).all(), ends
 
 
 def test_noise_hides_the_pendulum_and_changes_nothing_else() -> None:

@@ -32,6 +32,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("MaskedPendulumContinuous-v0", {"velocities": 1, "noise": 0.2, "steps": 12}),
     ("MaskedMountainCarContinuous-v0", {"steps": 12}),
     ("MaskedMountainCarContinuous-v0", {"velocities": 1, "steps": 12}),
+    ("MaskedAcrobotContinuous-v0", {"steps": 12}),
+    ("MaskedAcrobotContinuous-v0", {"velocities": 1, "steps": 12}),
     ("TMazeContinuous-v0", {"corridor": 2}),
     ("Cue-v0", {"delay": 3}),
     ("Cue-v0", {"delay": 0, "cost": 0}),
