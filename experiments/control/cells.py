@@ -29,7 +29,7 @@ MASKED: dict[str, Any] = {
 CUE: dict[str, Any] = {
     "env.id": "Cue-v0", "env.options": {"delay": 20}, "env.num_envs": 8, "network.core": "lru",
     "replay.burn_in": 4, "replay.unroll": 6, "replay.period": 3, "replay.replay_ratio": 96.0, "run.steps": 24_000,
-    "run.evaluate_period": 4000, "run.evaluate_episodes": 64,
+    "run.evaluate_period": 4000, "run.evaluate_episodes": 64, "learner.learning_rate_end": 0.0,
 }  # fmt: skip
 # HalfCheetah without its velocities (extra `mujoco`); a random policy gets about -280, and 1,000 is our level.
 CHEETAH: dict[str, Any] = {
