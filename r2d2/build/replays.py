@@ -22,6 +22,7 @@ Ints = NDArray[np.int64]
 
 # Mean length, steps, of the shortest whole episodes for which there are items enough to keep `steps`; ours.
 SHORT_EPISODE = 10
+_BATCH_STAGE = 1.2  # ours
 _STAGES = 100  # of the schedule of alpha; ours: it lags by at most a hundredth of the schedule
 
 
@@ -182,6 +183,21 @@ def remover(config: Config, capacity: int, selector: Selector) -> Remover:
     }
     made: Remover = make(REMOVERS, r.remover, settings)
     return made
+
+
+def batch_items(config: Config, length: float) -> int:
+    """Items of the next batch: `learner.batch`, or as many whole episodes of this mean length as have
+    `learner.batch_steps` steps, if these are more.
+
+    In stages of a fifth, so that most batches have the size of the one before; `config` is resolved.
+    """
+    c = config.learner
+    if c.batch_steps == 0 or config.replay.initial_state != "episode" or c.graphs:  # a graph has one shape
+        return c.batch
+    if length <= 0.0 or c.batch * length >= c.batch_steps:
+        return c.batch
+    stages = math.floor(math.log(c.batch_steps / (c.batch * length), _BATCH_STAGE))
+    return int(c.batch * _BATCH_STAGE**stages)
 
 
 def alpha(config: Config, steps: int) -> float:

@@ -17,8 +17,8 @@ class LearnerConfig:
     batch: Annotated[int, Bounds(1, 10**6)] = 64
     """Items in a batch."""
     batch_steps: Annotated[int, Bounds(0, 10**9)] = 0
-    """Steps for which a batch has more items than `batch`, if their `unroll` is short: so that updates are about as
-    frequent whatever the length of whole episodes is (ours). 0 is `batch` alone."""
+    """Steps for which a batch has more items than `batch`, where `unroll` or whole episodes are short: so that
+    updates are about as frequent whatever the length of episodes is (ours). 0 is `batch` alone."""
     discount: Annotated[float, SHARE] = 0.997
     """gamma."""
     optimizer: Literal["adam", "adamw", "rmsprop"] = "adam"

@@ -126,6 +126,12 @@ class Replay:
         return len(self.items)
 
     @property
+    def mean_length(self) -> float:
+        """Mean trained steps of the items; 0 if there are none."""
+        lengths = self.items.table["length"][self.items.places]
+        return float(lengths.mean()) if len(lengths) else 0.0
+
+    @property
     def ready(self) -> bool:
         """Whether a batch can be drawn."""
         return len(self.items) > 0

@@ -195,7 +195,9 @@ class LocalRun:
     def _draw(self) -> PendingBatch | PendingMixture:
         build_replay.set_alpha(self.config, self.replay, self.actor.steps)
         beta = build_replay.beta(self.config, self.actor.steps)
-        draw = self.replay.draw(self.resolved.learner.batch, self.rng, beta=beta, out=self._spare)
+        items = build_replay.batch_items(self.resolved, self.replay.mean_length)
+        spare = self._spare if self._spare is not None and len(self._spare.ids) == items else None
+        draw = self.replay.draw(items, self.rng, beta=beta, out=spare)
         self._spare = None  # its arrays are being filled
         if not self.config.run.prefetch:
             draw.result()

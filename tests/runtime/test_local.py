@@ -151,3 +151,28 @@ def test_the_log_has_a_line_for_each_period_and_the_end(tmp_path: Path) -> None:
     assert len(steps) == 5
     assert all(50 * k <= s < 50 * k + 4 for k, s in enumerate(steps[:4], 1))
     assert 200 < steps[4] <= 210
+
+
+def test_batches_of_short_episodes_have_as_many_steps_as_were_asked_for(tmp_path: Path) -> None:
+    """CartPole may take 500 steps, a random policy takes about 20: a batch is several times what the limit says."""
+    config = tiny(
+        env__id="CartPole-v1",
+        network__stack=1,
+        replay__initial_state="episode",
+        replay__steps=2000,
+        replay__min_steps=200,
+        learner__batch=2,
+        learner__batch_steps=200,
+        run__steps=500,
+    )
+    run, steps = new_run(config, tmp_path), []
+    update = run.learner.update
+
+    def counting(batch: Any) -> Any:
+        steps.append(int(batch.length.sum()))
+        return update(batch)
+
+    run.learner.update = counting  # type: ignore[method-assign]
+    run.train()
+    assert run.resolved.learner.batch == 2
+    assert 120 < sum(steps) / len(steps) < 280, steps

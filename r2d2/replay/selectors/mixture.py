@@ -102,6 +102,11 @@ class Mixture:
         return self.replays[0].rows
 
     @property
+    def mean_length(self) -> float:
+        """See `Replay.mean_length`; of the first replay."""
+        return self.replays[0].mean_length
+
+    @property
     def late_updates(self) -> int:
         return sum(replay.late_updates for replay in self.replays)
 

@@ -72,6 +72,7 @@ class LearnerRole:
         self.meter = Meter()
         self.lost_replies = 0
         self._items = [0] * shards  # held by each shard
+        self._lengths = [0.0] * shards  # their mean trained steps
         self._asked: dict[int, float] = {}  # shards that have not answered yet, and when they were asked
         self._awaited: set[int] = set()  # those of them whose part the next batch waits for
         self._parts: list[Part] = []
@@ -96,7 +97,7 @@ class LearnerRole:
         self._publish()
         while (now := time.monotonic()) < end:
             if not self._awaited and not self._parts:
-                self._ask(self.config.learner.batch)
+                self._ask(self._batch)
             due = self.limiter.can_sample(self.config.learner.batch * self.config.replay.unroll)
             ready = bool(self._parts) and not self._awaited
             if ready and due:
@@ -121,6 +122,12 @@ class LearnerRole:
         return Progress(
             self.learner.updates, limiter.trained, limiter.inserted, sum(self._items), limiter.measured_ratio
         )
+
+    @property
+    def _batch(self) -> int:
+        """Items of the next batch."""
+        total = sum(n * length for n, length in zip(self._items, self._lengths, strict=True))
+        return build_replay.batch_items(self.config, total / max(1, sum(self._items)))
 
     def _ask(self, count: int) -> None:
         """Send a request to every shard without a pending one, for `count` items altogether."""
@@ -152,7 +159,7 @@ class LearnerRole:
             if reply is None:
                 self._lost(shard)
                 continue
-            self._items[shard] = reply.items
+            self._items[shard], self._lengths[shard] = reply.items, reply.mean_length
             self.limiter.report(shard, reply.incarnation, reply.inserted, reply.began_with)
             if shard in self._awaited and reply.batch is not None:
                 self._parts.append(Part(shard, reply.incarnation, reply.batch, dict(reply.ages)))
@@ -172,7 +179,7 @@ class LearnerRole:
         config = self.config
         beta = build_replay.beta(config, self.limiter.inserted)
         batch = join(parts, beta=beta)
-        self._ask(config.learner.batch)
+        self._ask(self._batch)
         self.learner.set_learning_rate(build.learning_rate(config, self.limiter.inserted))
         update = self.learner.update(batch)
         self.limiter.sample(batch.steps)

@@ -92,11 +92,13 @@ class Request:
 @dataclass(frozen=True)
 class Reply:
     """A shard's answer: the environment steps that it inserted, those that its process, `incarnation`, started
-    with, the number of items that it holds, and the drawn items with their mean ages (`Ages.of`)."""
+    with, the number of items that it holds and their mean length, and the drawn items with their mean ages
+    (`Ages.of`)."""
 
     incarnation: int
     inserted: int
     began_with: int
     items: int
+    mean_length: float
     batch: Batch | None = None
     ages: Mapping[str, float] = field(default_factory=dict)

@@ -143,7 +143,15 @@ class ShardRole:
             ages = self.ages.of(drawn.ids, request.updates)
             self.ages.count(drawn.ids)
             batch = _contiguous(drawn)
-        return Reply(self.incarnation, self.inserted, self.began_with, len(self.replay), batch, ages)
+        return Reply(
+            self.incarnation,
+            self.inserted,
+            self.began_with,
+            len(self.replay),
+            self.replay.mean_length,
+            batch,
+            ages,
+        )
 
     def _learn_from(self, feedback: Feedback) -> None:
         if feedback.incarnation != self.incarnation:  # ids of an earlier process
