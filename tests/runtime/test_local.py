@@ -163,6 +163,7 @@ def test_batches_of_short_episodes_have_as_many_steps_as_were_asked_for(tmp_path
         replay__min_steps=200,
         learner__batch=2,
         learner__batch_steps=200,
+        replay__replay_ratio=4.0,
         run__steps=500,
     )
     run, steps = new_run(config, tmp_path), []
@@ -175,4 +176,4 @@ def test_batches_of_short_episodes_have_as_many_steps_as_were_asked_for(tmp_path
     run.learner.update = counting  # type: ignore[method-assign]
     run.train()
     assert run.resolved.learner.batch == 2
-    assert 120 < sum(steps) / len(steps) < 280, steps
+    assert 120 < sum(steps) / len(steps) < 280
