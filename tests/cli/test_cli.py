@@ -142,7 +142,7 @@ def test_a_replay_larger_than_the_memory_is_refused_before_it_is_allocated(
 
     monkeypatch.setattr(training, "LocalRun", build)
     monkeypatch.setattr(sizes, "available_bytes", lambda: 20_000_000_000)
-    args = ["--env", "ALE/Pong-v5", "--replay.codec", "raw", "--track", "none"]
+    args = ["--env", "ALE/Pong-v5", "--env.num-envs", "2", "--replay.codec", "raw", "--track", "none"]
     output = call(capsys, "train", "r2d2", *args)
     refused(output, "28,744,000,000 bytes", "20,000,000,000 bytes", "observation", "--replay.steps")
     monkeypatch.setattr(sizes, "available_bytes", lambda: 40_000_000_000)

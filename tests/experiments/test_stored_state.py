@@ -83,6 +83,7 @@ def configs_of_sweep(name: str, monkeypatch: pytest.MonkeyPatch) -> list[Config]
     return made
 
 
+@pytest.mark.slow
 def test_the_sweep_of_recall_is_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
     def key(config: Config) -> str:
         return repr(replace(config, run=replace(config.run, tags=(), track="none")))
@@ -97,6 +98,7 @@ def test_the_sweep_of_recall_is_the_study(monkeypatch: pytest.MonkeyPatch) -> No
     assert sorted(map(key, made)) == sorted(map(key, study))
 
 
+@pytest.mark.slow
 def test_the_sweep_of_atari_is_the_papers_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     made = configs_of_sweep("atari.yaml", monkeypatch)
     assert len(made) == 3 * 2 * 3 * 3

@@ -69,6 +69,7 @@ def test_a_short_run_on_a_cluster(started: None, tmp_path: Path, capsys: pytest.
     assert call(capsys, "evaluate", run_dir, "--episodes", 2).code == 0
 
 
+@pytest.mark.slow
 def test_a_run_on_a_cluster_stops_at_its_goal_and_can_be_extended(started: None, tmp_path: Path) -> None:
     """A goal that every policy reaches: the first evaluation ends the run, long before its steps are made. With
     more steps it goes on to the next one."""
@@ -209,7 +210,9 @@ def test_no_use_is_reported_and_what_the_user_set_stays(monkeypatch: pytest.Monk
         monkeypatch.setenv(name, "0")
 
 
-@pytest.mark.parametrize("env_id", ["strolls:Stroll-v0", "strolls.py:Stroll"])
+@pytest.mark.parametrize(
+    "env_id", [pytest.param("strolls:Stroll-v0", marks=pytest.mark.slow), "strolls.py:Stroll"]
+)
 def test_every_process_of_a_cluster_finds_a_task_of_ones_own(
     started: None,
     capsys: pytest.CaptureFixture[str],
