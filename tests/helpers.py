@@ -26,7 +26,7 @@ from r2d2.types import FROZEN, OBSERVATION, Batch, Codec, ObservationSpec, Rows,
 
 ACTIONS = 3
 PRIORITY = Priority(eta=0.7)
-LEARNER_ARGUMENTS = ("initial_state", "device", "asynchronous")
+LEARNER_ARGUMENTS = ("initial_state", "device", "asynchronous", "resets")
 
 
 # -- environments ------------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ from r2d2.agent.method import NOISE, Method, TDErrors, Unrolled
 from r2d2.agent.optimizers import make_optimizer
 from r2d2.agent.precision import dtype_of
 from r2d2.agent.q_learning import QLearning
+from r2d2.agent.resets import Resets, resets_until
 from r2d2.agent.torsos.spectral import spectral_layers
 from r2d2.agent.update import Update, not_finite
 from r2d2.config.learner import LearnerConfig
@@ -58,6 +59,8 @@ class Learner:
     replaced by the learner's own whenever the item before it is trained; or `episode`, zero at the first step of
     whole episodes, where it is the truth. `Update.refreshed` is to be written back by the caller.
 
+    `resets`, if there are any, happen after the update that they are due with.
+
     `asynchronous` (default: on a GPU) never waits for the device. A gradient that is not finite then raises when
     the `Update` is read; as always it has changed no parameter.
     """
@@ -70,6 +73,7 @@ class Learner:
         priority: Priority,
         *,
         method: Method | None = None,
+        resets: Resets | None = None,
         initial_state: InitialState = "stored",
         device: torch.device | str = "cpu",
         asynchronous: bool | None = None,
@@ -95,6 +99,7 @@ class Learner:
         self.max_grad_norm = config.max_grad_norm if config.max_grad_norm > 0 else math.inf
         self.method = QLearning(config, priority) if method is None else method
         self.transfer = Transfer(self.device, [*network.inputs.columns, *self.method.columns])
+        self.resets = resets
         self._graph = CudaGraph(self._step) if graphs else None
         # Episodes are of many lengths: a batch is as long as its longest. A graph wants one shape.
         self.trims = initial_state == "episode" and not graphs
@@ -108,9 +113,14 @@ class Learner:
         step = self._graph if self._graph is not None and same_calls else self._step
         values, refreshed = step(self._with_noise(data))
         self.updates += 1
-        update = Update(self.updates, values, refreshed, undo=self._undo, metrics=self.method.metrics)
+        known = {} if self.resets is None else {"resets": float(resets_until(self.config, self.updates - 1))}
+        names = self.method.metrics
+        update = Update(self.updates, values, refreshed, undo=self._undo, metrics=names, known=known)
         if self.updates % self.config.target_period == 0:
             self._move_target(update)
+        if self.resets is not None and (number := self.resets.due(self.updates)):
+            update.wait()  # raises if this update must not count
+            self.resets(number, [self.network, self.target], self.optimizer)
         return update
 
     def _with_noise(self, data: DeviceBatch) -> DeviceBatch:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -31,9 +32,12 @@ class Update:
         refreshed: Tensor | None,
         undo: Callable[[], None],
         metrics: tuple[str, ...] = METRICS,
+        known: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        """`values` [B + K] are the priorities, then the K metrics, float32 on the device."""
+        """`values` [B + K] are the priorities, then the K metrics, float32 on the device; more metrics are
+        `known`."""
         self.number = number  # of updates so far, this one included
+        self._known = known
         self._names, self._norm = metrics, metrics.index("gradient_norm") - len(metrics)
         self._undo: Callable[[], None] | None = undo
         self.finite = torch.isfinite(values[self._norm])  # on the device
@@ -62,7 +66,9 @@ class Update:
     @cached_property
     def metrics(self) -> dict[str, float]:
         self.wait()
-        return dict(zip(self._names, self._values[-len(self._names) :].tolist(), strict=True))
+        return dict(zip(self._names, self._values[-len(self._names) :].tolist(), strict=True)) | dict(
+            self._known
+        )
 
     @property
     def refreshed(self) -> NDArray[np.float32] | None:

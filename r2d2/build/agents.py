@@ -21,6 +21,7 @@ from r2d2.agent.losses import Priority
 from r2d2.agent.method import Method
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.policy_learning import PolicyLearning
+from r2d2.agent.resets import Resets
 from r2d2.agent.torsos import torso_name
 from r2d2.config import Config
 from r2d2.envs.observations import Part
@@ -31,7 +32,7 @@ from r2d2.types import Column, ObservationSpec, SequenceLayout, step_columns
 # Purposes of random numbers. Each has child seeds of its own, derived from the run's seed, so no two streams are
 # equal. A relabeler adds the number of its replay to its purpose.
 ACTING, SAMPLING, ENVIRONMENTS, EVALUATION = range(4)
-REMOVING, RELABELING, LEARNING = 100, 101, 200
+REMOVING, RELABELING, LEARNING, RESETTING = 100, 101, 200, 201
 
 
 def child_seed(seed: int, *key: int) -> int:
@@ -81,8 +82,8 @@ def describe_observations(config: Config, spec: EnvSpec) -> list[str]:
     return [f"{part}, seen by torso {torso_name(seen[part.name], config.network)}" for part in spec.parts]
 
 
-def network(config: Config, spec: EnvSpec) -> AgentNetwork:
-    """The networks for observations of one step; their initial weights depend on `run.seed` alone.
+def network(config: Config, spec: EnvSpec, *, seed: int | None = None) -> AgentNetwork:
+    """The networks for observations of one step; their initial weights depend on `run.seed` alone, or on `seed`.
 
     They do not see the achieved goal of a goal environment. Raises EnvError if the method is for the other kind of
     actions.
@@ -91,7 +92,7 @@ def network(config: Config, spec: EnvSpec) -> AgentNetwork:
     check_context(config, spec)
     seen, c = observations(config, spec), config.learner
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.run.seed)
+        torch.manual_seed(config.run.seed if seed is None else seed)
         if c.method == "q_learning":
             return QNetwork(seen, spec.num_actions, config.network, rescaling=c.rescaling)
         made = ActorCritic(
@@ -190,7 +191,17 @@ def priority(config: Config) -> Priority:
     return Priority(config.replay.priority, config.replay.eta)
 
 
-def learner(config: Config, net: AgentNetwork, *, device: torch.device) -> Learner:
+def resets(config: Config, spec: EnvSpec) -> Resets | None:
+    """The resets that a learner makes, if any; the n-th of a run draws the same weights every time."""
+    if not config.learner.reset_period:
+        return None
+    seed = config.run.seed
+    return Resets(config.learner, lambda n: network(config, spec, seed=child_seed(seed, RESETTING, n)))
+
+
+def learner(
+    config: Config, net: AgentNetwork, *, device: torch.device, resets: Resets | None = None
+) -> Learner:
     """The learner, with its own target network and optimizer."""
     method: Method | None = None
     if isinstance(net, ActorCritic):
@@ -202,6 +213,7 @@ def learner(config: Config, net: AgentNetwork, *, device: torch.device) -> Learn
         layout(config),
         priority(config),
         method=method,
+        resets=resets,
         initial_state=config.replay.initial_state,
         device=device,
     )

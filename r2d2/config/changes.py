@@ -60,6 +60,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "trust-region": {"learner.trust_region": 2.0, "learner.bootstrap": "online"},
     "munchausen": {"learner.munchausen": 0.9, "replay.first_priority": "highest"},
     "adamw": {"learner.optimizer": "adamw"},
+    # As in BBF (Schwarzer et al. 2023), and of the heads alone (Nikishin et al. 2022).
+    "resets": {"learner.reset_period": 40_000, "learner.reset_shrink": 0.5},
+    "head-resets": {"learner.reset_period": 40_000, "learner.reset_shrink": 1.0},
     # As in BTR (Clark et al. 2024), but for its noisy layers.
     "impala": {
         "network.torso": "impala",

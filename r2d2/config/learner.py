@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from r2d2.config.bounds import COUNT, SHARE, Bounds
+from r2d2.config.bounds import COUNT, COUNT_OR_NEVER, SHARE, Bounds
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,19 @@ class LearnerConfig:
     target_averaging: Annotated[float, Bounds(1e-6, 1)] = 1.0
     """Share of the way to the online network that the target goes every `target_period` updates; 1 is a copy. DDPG
     has 0.001 after every update (Lillicrap et al. 2016)."""
+    reset_period: Annotated[int, COUNT_OR_NEVER] = 0
+    """Updates between resets of the networks; 0 is never. SR-SPR (D'Oro et al. 2023) and BBF (Schwarzer et
+    al. 2023) have 40,000; docs/networks.md."""
+    reset_shrink: Annotated[float, SHARE] = 0.5
+    """Share of themselves that the weights of torso and core keep at a reset, the rest being newly drawn
+    ones (shrink and perturb): 0.5 in BBF, 0.8 in SR-SPR; 1 leaves them alone, 0 draws them anew."""
+    reset_heads: bool = True
+    """Draw the weights of heads anew at a reset; of SAC the temperature too."""
+    reset_last: Annotated[int, COUNT_OR_NEVER] = 0
+    """Updates after which there are no more resets, so that the last one can be made up for; 0 is no end."""
+    reset_states: Literal["keep", "zero"] = "keep"
+    """What items begin with whose stored recurrent states are of weights before the last reset: these, or
+    zero (ours)."""
     policy_period: Annotated[int, COUNT] = 1
     """SAC, TD3, DDPG: updates between those of the policy; TD3 has 2, with targets that follow as often."""
     target_noise: Annotated[float, Bounds(0, 100)] = 0.2

@@ -36,6 +36,7 @@ from r2d2.runtime.local_state import restore, state_of
 from r2d2.runtime.meter import Ages, Meter, RecentEpisodes
 from r2d2.runtime.probe import make_probe
 from r2d2.runtime.schedule import Schedule
+from r2d2.runtime.stale_states import without_stale_states
 from r2d2.tracking.tracker import Tracker
 from r2d2.types import Batch, Rows
 
@@ -55,7 +56,7 @@ class LocalRun:
         self.device = build.device(config)
         torch.set_num_threads(build.threads(config))
         network = build.network(config, spec)
-        self.learner = build.learner(config, network, device=self.device)
+        self.learner = build.learner(config, network, device=self.device, resets=build.resets(config, spec))
         self.replay, self.demonstrations = demonstrations.replay_of(config, spec, network)
         self.ages = Ages(self.replay.places)
         self.probe = make_probe(config, core_size=network.core_size, capacity=self.replay.capacity)
@@ -170,6 +171,7 @@ class LocalRun:
         with self.turns:
             self._drawn = self._draw()
             ages = self.ages.of(batch.ids, self.learner.updates)
+            batch = without_stale_states(self.config, batch, self.ages, self.learner.updates)
             self.ages.count(batch.ids)
         self.learner.set_learning_rate(build.learning_rate(self.config, self.actor.steps))
         self._unread.append((batch.ids.copy(), self.learner.update(batch), ages))

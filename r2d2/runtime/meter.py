@@ -129,6 +129,15 @@ class Ages:
             "replay/parameter_lag": updates - float(self._acted[places].mean()),
         }
 
+    def acted(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The updates in the weights that acted on the last step of each item [K]; -1 where that is not known."""
+        places = self._places(ids)
+        known = places < len(self._ids)
+        known[known] = self._ids[places[known]] == ids[known]
+        found = np.full(len(ids), -1, np.int64)
+        found[known] = self._acted[places[known]]
+        return found
+
     def state_dict(self) -> dict[str, Any]:
         return {name: getattr(self, f"_{name}").copy() for name in ("ids", "inserted", "acted", "drawn")}
 

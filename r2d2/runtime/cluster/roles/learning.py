@@ -67,7 +67,12 @@ class LearnerRole:
         shards = config.cluster.shards
         spec = environments.spec(config)
         self.policies = Policies(root.parent, config, spec, _warn)
-        self.learner = build.learner(config, build.network(config, spec), device=build.device(config))
+        self.learner = build.learner(
+            config,
+            build.network(config, spec),
+            device=build.device(config),
+            resets=build.resets(config, spec),
+        )
         self.limiter = ClusterLimiter(config, shards)
         self.meter = Meter()
         self.lost_replies = 0

@@ -26,6 +26,7 @@ from r2d2.runtime.cluster.roles.messages import Feedback, Published, Receipt, Re
 from r2d2.runtime.cluster.roles.packet import Packet, decode, wire_bytes
 from r2d2.runtime.cluster.roles.tail import Tail
 from r2d2.runtime.meter import Ages, checked_ages
+from r2d2.runtime.stale_states import without_stale_states
 from r2d2.types import Batch, Rows
 
 
@@ -141,6 +142,7 @@ class ShardRole:
             build_replay.set_alpha(self.config, self.replay, self.inserted + self.elsewhere)
             drawn = self.replay.draw(request.count, self.rng, beta=request.beta).result()
             ages = self.ages.of(drawn.ids, request.updates)
+            drawn = without_stale_states(self.config, drawn, self.ages, request.updates)
             self.ages.count(drawn.ids)
             batch = _contiguous(drawn)
         return Reply(
