@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from experiments.control import peer
 from experiments.control.__main__ import page, peer_file, write
 from experiments.control.cells import AGENTS, cell
 from experiments.control.rows import curve, score
@@ -68,3 +69,14 @@ def test_results_of_other_machines_stay_and_runs_made_again_replace_theirs(tmp_p
         "| pendulum | sb3-td3 | 1 | -300 | -300 | 0 of 1 | never | 5,000 | 2 |"
         in (out / "README.md").read_text()
     )
+
+
+def test_a_peer_is_trained_and_evaluated_as_ours_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("stable_baselines3")
+    file = peer_file(tmp_path, "sb3-sac", 0)
+    monkeypatch.setattr("sys.argv", ["peer", "sb3-sac", "0", str(file), "--steps", "110"])
+    peer.main()
+    (line,) = (json.loads(text) for text in file.read_text().splitlines())
+    assert line["env_steps"] == 110
+    assert -2000 < line["score"] < 0
+    assert 0 < line["cpu_seconds"]
