@@ -79,4 +79,4 @@ def test_a_peer_is_trained_and_evaluated_as_ours_are(tmp_path: Path, monkeypatch
     (line,) = (json.loads(text) for text in file.read_text().splitlines())
     assert line["env_steps"] == 110
     assert -2000 < line["score"] < 0
-    assert 0 < line["cpu_seconds"]
+    assert line["cpu_seconds"] > 0
