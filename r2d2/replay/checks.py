@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay.kernels import index as kernels
+from r2d2.replay.kernels.calls import HIGHEST
 from r2d2.types import Column
 
 if TYPE_CHECKING:
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 
 _BOOL, _FLOAT32 = np.dtype(np.bool_), np.dtype(np.float32)
-HIGHEST = 1e30  # priority; ours: sums over any number of items stay far from the end of float64
+_INT64, _FLOAT64 = np.dtype(np.int64), np.dtype(np.float64)
 
 
 def check_count(
     name: str, value: Any, unit: str = "", *, least: int = 1, most: int | None = None, units: str = ""
 ) -> int:
     """An integer within its bounds, as an int; `unit` and `units` are those of the bounds."""
+    if type(value) is int and value >= least and (most is None or value <= most):
+        return value
     try:
         count = None if isinstance(value, bool | np.bool_) else operator.index(value)
     except TypeError:
@@ -41,6 +44,8 @@ def check_count(
 
 def check_number(name: str, value: Any, low: float, high: float = math.inf, says: str = "") -> float:
     """A finite number in [low, high], as a float; `says` explains the bounds."""
+    if type(value) is float and low <= value <= high and value != math.inf:
+        return value
     try:
         number = math.nan if isinstance(value, str | bytes) else float(value)
     except (TypeError, ValueError):
@@ -63,7 +68,7 @@ def check_beta(beta: Any) -> float:
 
 def check_rng(rng: Any) -> np.random.Generator:
     """A generator of random numbers, or what acts like one."""
-    if not callable(getattr(rng, "integers", None)):
+    if type(rng) is not np.random.Generator and not callable(getattr(rng, "integers", None)):
         raise ValueError(
             f"rng must be a numpy.random.Generator (numpy.random.default_rng(seed)), got {rng!r}"
         )
@@ -94,7 +99,7 @@ def check_ids(name: str, ids: Any) -> Ints:
         raise ValueError(f"{name} must be integers [K], got shape {array.shape}")
     if array.size and array.dtype.kind not in "iu":
         raise ValueError(f"{name} must be integers [K], got {array.dtype}")
-    return array.astype(np.int64, copy=False)
+    return plain(array.astype(np.int64, copy=False))
 
 
 def check_streams(chosen: Any, streams: int) -> Ints:
@@ -107,20 +112,26 @@ def check_streams(chosen: Any, streams: int) -> Ints:
     return chosen
 
 
+def plain(array: NDArray) -> NDArray:
+    """An array as the compiled loops take it; they would be compiled again for another layout."""
+    return array if type(array) is np.ndarray and array.flags.carray else np.array(array, order="C")
+
+
 def check_last(last: Any, streams: int) -> NDArray[np.bool_]:
     """Which rows [K] end an episode."""
     if type(last) is np.ndarray and last.dtype is _BOOL and last.shape == (streams,):
-        return last
+        return plain(last)
     array = as_array("last", last)
     if array.shape != (streams,) or (array.size and array.dtype != np.bool_):
         raise ValueError(f"last must be bool [{streams}], got {array.dtype} {array.shape}")
-    return array.astype(np.bool_, copy=False)
+    return plain(array.astype(np.bool_, copy=False))
 
 
 def check_rows(
-    columns: Mapping[str, Column], values: Mapping[str, Any], streams: Ints
+    columns: Mapping[str, Column], values: Mapping[str, Any], streams: Ints, later: Container[str] = ()
 ) -> Mapping[str, NDArray]:
-    """Rows [K, ...] of these streams [K] as arrays; ValueError if they would not be stored as they are."""
+    """Rows [K, ...] of these streams [K] as arrays; ValueError if they would not be stored as they are. Whether
+    floats of the right type are finite is not looked at in the columns `later`."""
     if (type(values) is not dict and not isinstance(values, Mapping)) or values.keys() != columns.keys():
         got = sorted(values) if isinstance(values, Mapping) else type(values).__name__
         raise ValueError(f"values must have the columns {sorted(columns)}, got {got}")
@@ -130,6 +141,8 @@ def check_rows(
         if type(new) is not np.ndarray:
             new = converted[name] = _from_numbers(name, new, column)
         alike = new.dtype is dtype and new.shape[1:] == column.shape and len(new) == len(streams)
+        if alike and name in later:
+            continue
         if alike and dtype.char in "fd":  # the common ones, and the fast way to look at them
             alike = kernels.finite(new.reshape(-1))
         elif alike and dtype.kind in "fc":
@@ -153,7 +166,7 @@ def _from_numbers(name: str, values: Any, column: Column) -> NDArray:
 def check_core(core: Any, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Recurrent states [K, C] as float32; whether they are finite the sequencer looks at."""
     if type(core) is np.ndarray and core.dtype is _FLOAT32 and core.shape == shape:
-        return core
+        return plain(core)
     array = as_array("core", core)
     if array.shape != shape:
         raise ValueError(f"core must have shape {shape}, got {array.shape}")
@@ -165,7 +178,7 @@ def check_core(core: Any, shape: tuple[int, int]) -> NDArray[np.float32]:
         if np.isfinite(array).all() and not np.isfinite(converted).all():
             raise ValueError(f"core must be within float32, got {np.abs(array).max()}")
         return converted
-    return array
+    return plain(array)
 
 
 def check_draw(n: Any, items: int, rng: Any, beta: Any) -> tuple[int, float]:
@@ -189,8 +202,17 @@ def check_names(names: Any, columns: Mapping[str, Column]) -> list[str]:
     return wanted
 
 
-def check_priorities(ids: Any, priorities: Any) -> tuple[Ints, NDArray[np.float64]]:
-    """Ids and priorities [K] as int64 and float64: as many, finite and not negative."""
+def as_priorities(ids: Any, priorities: Any) -> tuple[Ints, NDArray[np.float64]]:
+    """Ids and priorities [K] as int64 and float64, as many, whatever their values."""
+    if (
+        type(ids) is np.ndarray
+        and type(priorities) is np.ndarray
+        and ids.dtype is _INT64
+        and priorities.dtype is _FLOAT64
+        and ids.ndim == 1
+        and ids.shape == priorities.shape
+    ):
+        return plain(ids), plain(priorities)
     ids = check_ids("ids", ids)
     array = as_array("priorities", priorities)
     if array.dtype.kind not in "iuf":
@@ -198,6 +220,12 @@ def check_priorities(ids: Any, priorities: Any) -> tuple[Ints, NDArray[np.float6
     priorities = array.astype(np.float64, copy=False)
     if ids.shape != priorities.shape:
         raise ValueError(f"ids and priorities must be [K] alike, got {ids.shape} and {priorities.shape}")
+    return plain(ids), plain(priorities)
+
+
+def check_priorities(ids: Any, priorities: Any) -> tuple[Ints, NDArray[np.float64]]:
+    """Ids and priorities [K] as int64 and float64: as many, finite and not negative."""
+    ids, priorities = as_priorities(ids, priorities)
     fine = (priorities >= 0) & (priorities <= HIGHEST)  # false for NaN as well
     if not fine.all():
         raise ValueError(

@@ -189,7 +189,7 @@ class CompressedColumn:
             return self._file.get(slot, data)
         return data
 
-    def free(self, slots: Ints) -> None:
+    def free(self, slots: NDArray[np.integer]) -> None:
         """Nothing refers to these blocks any longer."""
         for slot in slots.tolist():
             data = self._frozen[slot]

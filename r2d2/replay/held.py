@@ -5,22 +5,32 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.replay.frame import Frame
 from r2d2.replay.items import ItemTable
 from r2d2.replay.removers.remover import Remover
 from r2d2.replay.selectors.selector import Selector
+from r2d2.replay.sequencer import Sequencer
 from r2d2.replay.storage import Storage
 
 Ints = NDArray[np.int64]
 
 
 class Held:
-    """The items of a table, whose steps are in `storage`: at most `most_rows` rows of them."""
+    """The items of a table, whose steps are in `storage`: at most `most_rows` rows of them. `frame` is for the
+    compiled calls, which know some selectors and removers; these methods take any."""
 
     def __init__(
-        self, items: ItemTable, storage: Storage, selector: Selector, remover: Remover, most_rows: int
+        self,
+        items: ItemTable,
+        storage: Storage,
+        sequencer: Sequencer,
+        selector: Selector,
+        remover: Remover,
+        most_rows: int,
     ) -> None:
         self.items, self.storage, self.selector, self.remover = items, storage, selector, remover
         self.most_rows = most_rows
+        self.frame = Frame(storage, sequencer, items, selector, remover, most_rows)
 
     def make_room(self, streams: Ints) -> int:
         """Remove items until the next rows of these streams have their blocks and the steps kept are few enough;
@@ -44,7 +54,7 @@ class Held:
         """Take in items (`kernels.NEW_ITEM`), which refer to their steps already, with their recurrent states in
         `pending`; copies have `goals` [K, G]. Returns the ids of those that the remover accepts."""
         if len(new) > self.items.free and self.storage.rows < self.most_rows:
-            self.grow(max(2 * self.items.capacity, self.items.capacity + len(new)))
+            self.make_place(len(new))
         accepted, leaving = self.remover.offer(len(new), self.items.free)
         self.remove(leaving)
         taken = new
@@ -58,8 +68,12 @@ class Held:
         if self.items.linked and goals is None:
             chain = np.full(len(new), -1)
             chain[slice(None) if accepted is None else accepted] = ids
-            self.items.link(new["stream"], new["number"], chain)
+            self.items.link(new, chain)
         return ids
+
+    def make_place(self, new: int) -> None:
+        """Grow for so many new items, and as many more as there are."""
+        self.grow(max(2 * self.items.capacity, self.items.capacity + new))
 
     def grow(self, capacity: int) -> None:
         """Make room for `capacity` items, at most the maximum."""
@@ -67,6 +81,7 @@ class Held:
         if capacity > self.items.capacity:
             for part in (self.selector, self.remover, self.items):
                 part.grow(capacity)
+            self.frame.refresh()
 
     def remove(self, places: Ints) -> None:
         """Remove the items in these places, which the remover has already dropped."""

@@ -43,20 +43,35 @@ class ItemTable:
         goal_size: int = 0,
         folder: Path | None = None,
     ) -> None:
-        self.capacity, self.most = capacity, capacity if most is None else most
-        self._largest, self._folder = self.most, folder
+        self.capacity = capacity
+        self._largest, self._folder = capacity if most is None else most, folder
         self.core = zeros((capacity, core_size), "float32", folder)
         self.goal = zeros((capacity, goal_size), "float32", folder)
         self.table = np.zeros(capacity, kernels.ITEM)
         self.table["slot"] = -1  # empty
         self._free = np.arange(capacity, dtype=np.int32)[::-1].copy()
-        self.free = capacity
+        self._numbers = np.array([capacity, self._largest])  # places that are free, `most`
         self.linked = linked
         self._next = np.full(capacity if linked else 0, -1, np.int64)  # id of the next item of the episode
         self._latest = np.full(streams, -1, np.int64)  # id of each stream's newest item
 
     def __len__(self) -> int:
         return self.capacity - self.free
+
+    @property
+    def free(self) -> int:
+        """Free places."""
+        return int(self._numbers[0])
+
+    @property
+    def most(self) -> int:
+        """The places that there may be, by which ids are counted."""
+        return int(self._numbers[1])
+
+    @property
+    def arrays(self) -> dict[str, NDArray]:
+        """As `kernels.held` calls them."""
+        return {"table": self.table, "core": self.core, "spare": self._free, "numbers": self._numbers}
 
     def grow(self, capacity: int) -> None:
         """Have `capacity` places, at most `most`; the items and their ids stay as they are."""
@@ -70,7 +85,7 @@ class ItemTable:
         self._free = np.concatenate([added, self._free])  # those of before are used first
         self._next = extended(self._next, capacity, -1) if self.linked else self._next
         self.core, self.goal, self.table = core, goal, table
-        self.free += len(added)
+        self._numbers[0] += len(added)
         self.capacity = capacity
 
     @property
@@ -85,20 +100,23 @@ class ItemTable:
 
         `pending` [streams, ..., C] has their recurrent states, see `kernels.Cutter`; `goals` are [K, G].
         """
-        self.free -= len(new)
+        self._numbers[0] -= len(new)
         places = self._free[self.free : self.free + len(new)].astype(np.int64)
         ids = np.empty(len(new), np.int64)
         kernels.put(places, new, self.table, self.most, pending, self.core, ids)
         if self.goal.size:
             self.goal[places] = np.nan if goals is None else goals
         if self.linked:
-            self._next[places] = -1
+            self._next[places] = -1  # for copies, which are not linked
         return places, ids
 
-    def link(self, streams: Ints, numbers: Ints, ids: Ints) -> None:
-        """New items [K] follow their streams' newest ones, the first of an episode (number 0) none; id -1 is an
-        item that was refused."""
-        for stream, number, id_ in zip(streams.tolist(), numbers.tolist(), ids.tolist(), strict=True):
+    def link(self, new: NDArray, ids: Ints) -> None:
+        """Let new items (`kernels.NEW_ITEM`) follow the newest ones of their streams, unless their number is 0;
+        id -1 is an item that was refused."""
+        self._next[ids[ids >= 0] % self.most] = -1
+        for stream, number, id_ in zip(
+            new["stream"].tolist(), new["number"].tolist(), ids.tolist(), strict=True
+        ):
             before = self._latest[stream : stream + 1]
             if number > 0 and before[0] >= 0 and self.locate(before)[1][0]:
                 self._next[before % self.most] = id_
@@ -121,7 +139,7 @@ class ItemTable:
         kernels.retire(places, storage.block, storage.plain, self.table)
         storage.freed(before)
         self._free[self.free : self.free + len(places)] = places
-        self.free += len(places)
+        self._numbers[0] += len(places)
 
     def windows(self, places: Ints, storage: Storage, sequencer: Sequencer) -> reading.Windows:
         """Where the rows of these items are stored."""
@@ -232,9 +250,9 @@ class ItemTable:
         """Take in a state without recurrent states that lie in blobs."""
         for name in _FIELDS:
             self.table[name] = state["table"][name]
-        self.most = state.get("most", self.capacity)  # by which its ids are counted; absent: it did not grow
+        self._numbers[1] = state.get("most", self.capacity)  # absent: it did not grow
         self._next[:], self._latest[:] = state["next"], state["latest"]
-        self.free = len(state["free"])
+        self._numbers[0] = len(state["free"])
         self._free[: self.free] = state["free"]
         if self.goal.size:
             self.goal[state["order"]] = state["goal"]

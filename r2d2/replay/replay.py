@@ -14,24 +14,26 @@ It is independent of networks, environments and training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay import checks
-from r2d2.replay.draw import BatchArrays, Normalize, PendingBatch, check_normalize, weights_of
+from r2d2.replay.draw import BatchArrays, Normalize, PendingBatch, check_normalize
 from r2d2.replay.held import Held
 from r2d2.replay.items import ItemTable
+from r2d2.replay.kernels import calls
 from r2d2.replay.kernels import index as kernels
 from r2d2.replay.relabelers.hindsight import Hindsight
 from r2d2.replay.removers.remover import Remover
 from r2d2.replay.rows import made_folder
 from r2d2.replay.saved import Saved
+from r2d2.replay.selectors.proportional import Proportional
 from r2d2.replay.selectors.selector import Selector
 from r2d2.replay.sequencer import Sequencer
 from r2d2.replay.storage import Storage
@@ -40,6 +42,8 @@ from r2d2.types import Batch, Column
 Ints = NDArray[np.int64]
 
 SPARE = 1.25  # blocks for each one that `steps` needs: those at an episode's ends are not full; ours
+
+NO_MINIMUM = -1.0  # weights are over the largest in the batch
 
 _NO_IDS = np.empty(0, np.int64)
 _PARTS = ("storage", "sequencer", "items", "selector", "remover", "relabeler")
@@ -104,7 +108,8 @@ class Replay:
         self.items = ItemTable(
             capacity, core_size, streams=streams, most=most, linked=linked, folder=folder, goal_size=goals
         )
-        self._held = Held(self.items, self.storage, selector, remover, rows)
+        self._held = Held(self.items, self.storage, sequencer, selector, remover, rows)
+        self._frame = self._held.frame
         self._all_streams = np.arange(streams)
         self._new = np.empty(streams * sequencer.items_at_once, kernels.NEW_ITEM)  # items of one write
         self._no_core = np.zeros((streams, core_size), np.float32)
@@ -154,6 +159,8 @@ class Replay:
         their episode; the stream's next row begins a new one. `core` [K, C] is the recurrent state before
         the row's observation. Nothing is stored when an argument is refused.
         """
+        if self._frame.writes and self.relabeler is None:
+            return self._append(self._checked(values, last, streams, core, self.storage.raw.floats))
         rows = self.check_rows(values, last, streams, core)
         self.check_turn(rows)
         return self.append(rows)
@@ -161,9 +168,12 @@ class Replay:
     def check_rows(self, values: Any, last: Any, streams: Any, core: Any) -> Written:
         """The arguments of `write` as rows of this replay's columns, or the ValueError that it would raise for
         them; nothing is changed."""
+        return self._checked(values, last, streams, core, ())
+
+    def _checked(self, values: Any, last: Any, streams: Any, core: Any, later: Container[str]) -> Written:
         streams = self._all_streams if streams is None else checks.check_streams(streams, self.streams)
         last = checks.check_last(last, len(streams))
-        arrays = checks.check_rows(self.columns, values, streams)
+        arrays = checks.check_rows(self.columns, values, streams, later)
         shape = (len(streams), self.items.core.shape[1])
         core = self._no_core[: len(streams)] if core is None else checks.check_core(core, shape)
         return Written(arrays, last, core, streams)
@@ -176,6 +186,8 @@ class Replay:
 
     def append(self, rows: Written) -> Ints:
         """`write` of rows that have been checked."""
+        if self._frame.writes and self.relabeler is None:
+            return self._append(rows)
         values, last, core, streams = rows
         self.storage.check_process()
         opened, pending = self._held.make_room(streams), self.sequencer.cutter.pending
@@ -187,6 +199,37 @@ class Replay:
         ids = [self._held.insert(new, pending) if len(new) else _NO_IDS]
         ids += [self._held.insert(copies, self.relabeler.core, goals) for copies, goals in ended]
         return np.concatenate(ids)
+
+    def _append(self, rows: Written) -> Ints:
+        """`append` in one compiled call, which looks at what `check_turn` does first."""
+        values, last, core, streams = rows
+        storage, selector, frame = self.storage, self.selector, self._frame
+        storage.check_process()
+        storage.raw.stage(values, len(streams))
+        free = storage.free_blocks
+        value = selector.first_value if isinstance(selector, Proportional) else 1.0
+        count = calls.write(frame.address, streams, last, core, value)
+        if count == calls.GROW:
+            self._held.make_place(int(frame.report[calls.COUNT]))
+            count = calls.insert(frame.address, value)
+        elif count < 0:
+            self._refuse(count, rows)
+        if storage.compressed or storage.raw.large:
+            at, full = frame.at[: len(streams)], frame.full[: len(streams)]
+            storage.finish(values, streams, at, full, min(free, int(frame.report[calls.KEPT])))
+        self.steps_written += int(frame.report[calls.STEPS])
+        ids = frame.ids[:count].copy()
+        if self.items.linked and count:
+            self.items.link(frame.new[:count], ids)
+        return ids
+
+    def _refuse(self, code: int, rows: Written) -> NoReturn:
+        """Raise the error for what `calls.write` refused."""
+        if code == calls.NO_ROOM:
+            raise RuntimeError("the replay has no free block and no item to remove: raise `steps`")
+        checks.check_rows(self.columns, rows.values, rows.streams)
+        self.check_turn(rows)
+        raise AssertionError(f"write refused rows that are right: {code}")
 
     def truncate(self, streams: Ints) -> None:
         """Mark the newest row of these streams as a truncation, where that became known after it was written. The
@@ -229,20 +272,26 @@ class Replay:
         self, arrays: BatchArrays, n: int, rng: np.random.Generator, beta: float = 0.0
     ) -> PendingBatch:
         """`draw` of n items that has been checked, into these arrays."""
+        smallest = NO_MINIMUM
+        if self.normalize == "buffer" and beta > 0.0:
+            smallest = self.selector.min_probability()  # type: ignore[attr-defined]  # checked when made
+        if self._frame.draws:
+            return self._read(
+                np.empty(n, np.int64), rng.random(n), arrays, draw=True, beta=beta, smallest=smallest
+            )
         places, probability = self.selector.sample(n, rng)
-        weight = weights_of(self.selector, probability, beta, self.normalize)
-        return self._read(places, probability, weight, arrays)
+        return self._read(places, probability, arrays, beta=beta, smallest=smallest)
 
     def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
         """Read items by id, all columns or some; raises KeyError for an id that is no longer held."""
         chosen = checks.check_names(names, self.columns)
         places = self.held_places(ids)
-        unknown, weight = np.full(len(places), np.nan), np.ones(len(places), np.float32)
+        unknown = np.full(len(places), np.nan)
         # Rewards under another goal are made from the observations.
         wanted = chosen if self.relabeler is None else list(self.columns)
         shape = (len(places), self.sequencer.rows)
         arrays = self.storage.allocate(wanted, shape, self.sequencer.context)
-        batch = self._read(places, unknown, weight, arrays).result()
+        batch = self._read(places, unknown, arrays).result()
         return replace(batch, columns={name: batch.columns[name] for name in chosen})
 
     def held_places(self, ids: Ints) -> Ints:
@@ -257,18 +306,32 @@ class Replay:
         self,
         places: Ints,
         probability: NDArray[np.float64],
-        weight: NDArray[np.float32],
         arrays: BatchArrays,
+        *,
+        draw: bool = False,
+        beta: float = 0.0,
+        smallest: float = NO_MINIMUM,
     ) -> PendingBatch:
-        found = self.items.windows(places, self.storage, self.sequencer)
-        jobs = self.storage.read(found.rows, arrays)
+        """The items in these places; or with `draw` those at the random points in `probability`, whose places and
+        probabilities take the arrays over."""
+        storage, items, n = self.storage, self.items, len(places)
+        storage.check_process()
+        rows, numbers = np.empty((n, self.sequencer.rows), np.int64), np.empty((4, n), np.int64)
+        core, weight = np.empty((n, items.core.shape[1]), np.float32), np.empty(n, np.float32)
+        records = arrays.records.view(np.uint8) if storage.raw.small else np.empty((n, 0), np.uint8)
+        calls.sample(
+            self._frame.address, not draw, probability, len(self.selector), beta, smallest,
+            places, numbers, rows, core, weight, records,
+        )  # fmt: skip
+        jobs = storage.read_rest(rows, arrays)
+        burn_in, length, lookahead, ids = numbers
         batch = Batch(
             columns=arrays.columns,
-            core=self.items.core.take(places, axis=0),
-            burn_in=found.burn_in,
-            length=found.length,
-            lookahead=found.lookahead,
-            ids=found.ids,
+            core=core,
+            burn_in=burn_in,
+            length=length,
+            lookahead=lookahead,
+            ids=ids,
             probability=probability,
             weight=weight,
             records=arrays.records,
@@ -283,13 +346,29 @@ class Replay:
 
         `initial`: those of new items, which do not count as an update (some removers act after every N updates).
         """
-        places, held, priorities = self.locate_priorities(ids, priorities)
-        if not held.all():
-            self.late_updates += int(np.count_nonzero(~held))
-            places, priorities = places[held], priorities[held]
-        self.selector.update(places, priorities)
+        if self._frame.draws:
+            updated = self._update(*checks.as_priorities(ids, priorities))
+        else:
+            places, held, priorities = self.locate_priorities(ids, priorities)
+            places, priorities, updated = places[held], priorities[held], int(np.count_nonzero(held))
+            self.selector.update(places, priorities)
+            self.late_updates += len(held) - updated
         if not initial:
-            self._held.remove(self.remover.updated(len(places)))
+            self._held.remove(self.remover.updated(updated))
+
+    def _update(self, ids: Ints, priorities: NDArray[np.float64]) -> int:
+        """Set priorities in one compiled call; returns how many of the items are held."""
+        selector, add, exponent = self.selector, 0.0, 1.0
+        if isinstance(selector, Proportional):
+            add, exponent = selector.epsilon, selector.alpha
+        late, highest = calls.update(self._frame.address, ids, priorities, add, exponent)
+        if late < 0:
+            self.locate_priorities(ids, priorities)
+            raise AssertionError("update refused priorities that are right")
+        if highest >= 0.0 and isinstance(selector, Proportional):
+            selector.note(highest)
+        self.late_updates += late
+        return len(ids) - late
 
     def locate_priorities(
         self, ids: Ints, priorities: NDArray
@@ -384,6 +463,7 @@ class Replay:
         self.late_updates = state["late_updates"]
         for name in self._parts:
             getattr(self, name).load_state_dict(state[name])
+        self._frame.refresh()
 
 
 def _room(

@@ -63,7 +63,7 @@ class Storage:
         self.block = block
         self.slots = slots
         raw = {name: column for name, column in columns.items() if column.codec == "raw"}
-        self.raw = RowArrays(raw, slots * block, folder)
+        self.raw = RowArrays(raw, slots * block, streams, folder)
         self.compressed = {
             name: CompressedColumn(column, slots, block, streams, folder)
             for name, column in columns.items()
@@ -111,6 +111,12 @@ class Storage:
     def write(self, values: Mapping[str, NDArray], streams: Ints, at: Ints, full: NDArray[np.bool_]) -> None:
         """Store one row [K, ...] of each stream where `kernels.append` said; blocks that are full are encoded."""
         self.raw.write(at, values)
+        self.write_compressed(values, streams, at, full)
+
+    def write_compressed(
+        self, values: Mapping[str, NDArray], streams: Ints, at: Ints, full: NDArray[np.bool_]
+    ) -> None:
+        """`write` of the compressed columns."""
         if self.compressed:
             offsets = at % self.block
             for name, column in self.compressed.items():
@@ -141,6 +147,18 @@ class Storage:
         self.freed(before - opened)
         return out[:count]
 
+    def finish(
+        self, values: Mapping[str, NDArray], streams: Ints, at: Ints, full: NDArray[np.bool_], kept: int
+    ) -> None:
+        """What a compiled write of a row of each stream has left: large and compressed columns, and the compressed
+        blocks in slots that it opened or, beyond the first `kept` free ones, freed."""
+        self.raw.write_large(at, values)
+        if self.compressed:
+            slots, offsets = np.divmod(at, self.block)
+            self.forget(slots[offsets == self.blocks.began[streams]])
+            self.write_compressed(values, streams, at, full)
+            self.freed(kept)
+
     def newest(self, streams: Ints) -> Ints:
         """Where the last row of each stream is, within a running episode: slot * block + offset."""
         row = self.blocks.cursor[streams] - 1
@@ -160,9 +178,12 @@ class Storage:
     def freed(self, before: int) -> None:
         """Forget the compressed blocks of the slots that became free since there were `before` free ones."""
         if self.compressed and self.free_blocks > before:
-            slots = self.blocks.free[before : self.free_blocks].astype(np.int64)
-            for column in self.compressed.values():
-                column.free(slots)
+            self.forget(self.blocks.free[before : self.free_blocks])
+
+    def forget(self, slots: NDArray[np.integer]) -> None:
+        """These slots' compressed blocks are needed no longer."""
+        for column in self.compressed.values():
+            column.free(slots)
 
     def allocate(
         self, names: Iterable[str], shape: tuple[int, ...], context: int, *, whole: bool = False
@@ -183,8 +204,16 @@ class Storage:
         """Read stored rows [B, context + T] (slot * block + offset), of each column as many of the last ones as
         there is room for. Returns jobs that finish it by decoding."""
         self.check_process()
-        columns = into.columns
-        self.raw.read(rows, columns, into.records)
+        self.raw.read(rows, into.columns, into.records)
+        return self.read_compressed(rows, into.columns)
+
+    def read_rest(self, rows: Ints, into: BatchArrays) -> list[Job]:
+        """`read` of the columns that are not in the records."""
+        self.raw.read_large(rows, into.columns)
+        return self.read_compressed(rows, into.columns)
+
+    def read_compressed(self, rows: Ints, columns: Mapping[str, NDArray]) -> list[Job]:
+        """`read` of the compressed columns."""
         jobs: list[Job] = []
         for name, column in self.compressed.items():
             if name in columns:

@@ -1,8 +1,4 @@
-"""The loops of storage, sequencer and item table.
-
-They share a file because numba's cache goes by file: a kernel would not notice that one that it calls from
-another file has changed. `tests/replay/kernel_twins.py` says the same in plain numpy.
-"""
+"""The loops of storage, sequencer and item table. `tests/replay/kernel_twins.py` says the same in plain numpy."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay.kernels.kernel import kernel
+from r2d2.replay.kernels.kernel import inner, kernel
 from r2d2.types import SequenceLayout
 
 MOST = 2**15 - 1  # rows of a block, and steps of each part of an item: counted in 16 bits
@@ -69,7 +65,7 @@ def finite(values):
     return True
 
 
-@kernel
+@inner
 def append(streams, last, block, lead, aligned, blocks, at, rows, full):
     """Give one row to each stream: `at` is where it is stored, `rows` its number in the stream, `full`
     whether it is the last of its block."""
@@ -105,7 +101,7 @@ def append(streams, last, block, lead, aligned, blocks, at, rows, full):
         blocks.cursor[stream] = (number + 1) * block + lead if ends else row + 1
 
 
-@kernel
+@inner
 def decref(slot, blocks):
     """One reference less; a slot without any joins the free ones."""
     blocks.refs[slot] -= 1
@@ -115,7 +111,7 @@ def decref(slot, blocks):
         blocks.counters[ROWS] -= blocks.filled[slot]
 
 
-@kernel
+@inner
 def decref_chain(slot, left, block, blocks):
     """One reference less to every slot of a chain that begins `left` rows before its end."""
     while left > 0:
@@ -125,15 +121,22 @@ def decref_chain(slot, left, block, blocks):
         slot = after
 
 
-@kernel
-def incref(new, block, blocks):
-    """One reference more to every slot that new items (NEW_ITEM) need."""
-    for item in new:
+@inner
+def incref_items(new, count, block, blocks):
+    """One reference more to every slot that the first `count` new items (NEW_ITEM) need."""
+    for i in range(count):
+        item = new[i]
         slot, left = item.slot, item.offset + item.rows
         while left > 0:
             blocks.refs[slot] += 1
             slot = np.int64(blocks.following[slot])
             left -= block
+
+
+@kernel
+def incref(new, block, blocks):
+    """One reference more to every slot that new items (NEW_ITEM) need."""
+    incref_items(new, len(new), block, blocks)
 
 
 @kernel
@@ -143,7 +146,7 @@ def decref_items(new, block, blocks):
         decref_chain(item.slot, item.offset + item.rows, block, blocks)
 
 
-@kernel
+@inner
 def unhold(streams, low_water, block, blocks):
     """The writers drop their references to full blocks that lie wholly before the low-water rows."""
     held, window = blocks.held, blocks.recent.shape[1]
@@ -155,11 +158,10 @@ def unhold(streams, low_water, block, blocks):
             held[stream] += 1
 
 
-@kernel
-def refused(streams, last, core, sizes, cutter):
+@inner
+def refused_row(streams, last, core, sizes, cutter):
     """The first stream whose row makes no sense: (index, 1) a final row without an action before it, (index, 2) a
     recurrent state that is to be kept but is not finite; (-1, 0) if all is well."""
-    sizes, cutter = SequenceLayout(*sizes), Cutter(*cutter)
     for i in range(len(streams)):
         row = cutter.episode_row[streams[i]]
         if last[i] and row == 0:
@@ -172,7 +174,19 @@ def refused(streams, last, core, sizes, cutter):
 
 
 @kernel
-def advance(streams, rows, last, core, sizes, cutter, out, low_water):
+def refused(streams, last, core, sizes, cutter):
+    """`refused_row`."""
+    return refused_row(streams, last, core, SequenceLayout(*sizes), Cutter(*cutter))
+
+
+@inner
+def keep(core, i, pending, stream, place):
+    for c in range(core.shape[1]):
+        pending[stream, place, c] = core[i, c]
+
+
+@inner
+def advance_rows(streams, rows, last, core, sizes, cutter, out, low_water):
     """Keep the states before the first rows of items, and put the items that the rows just written complete into
     `out` (NEW_ITEM), all but where they are stored. Returns the number of items."""
     burn_in, unroll, n_step, period, context = sizes
@@ -184,9 +198,9 @@ def advance(streams, rows, last, core, sizes, cutter, out, low_water):
         at = episode_row[stream]
         if at == 0:
             for k in range(burn_in // period + 1):
-                pending[stream, k % ring] = core[i]
+                keep(core, i, pending, stream, k % ring)
         elif (at + burn_in) % period == 0:
-            pending[stream, (at + burn_in) // period % ring] = core[i]
+            keep(core, i, pending, stream, (at + burn_in) // period % ring)
         start = rows[i] - at  # stream row of the episode's first row
         k = next_item[stream]
         while True:
@@ -219,23 +233,36 @@ def advance(streams, rows, last, core, sizes, cutter, out, low_water):
 
 
 @kernel
-def step(streams, last, core, block, lead, aligned, blocks, sizes, cutter, at, full, out):
+def advance(streams, rows, last, core, sizes, cutter, out, low_water):
+    """`advance_rows`."""
+    return advance_rows(streams, rows, last, core, sizes, cutter, out, low_water)
+
+
+@inner
+def step_rows(streams, last, core, block, lead, aligned, blocks, sizes, cutter, at, full, out):
     """One row of each stream: `append`, `advance`, references for the new items, `unhold`.
 
     Fills `out` (NEW_ITEM) with the new items and returns their number.
     """
-    blocks, sizes, cutter = Blocks(*blocks), SequenceLayout(*sizes), Cutter(*cutter)
     recent = blocks.recent
     rows = np.empty(len(streams), np.int64)
     low_water = np.empty(len(streams), np.int64)
     append(streams, last, block, lead, aligned, blocks, at, rows, full)
-    count = advance(streams, rows, last, core, sizes, cutter, out, low_water)
-    for item in out[:count]:
+    count = advance_rows(streams, rows, last, core, sizes, cutter, out, low_water)
+    for i in range(count):
+        item = out[i]
         item.slot = recent[item.stream, item.row // block % recent.shape[1]]
         item.offset = item.row % block
-    incref(out[:count], block, blocks)
+    incref_items(out, count, block, blocks)
     unhold(streams, low_water, block, blocks)
     return count
+
+
+@kernel
+def step(streams, last, core, block, lead, aligned, blocks, sizes, cutter, at, full, out):
+    """`step_rows`."""
+    blocks, sizes, cutter = Blocks(*blocks), SequenceLayout(*sizes), Cutter(*cutter)
+    return step_rows(streams, last, core, block, lead, aligned, blocks, sizes, cutter, at, full, out)
 
 
 @kernel
@@ -247,7 +274,19 @@ def put(places, new, table, most, pending, core, ids):
         item.context, item.burn_in = source.context, source.burn_in
         item.length, item.lookahead = source.length, source.lookahead
         ids[i] = np.int64(item.generation) * most + places[i]
-        core[places[i]] = pending[source.stream, source.number % pending.shape[1]]
+        ring = source.number % pending.shape[1]
+        for c in range(core.shape[1]):
+            core[places[i], c] = pending[source.stream, ring, c]
+
+
+@inner
+def retire_one(place, block, blocks, table):
+    """Empty a place of the table and drop the references of what was in it."""
+    item = table[place]
+    rows = item.context + item.burn_in + item.length + item.lookahead
+    decref_chain(item.slot, item.offset + rows, block, blocks)
+    item.slot = -1
+    item.generation += 1
 
 
 @kernel
@@ -255,19 +294,18 @@ def retire(places, block, blocks, table):
     """Empty places of the table and drop the references of what was in them."""
     blocks = Blocks(*blocks)
     for place in places:
-        item = table[place]
-        rows = item.context + item.burn_in + item.length + item.lookahead
-        decref_chain(item.slot, item.offset + rows, block, blocks)
-        item.slot = -1
-        item.generation += 1
+        retire_one(place, block, blocks, table)
 
 
 @kernel
 def locate(ids, table, most, places, held):
     """The place of each id and whether its item is still there; returns the first that never was, or -1."""
     for i in range(len(ids)):
-        place, generation = ids[i] % most, ids[i] // most
-        if ids[i] < 0 or place >= len(table):
+        if ids[i] < 0:
+            return i
+        generation = ids[i] // most
+        place = ids[i] - generation * most
+        if place >= len(table):
             return i
         item = table[place]
         if generation > item.generation or (generation == item.generation and item.slot < 0):

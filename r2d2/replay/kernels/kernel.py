@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from numba import njit
+
+# Numbers are divided as numpy does: nothing looks for divisions by zero, and none is made.
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+}
+_NOT_FROM_PYTHON: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 _said = False
 
@@ -19,7 +28,7 @@ def kernel(loop: Callable[..., Any]) -> Any:
     """
     global _said
     try:
-        return njit(cache=True, nogil=True)(loop)
+        compiled: Any = njit(cache=True, **_OPTIONS)(loop)
     except RuntimeError:  # no place for the cache
         if not _said:
             _said = True
@@ -28,4 +37,19 @@ def kernel(loop: Callable[..., Any]) -> Any:
                 "(some seconds): set NUMBA_CACHE_DIR to a folder of yours",
                 file=sys.stderr,
             )
-        return njit(nogil=True)(loop)
+        return njit(**_OPTIONS)(loop)
+    # numba looks at the file of the loop alone, but a loop contains those that it calls from other files.
+    compiled._cache._cache_file._source_stamp = _stamp()
+    return compiled
+
+
+def inner(loop: Callable[..., Any]) -> Any:
+    """Compile a loop that only other loops call, as a part of them."""
+    return njit(**_OPTIONS, **_NOT_FROM_PYTHON)(loop)
+
+
+@cache
+def _stamp() -> tuple[tuple[str, float, int], ...]:
+    """Which files of loops the compiled ones were made from."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple((file.name, file.stat().st_mtime, file.stat().st_size) for file in files)

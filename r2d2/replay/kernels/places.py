@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from r2d2.replay.kernels.kernel import kernel
+from r2d2.replay.kernels.kernel import inner, kernel
 
 
 @kernel
@@ -14,15 +14,20 @@ def append(places, dense, index, count):
         index[places[i]] = count + i
 
 
+@inner
+def fill_hole(place, dense, index, last):
+    """Put the last live place where another one was."""
+    hole, mover = index[place], dense[last]
+    dense[hole] = mover
+    index[mover] = hole
+    index[place] = -1
+
+
 @kernel
 def fill_holes(places, dense, index, count):
     """Put the last live place into each hole: O(1) per item and no order to keep."""
     for i in range(len(places)):
-        count -= 1
-        hole, mover = index[places[i]], dense[count]
-        dense[hole] = mover
-        index[mover] = hole
-        index[places[i]] = -1
+        fill_hole(places[i], dense, index, count - 1 - i)
 
 
 @kernel

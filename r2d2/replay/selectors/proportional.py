@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from r2d2.replay.checks import HIGHEST, check_alpha, check_count
 from r2d2.replay.draw import strata
@@ -46,10 +47,25 @@ class Proportional:
         self._tree = SumTree(capacity)
         self._priority = np.full(capacity, -1.0) if changing_alpha else None  # -1: no item
         self._seen = False
-        self._count = 0
+        self._held = np.zeros(1, np.int64)  # the number of items
 
     def __len__(self) -> int:
-        return self._count
+        return int(self._held[0])
+
+    @property
+    def changing_alpha(self) -> bool:
+        return self._priority is not None
+
+    @property
+    def arrays(self) -> dict[str, NDArray]:
+        """As `kernels.held` calls them."""
+        return {"tree": self._tree.tree, "leaves": self._tree.leaves, "count": self._held}
+
+    @property
+    def first_value(self) -> float:
+        """What the tree holds for a new item."""
+        value: float = (self.max_priority + self.epsilon) ** self.alpha
+        return value
 
     @property
     def nbytes(self) -> int:
@@ -62,13 +78,13 @@ class Proportional:
         self.capacity = capacity
 
     def insert(self, places: Places, streams: Places) -> None:
-        self._count += len(places)
+        self._held[0] += len(places)
         if self._priority is not None:
             self._priority[places] = self.max_priority
-        self._tree.fill(places, (self.max_priority + self.epsilon) ** self.alpha)
+        self._tree.fill(places, self.first_value)
 
     def remove(self, places: Places) -> None:
-        self._count -= len(places)
+        self._held[0] -= len(places)
         if self._priority is not None:
             self._priority[places] = -1.0
         self._tree.fill(places, 0.0)
@@ -78,7 +94,10 @@ class Proportional:
             return
         if self._priority is not None:
             self._priority[places] = priorities
-        highest = self._tree.assign_powers(places, priorities, self.epsilon, self.alpha)
+        self.note(self._tree.assign_powers(places, priorities, self.epsilon, self.alpha))
+
+    def note(self, highest: float) -> None:
+        """The highest priority of an update."""
         self.max_priority = max(self.max_priority, highest) if self._seen else highest
         self._seen = True
 
@@ -113,7 +132,7 @@ class Proportional:
             "values": self._tree.values.copy(),
             "max_priority": self.max_priority,
             "seen": self._seen,
-            "count": self._count,
+            "count": len(self),
             "alpha": self.alpha,
         }
         return state if self._priority is None else state | {"priority": self._priority.copy()}
@@ -136,4 +155,4 @@ class Proportional:
             self._priority[:] = state["priority"]
         self.max_priority = state["max_priority"]
         self._seen = state["seen"]
-        self._count = state["count"]
+        self._held[0] = state["count"]

@@ -12,9 +12,15 @@ from stream_twin import Sizes
 
 from r2d2.replay.items import ItemTable
 from r2d2.replay.kernels import index as kernels
+from r2d2.replay.kernels.kernel import kernel
 from r2d2.replay.kernels.reading import pieces as compiled_pieces
 from r2d2.replay.storage import Storage
 from r2d2.types import Column
+
+# Compiled as parts of other loops only.
+append_rows, unhold, decref_chain = (
+    kernel(loop.py_func) for loop in (kernels.append, kernels.unhold, kernels.decref_chain)
+)
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -42,7 +48,7 @@ def append(storage: Storage, streams: list[int], last: list[bool]) -> list[tuple
         np.empty(len(streams), np.int64),
         np.empty(len(streams), np.bool_),
     )
-    kernels.append(
+    append_rows(
         np.array(streams),
         np.array(last),
         storage.block,
@@ -73,7 +79,7 @@ def test_blocks_are_opened_chained_held_and_let_go(
         while chains and (len(twin.free) < streams or rng.random() < 0.2):
             slot, offset, rows = chains.pop(rng.integers(len(chains)))
             twin.release(slot, offset, rows)
-            kernels.decref_chain(slot, offset + rows, block, storage.blocks)
+            decref_chain(slot, offset + rows, block, storage.blocks)
             twin.same_as(storage)
         assert append(storage, chosen, last) == list(map(twin.append, chosen, last))
         twin.same_as(storage)
@@ -88,7 +94,7 @@ def test_blocks_are_opened_chained_held_and_let_go(
                 storage.blocks.refs[slot] += 1
         low = [max(0, twin.cursor[stream] - int(rng.integers(window + 1))) for stream in chosen]
         low = [kernels.NOTHING if end else row for end, row in zip(last, low, strict=True)]
-        kernels.unhold(np.array(chosen), np.array(low), block, storage.blocks)
+        unhold(np.array(chosen), np.array(low), block, storage.blocks)
         for stream, row in zip(chosen, low, strict=True):
             twin.unhold(stream, row)
         twin.same_as(storage)
