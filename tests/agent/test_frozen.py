@@ -17,6 +17,7 @@ from r2d2.agent.acting_state import FrozenFeatures
 from r2d2.agent.frozen import FrozenEncoder
 from r2d2.agent.inputs import Inputs
 from r2d2.agent.networks import QNetwork
+from r2d2.agent.staleness import delta_q
 from r2d2.build import agents as build
 from r2d2.config import NetworkConfig, check_config
 from r2d2.config.presets import preset
@@ -207,6 +208,25 @@ def test_the_torso_does_not_see_the_burn_in(monkeypatch: pytest.MonkeyPatch) -> 
         network.torso.register_forward_hook(lambda _, frames, __: seen.append(len(frames[0])))
     learner.update(batch)
     assert sum(seen) == 2 * len(batch.ids) * (SETUP.unroll + SETUP.n_step)
+
+
+def test_staleness_is_none_where_the_states_are_the_actors() -> None:
+    """Delta-Q reads burn-in without observations too."""
+    network, _, batch = played()
+    learner = SETUP.learner(network)
+    first, last = np.zeros_like(batch.core), np.zeros_like(batch.core)
+    for b in range(len(batch.ids)):
+        begin = SETUP.burn_in - int(batch.burn_in[b])
+        seen = {name: torch.from_numpy(value[b : b + 1].copy()) for name, value in batch.columns.items()}
+        inputs, state = network.inputs.read(seen), torch.from_numpy(batch.core[b : b + 1])
+        for row in range(begin, SETUP.burn_in + int(batch.length[b])):
+            first[b] = state[0].numpy() if row == SETUP.burn_in else first[b]
+            last[b] = state[0].numpy()
+            with torch.no_grad():
+                state = network.unroll(network.encode_for_state(inputs[row : row + 1]), state)[1]
+    at_first, at_last = delta_q(learner, batch, first, last)
+    assert max(at_first.max(), at_last.max()) < 1e-4
+    assert delta_q(learner, batch, 0 * first, 0 * last)[0].max() > 1e-2
 
 
 # -- actors ------------------------------------------------------------------------------------------------

@@ -82,6 +82,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mixture": {"replay__long_term": 0.25, "learner__batch": 8, "replay__burn_in": 7},
     "no burn-in": {"replay__burn_in": 0, "network__core_layers": 2},
     "accumulated, retrace": {"learner__gradient_accumulation_steps": 3, "learner__target": "retrace"},
+    "bfloat16": {"learner__precision": "bfloat16", "actor__precision": "bfloat16"},
     "c51": {"network__head": "c51", "learner__optimizer": "adamw"},
     "sac": CONTROL | {"learner__method": "sac", "env__options": {"vectors": True}},
     "td3": CONTROL

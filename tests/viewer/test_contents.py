@@ -20,6 +20,8 @@ from r2d2.viewer.opened import opened
 CHANGES: dict[str, dict[str, Any]] = {
     "vectors": {},
     "frames": {name.replace(".", "__"): value for name, value in PONG.items()} | {"replay__codec": "lz4"},
+    "frozen context": {name.replace(".", "__"): value for name, value in PONG.items()}
+    | {"network__context": "frozen", "network__context_features": 5},
     "mixture": {"replay__long_term": 0.5},
     "refreshed": {"replay__initial_state": "refreshed"},
     "whole episodes": {
@@ -110,7 +112,7 @@ def test_each_draw_is_counted_once(tmp_path: Path) -> None:
     assert drawn.sum() == run.learner.updates * run.config.learner.batch > 0
 
 
-@pytest.mark.parametrize("name", ["vectors", "frames"])
+@pytest.mark.parametrize("name", ["vectors", "frames", "frozen context"])
 def test_with_the_actors_weights_both_states_give_the_actors_q_values(name: str, tmp_path: Path) -> None:
     """Stored states are where they should be, and so are the recomputed ones: nothing was learned here."""
     trained(tiny(**CHANGES[name], replay__min_steps=10**6), tmp_path)
