@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from r2d2.replay import workers
 from r2d2.replay.checks import check_beta
 from r2d2.replay.codecs import Job
+from r2d2.replay.readings import Reading
 from r2d2.replay.rows import RowArrays
 from r2d2.replay.selectors.selector import Selector
 from r2d2.types import Batch, Column
@@ -162,15 +163,26 @@ def _shape(column: Column, shape: tuple[int, ...], context: int) -> tuple[int, .
 class PendingBatch:
     """A batch that may still be decoding. It is fixed: later writes and removals do not change it."""
 
-    def __init__(self, batch: Batch, jobs: list[Job], finish: Callable[[], None] | None = None) -> None:
-        """`jobs` decode into the batch; `finish` has the last word, once they are done."""
-        self._batch, self._finish = batch, finish
+    def __init__(
+        self,
+        batch: Batch,
+        jobs: list[Job],
+        reading: Reading | None = None,
+        finish: Callable[[], None] | None = None,
+    ) -> None:
+        """`jobs` copy and decode into the batch, and may be a `reading`; `finish` has the last word, once
+        they are done."""
+        self._batch, self._reading, self._finish = batch, reading, finish
         self._futures = [workers.submit(job) for job in jobs]
+        if reading is not None:
+            reading.copies = self._futures
 
     def result(self) -> Batch:
         """The batch, complete."""
         for future in self._futures:
             future.result()
+        if self._reading is not None:
+            self._reading.over = True
         if self._finish is not None:
             self._finish()
             self._finish = None

@@ -48,11 +48,12 @@ class Frame:
         self.at, self.full = np.zeros(streams, np.int64), np.zeros(streams, np.bool_)
         self.new = np.zeros(streams * sequencer.items_at_once, kernels.NEW_ITEM)
         self.ids = np.zeros(len(self.new), np.int64)
-        self.report = np.zeros(3, np.int64)
+        self.report = np.zeros(4, np.int64)
         stratified = getattr(selector, "stratified", False)
         self._number(
             **{**sequencer.layout._asdict(), "block": storage.block, "lead": storage.lead},
             aligned=storage.aligned,
+            reserve=storage.reserve,
             most_rows=most_rows,
             selector=kind,
             stratified=stratified,

@@ -135,7 +135,7 @@ class ItemTable:
 
     def remove(self, places: Ints, storage: Storage) -> None:
         """Empty these places: their ids are never used again, and their steps are no longer referred to."""
-        before = storage.free_blocks
+        before = storage.free_slots
         kernels.retire(places, storage.block, storage.plain, self.table)
         storage.freed(before)
         self._free[self.free : self.free + len(places)] = places

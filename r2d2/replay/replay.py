@@ -31,7 +31,7 @@ from r2d2.replay.kernels import calls
 from r2d2.replay.kernels import index as kernels
 from r2d2.replay.relabelers.hindsight import Hindsight
 from r2d2.replay.removers.remover import Remover
-from r2d2.replay.rows import made_folder
+from r2d2.replay.rows import SMALL, made_folder
 from r2d2.replay.saved import Saved
 from r2d2.replay.selectors.proportional import Proportional
 from r2d2.replay.selectors.selector import Selector
@@ -41,6 +41,7 @@ from r2d2.types import Batch, Column
 
 Ints = NDArray[np.int64]
 
+RESERVE = 1 / 32  # of the blocks; memory is taken by those alone that readers held up; ours
 SPARE = 1.25  # blocks for each one that `steps` needs: those at an episode's ends are not full; ours
 
 NO_MINIMUM = -1.0  # weights are over the largest in the batch
@@ -102,8 +103,9 @@ class Replay:
         self.sequencer, self.selector, self.remover, self.relabeler = sequencer, selector, remover, relabeler
         window, lead = sequencer.window, sequencer.lead
         self.storage = Storage(
-            columns, streams=streams, slots=slots, block=block, window=window, lead=lead, folder=folder
-        )
+            columns, streams=streams, slots=slots, block=block, window=window, lead=lead,
+            reserve=_reserve(columns, streams, slots), folder=folder,
+        )  # fmt: skip
         goals = 0 if relabeler is None else relabeler.goal_size
         self.items = ItemTable(
             capacity, core_size, streams=streams, most=most, linked=linked, folder=folder, goal_size=goals
@@ -191,6 +193,7 @@ class Replay:
         values, last, core, streams = rows
         self.storage.check_process()
         opened, pending = self._held.make_room(streams), self.sequencer.cutter.pending
+        self.storage.room_to_open(opened)
         new = self.storage.append(values, streams, last, core, self.sequencer, opened, self._new)
         self.steps_written += len(last) - int(np.count_nonzero(last))
         if self.relabeler is None:
@@ -206,9 +209,13 @@ class Replay:
         storage, selector, frame = self.storage, self.selector, self._frame
         storage.check_process()
         storage.raw.stage(values, len(streams))
-        free = storage.free_blocks
         value = selector.first_value if isinstance(selector, Proportional) else 1.0
-        count = calls.write(frame.address, streams, last, core, value)
+        if storage.readings:
+            storage.readings.release()
+        count = calls.write(frame.address, streams, last, core, value, -1)
+        while count == calls.WAIT:
+            storage.readings.wait()
+            count = calls.write(frame.address, streams, last, core, value, int(frame.report[calls.BEGAN]))
         if count == calls.GROW:
             self._held.make_place(int(frame.report[calls.COUNT]))
             count = calls.insert(frame.address, value)
@@ -216,7 +223,7 @@ class Replay:
             self._refuse(count, rows)
         if storage.compressed or storage.raw.large:
             at, full = frame.at[: len(streams)], frame.full[: len(streams)]
-            storage.finish(values, streams, at, full, min(free, int(frame.report[calls.KEPT])))
+            storage.finish(values, streams, at, full, int(frame.report[calls.KEPT]))
         self.steps_written += int(frame.report[calls.STEPS])
         ids = frame.ids[:count].copy()
         if self.items.linked and count:
@@ -323,7 +330,7 @@ class Replay:
             self._frame.address, not draw, probability, len(self.selector), beta, smallest,
             places, numbers, rows, core, weight, records,
         )  # fmt: skip
-        jobs = storage.read_rest(rows, arrays)
+        jobs, reading = storage.read_rest(rows, arrays)
         burn_in, length, lookahead, ids = numbers
         batch = Batch(
             columns=arrays.columns,
@@ -337,9 +344,9 @@ class Replay:
             records=arrays.records,
         )
         if self.relabeler is None:
-            return PendingBatch(batch, jobs)
+            return PendingBatch(batch, jobs, reading)
         goals = self.items.goal.take(places, axis=0)
-        return PendingBatch(batch, jobs, partial(self.relabeler.rewrite, batch, goals))
+        return PendingBatch(batch, jobs, reading, partial(self.relabeler.rewrite, batch, goals))
 
     def update_priorities(self, ids: Ints, priorities: NDArray, *, initial: bool = False) -> None:
         """Set priorities [K] by id. Items removed since are counted in `late_updates` and ignored.
@@ -464,6 +471,12 @@ class Replay:
         for name in self._parts:
             getattr(self, name).load_state_dict(state[name])
         self._frame.refresh()
+
+
+def _reserve(columns: Mapping[str, Column], streams: int, slots: int) -> int:
+    """Slots beside the others, where batches are copied while rows are written."""
+    large = any(column.codec == "raw" and column.row_bytes > SMALL for column in columns.values())
+    return streams + int(slots * RESERVE) if large else 0
 
 
 def _room(

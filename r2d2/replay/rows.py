@@ -10,17 +10,21 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from r2d2.replay import workers
+from r2d2.replay.kernels import reading
 from r2d2.types import Column
 
 Ints = NDArray[np.int64]
 
+AT_ONCE = 2**20  # bytes that are copied before a thread has taken over; ours
 SMALL = 512  # bytes of a row, at most, of a column that goes into the records: a few cache lines; ours
 
 
@@ -140,10 +144,30 @@ class RowArrays:
             if name in columns:
                 array.take(last_rows(rows, columns[name]), axis=0, out=columns[name], mode="clip")
 
+    def copies(self, rows: Ints, columns: Mapping[str, NDArray]) -> list[Callable[[], None]]:
+        """Jobs that do what `read_large` does, one for each thread; none, and it is done, where that is little."""
+        chosen = [name for name in self.large if name in columns]
+        if sum(columns[name].nbytes for name in chosen) < AT_ONCE:
+            self.read_large(rows, columns)
+            return []
+        jobs: list[Callable[[], None]] = []
+        for name in chosen:
+            array, out = self.large[name], columns[name]
+            each = -(-len(rows) // workers.count())
+            for i in range(0, len(rows), each):
+                jobs.append(partial(_copy, rows[i : i + each], array, out[i : i + each]))
+        return jobs
+
 
 def last_rows(rows: Ints, out: NDArray) -> Ints:
     """The last of the rows [B, T], as many as `out` [B, R, ...] has room for."""
     return rows[:, rows.shape[1] - out.shape[1] :]
+
+
+def _copy(rows: Ints, source: NDArray, out: NDArray) -> None:
+    """Put the last of the rows [B, T] of an array into `out` [B, R, ...]."""
+    skip, size = rows.shape[1] - out.shape[1], source[0].nbytes
+    reading.copy_rows(rows, skip, source.ctypes.data, size, out.ctypes.data)
 
 
 def _as_bytes(records: NDArray) -> NDArray[np.uint8]:

@@ -27,6 +27,7 @@ from r2d2.checkpoint.blobs import Blobs, RowBlobs
 from r2d2.replay.codecs import Bytes, CompressedColumn, Job
 from r2d2.replay.draw import BatchArrays, arrays_of, new_arrays
 from r2d2.replay.kernels import index as kernels
+from r2d2.replay.readings import Reading, Readings
 from r2d2.replay.rows import RowArrays, last_rows
 from r2d2.replay.saved import Saved
 from r2d2.replay.sequencer import Sequencer
@@ -42,7 +43,8 @@ _STREAMS = ("cursor", "held", "closed", "began", "recent")
 class Storage:
     """Blocks of preallocated columns with reference counts.
 
-    `slots` blocks of `block` steps are shared by `streams` streams; `window` is the largest number of rows
+    `slots` blocks of `block` steps are shared by `streams` streams, and `reserve` more, which are there for new
+    blocks while free ones are still copied from; `window` is the largest number of rows
     that a writer may hold back (the longest item plus a period). With `folder`, steps are kept in files there
     instead of in memory.
     """
@@ -56,12 +58,14 @@ class Storage:
         block: int,
         window: int,
         lead: int = 0,
+        reserve: int = 0,
         folder: Path | None = None,
     ) -> None:
         self.columns = dict(columns)
         self._process = None if folder is None else os.getpid()
         self.block = block
-        self.slots = slots
+        self.reserve = reserve
+        self.slots = slots = slots + reserve
         raw = {name: column for name, column in columns.items() if column.codec == "raw"}
         self.raw = RowArrays(raw, slots * block, streams, folder)
         self.compressed = {
@@ -84,8 +88,10 @@ class Storage:
             recent=np.zeros((streams, window // block + 3), np.int32),
             free=np.arange(slots, dtype=np.int32)[::-1].copy(),
             counters=np.array([slots, 0, 0], np.int64),
+            pinned=np.zeros(slots, np.int32),
         )
         self.plain = tuple(self.blocks)  # as the kernels take them
+        self.readings = Readings(self.blocks.pinned, block)
 
     def check_process(self) -> None:
         """Raise RuntimeError in a forked child whose parent still writes to the same files."""
@@ -97,6 +103,11 @@ class Storage:
 
     @property
     def free_blocks(self) -> int:
+        """Free slots beyond the reserve."""
+        return self.free_slots - self.reserve
+
+    @property
+    def free_slots(self) -> int:
         return int(self.blocks.counters[kernels.FREE])
 
     @property
@@ -140,7 +151,7 @@ class Storage:
         """Store one row of each stream, which opens `opened` blocks; returns the items that this completes, a part
         of `out` (`kernels.NEW_ITEM`). They refer to their steps already."""
         at, full = np.empty(len(streams), np.int64), np.empty(len(streams), np.bool_)
-        before = self.free_blocks
+        before = self.free_slots
         layout = (self.block, self.lead, self.aligned, self.plain)
         count = kernels.step(streams, last, core, *layout, *sequencer.plain, at, full, out)
         self.write(values, streams, at, full)
@@ -171,14 +182,14 @@ class Storage:
 
     def decref(self, new: NDArray) -> None:
         """Undo `incref`: these items (`kernels.NEW_ITEM`) refer to their steps no longer."""
-        before = self.free_blocks
+        before = self.free_slots
         kernels.decref_items(new, self.block, self.blocks)
         self.freed(before)
 
     def freed(self, before: int) -> None:
         """Forget the compressed blocks of the slots that became free since there were `before` free ones."""
-        if self.compressed and self.free_blocks > before:
-            self.forget(self.blocks.free[before : self.free_blocks])
+        if self.compressed and self.free_slots > before:
+            self.forget(self.blocks.free[before : self.free_slots])
 
     def forget(self, slots: NDArray[np.integer]) -> None:
         """These slots' compressed blocks are needed no longer."""
@@ -207,10 +218,18 @@ class Storage:
         self.raw.read(rows, into.columns, into.records)
         return self.read_compressed(rows, into.columns)
 
-    def read_rest(self, rows: Ints, into: BatchArrays) -> list[Job]:
-        """`read` of the columns that are not in the records."""
-        self.raw.read_large(rows, into.columns)
-        return self.read_compressed(rows, into.columns)
+    def read_rest(self, rows: Ints, into: BatchArrays) -> tuple[list[Job], Reading | None]:
+        """Jobs for the columns that are not in the records. They may run whatever is written meanwhile, until the
+        reading is over, if there is one."""
+        copies = self.raw.copies(rows, into.columns)
+        reading = self.readings.add(rows) if copies else None
+        return copies + self.read_compressed(rows, into.columns), reading
+
+    def room_to_open(self, blocks: int) -> None:
+        """Wait until so many free slots are copied from no longer."""
+        self.readings.release()
+        while len(self.readings) and not kernels.room_to_open(blocks, self.blocks):
+            self.readings.wait()
 
     def read_compressed(self, rows: Ints, columns: Mapping[str, NDArray]) -> list[Job]:
         """`read` of the compressed columns."""
@@ -260,8 +279,9 @@ class Storage:
             **{name: getattr(self.blocks, field)[used].copy() for name, field in _SLOTS.items()},
             **{name: getattr(self.blocks, name).copy() for name in _STREAMS},
             "used": used,
-            "free": self.blocks.free[: self.free_blocks].copy(),
+            "free": self.blocks.free[: self.free_slots].copy(),
             "counters": self.blocks.counters.copy(),
+            **({"reserve": self.reserve} if self.reserve else {}),
             "compressed": {
                 name: {"full": Blobs(keys, column.blocks(full)), "filling": column.filling()}
                 for name, column in self.compressed.items()
@@ -276,7 +296,11 @@ class Storage:
         """Raise ValueError if this is not the state of a storage like this one."""
         streams = len(self.blocks.cursor)
         used = saved.places("used", self.slots)
-        free = saved.different("free", np.int32, self.slots - len(used), self.slots)
+        # Replays had no reserve once.
+        slots = self.slots if "reserve" in saved else self.slots - self.reserve
+        if "reserve" in saved and saved.count("reserve", least=0) != self.reserve:
+            raise saved.refuse("reserve", f"must be {self.reserve}, got {saved['reserve']}")
+        free = saved.different("free", np.int32, slots - len(used), slots)
         if np.intersect1d(used, free).size:
             raise saved.refuse("free", "contradicts the slots in use")
         bounds = {
@@ -315,6 +339,7 @@ class Storage:
 
     def load_index(self, state: dict[str, Any]) -> None:
         """Take in a state without the content of full blocks, for `put_full`."""
+        self.readings.settle()
         used = state["used"]
         for name, field in _SLOTS.items():
             getattr(self.blocks, field)[:] = 0 if name in ("refs", "count") else -1
@@ -322,7 +347,10 @@ class Storage:
         for name in _STREAMS:
             getattr(self.blocks, name)[:] = state[name]
         self.blocks.counters[:] = state["counters"]
-        self.blocks.free[: self.free_blocks] = state["free"]
+        added = 0 if "reserve" in state else self.reserve
+        self.blocks.counters[kernels.FREE] += added
+        self.blocks.free[:added] = np.arange(self.slots - added, self.slots)
+        self.blocks.free[added : self.free_slots] = state["free"]
         _, filling = self.full_and_filling(used)
         for array, saved in zip(self._raw_blocks(), state["raw"]["filling"], strict=True):
             array[filling] = saved

@@ -13,14 +13,10 @@ from r2d2.replay.kernels.kernel import inner, kernel
 from r2d2.types import SequenceLayout
 
 OTHER, TREE, DENSE = range(3)  # selectors: one that these loops do not know, `Proportional`, `Uniform`
-FIRST_IS_LAST, CORE_NOT_FINITE, VALUE_NOT_FINITE, NO_ROOM, GROW = (
-    -1,
-    -2,
-    -3,
-    -4,
-    -5,
-)  # what `write` may return
-COUNT, STEPS, KEPT = range(3)  # of its report: new items, steps, free slots before those that were freed last
+# What `write` may return: minus the reasons of `index.refused_row`, and others.
+VALUE_NOT_FINITE, NO_ROOM, GROW, WAIT = -3, -4, -5, -6
+# Of its report: new items, steps, free slots before those that were freed last, where the queue began.
+COUNT, STEPS, KEPT, BEGAN = range(4)
 UNUSED, MOST = range(2)  # of the numbers of a table: free places, all places that there may be
 HIGHEST = 1e30  # priority; ours: sums over any number of items stay far from the end of float64
 
@@ -40,6 +36,7 @@ def blocks_of(held):
         matrix(held.recent, np.int32),
         vector(held.free, np.int32),
         vector(held.counters, np.int64),
+        vector(held.pinned, np.int32),
     )
 
 
@@ -110,7 +107,7 @@ def make_room(held, blocks, streams):
     for stream in streams:
         opened += blocks.closed[stream]
     while True:
-        short = opened - counters[FREE]
+        short = opened - (counters[FREE] - held.reserve)
         over = counters[ROWS] + len(streams) - held.most_rows
         if short <= 0 and over <= 0:
             return opened
@@ -122,11 +119,12 @@ def make_room(held, blocks, streams):
 
 
 @kernel
-def write(address, streams, last, core, value):
+def write(address, streams, last, core, value, begin):
     """Check and store a row of each stream, whose small columns are staged, and take in the items that it
     completes, with `value` in the tree.
 
-    Returns how many these are, or a negative number for what is missing.
+    Returns how many these are, or a negative number for what is missing. `begin` is negative, or after `WAIT` where
+    the queue began in the first try.
     """
     held = arrays.held(address)
     blocks, cutter, sizes = blocks_of(held), cutter_of(held), layout_of(held)
@@ -137,11 +135,15 @@ def write(address, streams, last, core, value):
     _, reason = index.refused_row(streams, last, core, sizes, cutter)
     if reason:
         return -reason
-    begin = vector(held.ends, np.int64)[0]
+    if begin < 0:
+        begin, report[KEPT] = vector(held.ends, np.int64)[0], blocks.counters[FREE]
+    report[BEGAN] = begin
     opened = make_room(held, blocks, streams)
     if opened < 0:
         return NO_ROOM
-    report[KEPT] = blocks.counters[FREE] - opened
+    if not index.can_open(opened, blocks):
+        return WAIT
+    report[KEPT] = max(0, report[KEPT] - opened)
     layout = (held.block, held.lead, held.aligned)
     count = index.step_rows(streams, last, core, *layout, blocks, sizes, cutter, at, full, new)
     records, size, steps = held.records, held.records.second, 0
@@ -241,20 +243,6 @@ def weigh(probability, items, beta, smallest, weight):
         weight[i] = scaled[i] / largest
 
 
-@inner
-def gather(rows, source, size, out):
-    """Copy rows [B, T], of `size` bytes each, between two addresses; those that lie together at once."""
-    width = rows.shape[1]
-    for b in range(rows.shape[0]):
-        t = 0
-        while t < width:
-            run = 1
-            while t + run < width and rows[b, t + run] == rows[b, t] + run:
-                run += 1
-            copy_bytes(out + (b * width + t) * size, source + rows[b, t] * size, run * size)
-            t += run
-
-
 @kernel
 def sample(address, drawn, points, items, beta, smallest, chosen, numbers, rows, core, weight, records):
     """Draw items, or read the `chosen` ones where `drawn` says that they are, with these probabilities.
@@ -269,7 +257,7 @@ def sample(address, drawn, points, items, beta, smallest, chosen, numbers, rows,
     reading.windows(
         chosen, table, vector(held.numbers, np.int64)[MOST], following, held.block, layout_of(held), found
     )
-    gather(rows, held.records.address, held.records.second, records.ctypes.data)
+    reading.gather(rows, 0, held.records.address, held.records.second, records.ctypes.data)
     size = 4 * core.shape[1]
     for i in range(len(chosen)):
         copy_bytes(core.ctypes.data + i * size, held.core.address + chosen[i] * size, size)

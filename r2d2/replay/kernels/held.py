@@ -20,7 +20,7 @@ ARRAY = np.dtype([(name, "i8") for name in ("address", "first", "second", "third
 
 BLOCKS = (
     "refs", "following", "open_stream", "serial", "filled", "cursor", "held", "closed", "began", "recent", "free",
-    "counters",
+    "counters", "pinned",
 )  # fmt: skip
 CUTTER = ("episode_row", "next_item", "pending")
 ITEMS = ("table", "core", "spare", "numbers")
@@ -29,7 +29,7 @@ ROWS = ("records", "staged", "floats")
 RESULTS = ("at", "full", "new", "ids", "report")  # of a write
 NUMBERS = (
     "block", "lead", "aligned", "burn_in", "unroll", "n_step", "period", "context", "capacity", "most_rows",
-    "selector", "stratified",
+    "reserve", "selector", "stratified",
 )  # fmt: skip
 ARRAYS = BLOCKS + CUTTER + ITEMS + PARTS + ROWS + RESULTS
 HELD = np.dtype([(name, ARRAY) for name in ARRAYS] + [(name, "i8") for name in NUMBERS])

@@ -46,6 +46,9 @@ class Blocks(NamedTuple):
     recent: NDArray[np.int32]  # [N, ring] slots by block number
     free: NDArray[np.int32]  # [S] a stack of free slots
     counters: NDArray[np.int64]  # [3] free slots, serials given out, rows in slots that are not free
+    pinned: NDArray[
+        np.int32
+    ]  # [S] readers that still copy from the slot; it may be free, but is not filled again
 
 
 class Cutter(NamedTuple):
@@ -66,6 +69,35 @@ def finite(values):
 
 
 @inner
+def open_slot(blocks):
+    """Take the newest free slot from which nobody copies; there is one."""
+    free, k = blocks.free, blocks.counters[FREE] - 1
+    while blocks.pinned[free[k]] > 0:
+        k -= 1
+    slot = free[k]
+    blocks.counters[FREE] -= 1
+    for i in range(k, blocks.counters[FREE]):  # the others keep their order
+        free[i] = free[i + 1]
+    return slot
+
+
+@inner
+def can_open(n, blocks):
+    """Whether n free slots are not copied from."""
+    k = blocks.counters[FREE]
+    while n > 0 and k > 0:
+        k -= 1
+        n -= blocks.pinned[blocks.free[k]] == 0
+    return n <= 0
+
+
+@kernel
+def room_to_open(n, blocks):
+    """`can_open`."""
+    return can_open(n, blocks)
+
+
+@inner
 def append(streams, last, block, lead, aligned, blocks, at, rows, full):
     """Give one row to each stream: `at` is where it is stored, `rows` its number in the stream, `full`
     whether it is the last of its block."""
@@ -76,8 +108,7 @@ def append(streams, last, block, lead, aligned, blocks, at, rows, full):
         row = blocks.cursor[stream]
         number, offset = row // block, row % block
         if blocks.closed[stream]:
-            counters[FREE] -= 1
-            slot = blocks.free[counters[FREE]]
+            slot = open_slot(blocks)
             if blocks.held[stream] < number:  # its last block is still there: chain the new one behind it
                 blocks.following[recent[stream, (number - 1) % window]] = slot
             recent[stream, number % window] = slot

@@ -11,10 +11,7 @@ from typing import Any
 from numba import njit
 
 # Numbers are divided as numpy does: nothing looks for divisions by zero, and none is made.
-_OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "error_model": "numpy",
-}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _NOT_FROM_PYTHON: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 _said = False

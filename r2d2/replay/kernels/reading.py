@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay.kernels.kernel import kernel
+from r2d2.replay.kernels.held import copy_bytes
+from r2d2.replay.kernels.kernel import inner, kernel
 from r2d2.types import SequenceLayout
 
 # A run of one item's rows that lie in one block: t from `start` to before `end`, of which those before
@@ -54,6 +55,39 @@ def windows(places, table, most, following, block, sizes, found):
                 if offset == block:
                     slot, offset = np.int64(following[slot]), 0
             rows[i, t] = slot * block + offset
+
+
+@inner
+def gather(rows, skip, source, size, out):
+    """Copy rows [B, T], of `size` bytes each, between two addresses, all but the first `skip` of each item; those
+    that lie together at once."""
+    width = rows.shape[1]
+    for b in range(rows.shape[0]):
+        t = skip
+        while t < width:
+            run = 1
+            while t + run < width and rows[b, t + run] == rows[b, t] + run:
+                run += 1
+            copy_bytes(out + (b * (width - skip) + t - skip) * size, source + rows[b, t] * size, run * size)
+            t += run
+
+
+@kernel
+def copy_rows(rows, skip, source, size, out):
+    """`gather`."""
+    gather(rows, skip, source, size, out)
+
+
+@kernel
+def pin(rows, block, pinned, by):
+    """Add to the slots of items' rows [B, T]: once for each time that an item enters one."""
+    for b in range(rows.shape[0]):
+        before = -1
+        for t in range(rows.shape[1]):
+            slot = rows[b, t] // block
+            if slot != before:
+                pinned[slot] += by
+            before = slot
 
 
 @kernel
