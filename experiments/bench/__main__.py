@@ -2,6 +2,7 @@
 
     A sequences of R2D2   B prioritized transitions   C uniform   D growth   E writer and reader at once
     S save and restore    K codec study               R rare leaves (with --slow)
+    M one to 1,024 environments and small to large batches      I import and first calls
 
 Writes results.json, results.csv, table.md and figure.png into --out.
 """

@@ -130,6 +130,23 @@ BARS = (
     _small("transitions", "B 1e6 held: sample 32 with weights", "sample_32", None),
     _small("uniform", "C 1e6 held: uniform sample of 256", "sample_256", 40),
     _small("uniform", "C numpy take of the same 256 (floor)", "take_256", None),
+    _small("uniform", "C 1e6 held: add 64, uniform", "add", None),
+    *(
+        _small("scales", f"M 1e5 held, {kind}: {what}", f"{kind}_{measure}", None)
+        for kind in ("prioritized", "uniform")
+        for what, measure in (
+            ("add 1", "add_1"), ("add 1,024", "add_1024"),
+            ("sample 1", "sample_1"), ("sample 2,048", "sample_2048"),
+        )
+    ),
+    _small("scales", "M 1e5 held: update 32", "prioritized_update_32", None),
+    *(
+        Bar(f"I {title}", "s", Quantity("first_use", measure), "", None, False, Quantity("first_use", measure))
+        for title, measure in (
+            ("import", "import"), ("first calls, nothing compiled before", "first"),
+            ("first calls, compiled by a process before", "again"),
+        )
+    ),
     Bar("R rare leaves: share ever drawn, distance from exact", "sd", Quantity("rare", "error"), "", 4, False,
         Quantity("rare", "error")),
     Bar("R rare leaves: share ever drawn", "%", Quantity("rare", "drawn_share", scale=100), "", None, True,

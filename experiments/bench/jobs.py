@@ -33,6 +33,8 @@ PARTS: dict[str, tuple[Part, ...]] = {
     "A": (Part("sequences", CODECS, ""), Part("footprint", CODECS, None)),
     "B": (Part("transitions", ("",), ""), Part("tree", ("",), "")),
     "C": (Part("uniform", ("",), ""),),
+    "M": (Part("scales", ("",), ""),),
+    "I": (Part("first_use", ("",), ""),),
     "D": (Part("growth", ("small", *CODECS), "small"),),
     "E": (Part("threads", CODECS, ""),),
     "S": (Part("persistence", COMPRESSED, None),),
@@ -54,14 +56,17 @@ class Job:
 
 
 def plan(letters: list[str], rivals: list[str], policies: list[str], tier: str, cache: Path) -> list[Job]:
-    """Part by part, all subjects of a part one after the other, ours first."""
-    jobs = []
-    for letter in letters:
-        for part in PARTS[letter]:
-            variants = part.ours + (tuple(policies) if part.name == "codecs" else ())
-            jobs += [Job(part.name, OURS, variant, tier, str(cache)) for variant in variants]
-            if part.rivals is not None:
-                jobs += [Job(part.name, rival, part.rivals, tier, str(cache)) for rival in rivals]
+    """Part by part, all subjects of a part one after the other; each part begins with another one."""
+    jobs: list[Job] = []
+    parts = [part for letter in letters for part in PARTS[letter]]
+    for number, part in enumerate(parts):
+        variants = part.ours + (tuple(policies) if part.name == "codecs" else ())
+        subjects = [(OURS, variants)]
+        if part.rivals is not None:
+            subjects += [(rival, (part.rivals,)) for rival in rivals]
+        first = number % len(subjects)
+        for subject, wanted in subjects[first:] + subjects[:first]:
+            jobs += [Job(part.name, subject, variant, tier, str(cache)) for variant in wanted]
     return jobs
 
 

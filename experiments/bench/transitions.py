@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ HIGH, LOW = 1.0, 0.01  # values of common and rare leaves, half of each
 RARE_CALL = 100_000  # draws in one call
 
 
-def _pool(streams: int) -> list[dict[str, NDArray]]:
+def pool_of(streams: int) -> list[dict[str, NDArray]]:
     """Additions of one transition of every stream; an episode lasts about 250 steps."""
     rng = np.random.default_rng(0)
     return [
@@ -44,7 +46,7 @@ def uniform(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> Mea
 
 
 def _measure(subject: ModuleType, sizes: Sizes, batches: tuple[int, ...], *, prioritized: bool) -> Measures:
-    pool = _pool(sizes.streams)
+    pool = pool_of(sizes.streams)
     replay = subject.transitions(sizes.items, sizes.streams, prioritized)
     for k in range(
         sizes.items // sizes.streams + POOL
@@ -63,6 +65,32 @@ def _measure(subject: ModuleType, sizes: Sizes, batches: tuple[int, ...], *, pri
         if prioritized:
             calls[f"update_{n}"] = lambda n=n: replay.update(n)  # type: ignore[misc]
     return in_turns(calls, sizes.small_repeats)
+
+
+def scales(subject: ModuleType, sizes: Sizes, variant: str, cache: Path) -> Measures:
+    """(M) Additions of one to 1,024 environments, batches of one to 2,048; prioritized and uniform."""
+    measures: Measures = {}
+    for kind in ("prioritized", "uniform"):
+        for streams in sizes.environments:
+            pool = pool_of(streams)
+            items = max(sizes.items // 10, 8 * streams)
+            replay = subject.transitions(items, streams, kind == "prioritized")
+            state = {"k": 0}
+
+            def add(pool: list[dict[str, NDArray]] = pool, replay: Any = replay, state: dict = state) -> None:
+                state["k"] += 1
+                replay.add(pool[state["k"] % POOL])
+
+            for _ in range(items // streams + POOL):
+                add()
+            calls: dict[str, Callable[[], object]] = {f"{kind}_add_{streams}": add}
+            if streams == sizes.streams:
+                for n in sizes.batches:
+                    calls[f"{kind}_sample_{n}"] = partial(replay.sample, n)
+                    if kind == "prioritized":
+                        calls[f"{kind}_update_{n}"] = partial(replay.update, n)
+            measures |= in_turns(calls, sizes.small_repeats)
+    return measures
 
 
 def _take(items: int, n: int) -> Callable[[], object]:

@@ -27,8 +27,9 @@ def _part(name: str) -> Part:
     """A part's function, whose module is imported on demand."""
     module = {
         "sequences": "sequences", "growth": "sequences", "threads": "sequences",
-        "transitions": "transitions", "uniform": "transitions", "tree": "transitions",
-        "rare": "transitions", "footprint": "footprint", "persistence": "persistence", "codecs": "codecs",
+        "transitions": "transitions", "uniform": "transitions", "scales": "transitions", "tree": "transitions",
+        "rare": "transitions", "footprint": "footprint", "first_use": "first_use", "persistence": "persistence",
+        "codecs": "codecs",
     }[name]  # fmt: skip
     part: Part = getattr(importlib.import_module(f"experiments.bench.{module}"), name)
     return part
