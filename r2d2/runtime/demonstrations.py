@@ -96,10 +96,11 @@ def replay_of(config: Config, spec: EnvSpec, network: AgentNetwork) -> tuple[Rep
     if len(frozen) != items:
         raise RuntimeError(f"the replay of {source.path} lost {items - len(frozen)} of its {items} items")
     made.count_ids()  # it has grown where episodes are short
-    shares = build_replay.batch_shares(config.learner.batch, made.shares)
+    batch = config.learner.batch
+    drawn = build_replay.batch_shares(batch, made.shares)[-1]
     print(
         f"demonstrations: {len(frozen):,} items of {source.head['steps']:,} steps in {source.path} give "
-        f"{shares[-1]} of the {config.learner.batch} items of every batch; {states}"
+        f"{made.shares[-1]:g} of every batch ({drawn} of {batch} items); {states}"
     )
     return made, source.checksum
 

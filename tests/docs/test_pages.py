@@ -38,7 +38,7 @@ def test_the_recipes(tmp_path: Path) -> None:
 
 def test_demonstrations_from_an_earlier_run(tmp_path: Path) -> None:
     (shell,) = [block for block in blocks(DOCS / "datasets.md") if block.kind == "bash"]
-    assert "items of every batch" in run(shell, tmp_path, ROOT)
+    assert "give 0.25 of every batch" in run(shell, tmp_path, ROOT)
 
 
 def test_the_blocks_of_the_configuration_page(tmp_path: Path) -> None:
