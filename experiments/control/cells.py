@@ -28,7 +28,7 @@ MASKED: dict[str, Any] = {
 # The number lies 21 steps before the question, twice what a sequence with its burn-in spans.
 CUE: dict[str, Any] = {
     "env.id": "Cue-v0", "env.options": {"delay": 20}, "env.num_envs": 8, "network.core": "lru",
-    "replay.burn_in": 4, "replay.unroll": 6, "replay.period": 3, "replay.replay_ratio": 96.0, "run.steps": 24_000,
+    "replay.burn_in": 4, "replay.unroll": 6, "replay.period": 3, "replay.replay_ratio": 96.0, "run.steps": 32_000,
     "run.evaluate_period": 4000, "run.evaluate_episodes": 64, "learner.learning_rate_end": 0.0,
 }  # fmt: skip
 # HalfCheetah without its velocities (extra `mujoco`); a random policy gets about -280, and 1,000 is our level.
