@@ -12,7 +12,8 @@ from numba import njit
 
 # Numbers are divided as numpy does: nothing looks for divisions by zero, and none is made.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-_NOT_FROM_PYTHON: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# Always inlined: a call would pass a dozen arrays by value, which costs more than most of these loops.
+_PART: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
 
 _said = False
 
@@ -42,7 +43,7 @@ def kernel(loop: Callable[..., Any]) -> Any:
 
 def inner(loop: Callable[..., Any]) -> Any:
     """Compile a loop that only other loops call, as a part of them."""
-    return njit(**_OPTIONS, **_NOT_FROM_PYTHON)(loop)
+    return njit(**_OPTIONS, **_PART)(loop)
 
 
 @cache
