@@ -55,7 +55,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, 
         return 0
 
     monkeypatch.setattr(training, "start", start)
-    monkeypatch.setattr(sizes, "report", lambda config: calls.append(("dry", config)) or 0)
+    monkeypatch.setattr(sizes, "report", lambda config, *_: calls.append(("dry", config)) or 0)
     monkeypatch.chdir(tmp_path)
     return calls
 

@@ -10,16 +10,16 @@ from soak import Kill, Progress, check_flat, soak
 
 
 def test_a_run_killed_at_random_moments_ends_as_one_that_was_left_alone(tmp_path: Path) -> None:
-    """The thousand kills of `make soak`, a dozen of them; then the soak itself is found finished."""
+    """The thousand kills of `make soak`, two dozen of them; then the soak itself is found finished."""
     said: list[str] = []
-    progress = soak(12, tmp_path, say=said.append)
-    assert len(progress.kills) == 12
+    progress = soak(24, tmp_path, say=said.append)
+    assert len(progress.kills) == 24
     assert any(kill.saving for kill in progress.kills)
-    assert said[-1].startswith("soak: 12 kills")
-    again = soak(12, tmp_path, say=said.append)
+    assert said[-1].startswith("soak: 24 kills")
+    again = soak(24, tmp_path, say=said.append)
     assert dataclasses.replace(again, seconds=0) == dataclasses.replace(progress, seconds=0)
-    with pytest.raises(SystemExit, match="a soak with 12 kills, not 13: use another --out"):
-        soak(13, tmp_path)
+    with pytest.raises(SystemExit, match="a soak with 24 kills, not 25: use another --out"):
+        soak(25, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["memory", "files", "disk"])
