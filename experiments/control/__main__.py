@@ -23,6 +23,7 @@ from experiments.control.peer import PEERS
 from experiments.control.rows import curve, finish, peer_curve, peer_score, score
 from experiments.replay.evidence import read_rows
 from experiments.study import execute, plan, write_csv
+from experiments.study_options import parsed, study_parser
 
 ORDER = (*AGENTS, *PEERS)  # of the rows
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "control"
@@ -112,9 +113,7 @@ def write(runs: Path, out: Path, changes: dict[str, Any]) -> None:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="experiments.control", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser("control", __doc__, RESULTS)
     parser.add_argument(
         "--agents", nargs="*", choices=list(AGENTS), default=list(AGENTS), help="of cells.py (all)"
     )
@@ -122,20 +121,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "--peer", metavar="PYTHON", help="also run the peers, with this Python (extra `peer`)"
     )
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS), help="which (all)")
-    parser.add_argument("--seeds", type=int, default=5, help="number of seeds (default 5)")
-    parser.add_argument("--first-seed", type=int, default=0, help="the first of them (default 0)")
-    parser.add_argument("--steps", type=int, help="environment steps of a run instead of the agent's own")
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="runs side by side (default: cores)"
-    )
-    parser.add_argument("--runs", type=Path, default=Path("runs/control"), help="folder of the runs")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
-    options = parser.parse_args(arguments)
-    for name in ("seeds", "steps", "workers"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name} must be at least 1, got {value}")
-    return options
+    return parsed(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from experiments.control.rows import curve, finish, processor_seconds, summary
 from experiments.demonstrations.cells import AGENTS, GUESS, SOLVED, cell, dataset
 from experiments.demonstrations.expert import demonstrations
 from experiments.study import Job, execute, plan, write_csv
+from experiments.study_options import parsed, study_parser
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "demonstrations"
 
@@ -91,28 +92,11 @@ def write(jobs: Sequence[Job], out: Path) -> None:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="experiments.demonstrations",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = study_parser("demonstrations", __doc__, RESULTS)
     parser.add_argument(
         "--agents", nargs="+", choices=list(AGENTS), default=list(AGENTS), help="of cells.py (all)"
     )
-    parser.add_argument("--seeds", type=int, default=5, help="number of seeds (default 5)")
-    parser.add_argument("--first-seed", type=int, default=0, help="the first of them (default 0)")
-    parser.add_argument("--steps", type=int, help="environment steps of a run instead of the task's own")
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="runs side by side (default: cores)"
-    )
-    parser.add_argument("--runs", type=Path, default=Path("runs/demonstrations"), help="folder of the runs")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
-    options = parser.parse_args(arguments)
-    for name in ("seeds", "steps", "workers"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name} must be at least 1, got {value}")
-    return options
+    return parsed(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from experiments.memory.tasks import TASKS, TIERS
 from experiments.replay.evidence import read_rows
 from experiments.stored_state.rows import chosen
 from experiments.study import Job, execute, write_csv
+from experiments.study_options import parsed, study_parser
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "memory"
 FIRST_SEED = 10  # the ones before were used to tune
@@ -116,28 +117,14 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="experiments.memory", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser("memory", __doc__, RESULTS, first_seed=None)
     parser.add_argument("--tier", choices=list(TIERS), default="hour", help="tasks and agents (default hour)")
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=[], help="these instead")
     parser.add_argument("--agents", nargs="+", choices=list(cells.AGENTS), default=[], help="these instead")
-    parser.add_argument("--seeds", type=int, default=5, help="number of seeds (default 5)")
-    parser.add_argument("--steps", type=int, help="environment steps of a run instead of the task's own")
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="runs side by side (default: cores)"
-    )
     parser.add_argument("--peer", help="a Python with the extra `peer`; without one the peer is left out")
     parser.add_argument("--track", default="none", help="Weights & Biases (default none)")
     parser.add_argument("--redraw", action="store_true", help="figure and page from the tables in --out")
-    parser.add_argument("--runs", type=Path, default=Path("runs/memory"), help="folder of the runs")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
-    options = parser.parse_args(arguments)
-    for name in ("seeds", "steps", "workers"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name} must be at least 1, got {value}")
-    return options
+    return parsed(parser, arguments)
 
 
 if __name__ == "__main__":

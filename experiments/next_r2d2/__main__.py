@@ -20,6 +20,7 @@ from experiments.next_r2d2.page import draw, page
 from experiments.next_r2d2.rows import Row, curves, scores
 from experiments.replay.evidence import read_rows
 from experiments.study import Job, execute, plan, write_csv
+from experiments.study_options import parsed, study_parser
 from r2d2.config.presets import preset
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "next_r2d2"
@@ -62,11 +63,7 @@ def write(jobs: list[Job], out: Path) -> None:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="experiments.next_r2d2",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = study_parser("next_r2d2", __doc__, RESULTS)
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), help="which (all)")
     parser.add_argument(
         "--variants", nargs="*", default=list(VARIANTS), help="changes to the preset, as in `peng+adamw`"
@@ -74,19 +71,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--minus-one", action="store_true", help="also each variant without each of its changes"
     )
-    parser.add_argument("--seeds", type=int, default=5, help="number of seeds (default 5)")
-    parser.add_argument("--first-seed", type=int, default=0, help="the first of them (default 0)")
-    parser.add_argument("--steps", type=int, help="environment steps of a run instead of the task's own")
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="runs side by side (default: cores)"
-    )
-    parser.add_argument("--runs", type=Path, default=Path("runs/next_r2d2"), help="folder of the runs")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
-    options = parser.parse_args(arguments)
-    for name in ("seeds", "steps", "workers"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            parser.error(f"--{name} must be at least 1, got {value}")
+    options = parsed(parser, arguments)
     for name in options.variants:
         try:
             preset(f"{BASE}+{name}")

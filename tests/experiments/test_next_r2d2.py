@@ -12,6 +12,7 @@ from experiments.next_r2d2.cells import GAMES, TASKS, VARIANTS, cell, variants
 from experiments.next_r2d2.page import page
 from experiments.next_r2d2.rows import Row, pooled, scores
 from experiments.replay.evidence import read_rows
+from experiments.study_options import parsed, study_parser
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.config import check_config
@@ -98,3 +99,14 @@ def test_an_unknown_change_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--variants", "peng+nonsense"])
     assert "peng+nonsense has the unknown change 'nonsense'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "least"), [("seeds", 0, 1), ("first-seed", -1, 0), ("steps", 0, 1), ("workers", -3, 1)]
+)
+def test_a_number_out_of_its_bounds_is_named(
+    name: str, value: int, least: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parsed(study_parser("any", None, tmp_path), [f"--{name}", str(value)])
+    assert f"--{name} must be at least {least}, got {value}" in capsys.readouterr().err
