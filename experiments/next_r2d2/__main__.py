@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.control.rows import finish
-from experiments.next_r2d2.cells import BASE, TASKS, VARIANTS, cell, variants
+from experiments.next_r2d2.cells import BASE, TASKS, VARIANTS, applies, cell, variants
 from experiments.next_r2d2.page import draw, page
 from experiments.next_r2d2.rows import Row, curves, scores
 from experiments.replay.evidence import read_rows
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.steps:
         changes["run.steps"] = options.steps
     names = variants(options.variants, minus_one=options.minus_one)
-    cells = [cell(task, name, changes) for task in options.tasks for name in names]
+    cells = [cell(task, name, changes) for task in options.tasks for name in names if applies(task, name)]
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     jobs = plan(cells, seeds, options.runs)
     code = execute(jobs, workers=options.workers, after=finish)

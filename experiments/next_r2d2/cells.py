@@ -46,7 +46,8 @@ GAMES = tuple(TASKS)[:5]
 
 # Each alone. A change may be any of `r2d2/config/changes.py`, several with a + between.
 VARIANTS = (
-    "peng", "retrace", "watkins", "munchausen", "c51", "hl-gauss", "adamw", "impala", "frozen-context",
+    "peng", "retrace", "watkins", "munchausen", "td-normalization", "trust-region", "c51", "hl-gauss", "quantile",
+    "adamw", "impala", "frozen-context", "resets",
 )  # fmt: skip
 
 
@@ -56,6 +57,11 @@ def cell(task: str, variant: str, changes: Mapping[str, Any]) -> Cell:
     one = TASKS[task]
     config = changed(preset(name), {**SHORT, "env.id": one.env, **one.changes, **changes})
     return Cell(f"{task}-{variant}", name, config, {"task": task, "variant": variant})
+
+
+def applies(task: str, variant: str) -> bool:
+    """Whether a task may be played with a variant: a frozen context is for pictures, not for vectors."""
+    return task in GAMES or "frozen-context" not in variant.split("+")
 
 
 def without_each(variant: str) -> list[str]:
