@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.profiler import record_function
 
 from r2d2.agent.frozen import FrozenEncoder, frozen_size
 from r2d2.agent.heads.critic import Critic
@@ -18,6 +17,7 @@ from r2d2.agent.inputs import InputLayout, Inputs
 from r2d2.agent.networks import QNetwork, Trunk
 from r2d2.agent.normalization import Normalization
 from r2d2.agent.policies import action_log_probability, gaussian_log_probability, soft_value, squashed
+from r2d2.agent.stages import stage
 from r2d2.config.network import NetworkConfig
 from r2d2.types import ObservationSpec
 
@@ -94,13 +94,13 @@ class ActorCritic(nn.Module):
 
     def q(self, outputs: Tensor, action: Tensor) -> Tensor:
         """Q(s, a), float32 [critics, ...], of core outputs [..., W] and actions [..., A]."""
-        with record_function("heads"):
+        with stage("heads"):
             seen = [self._of(outputs, 1 + i) for i in range(len(self.critics))]
             return torch.stack([critic(x, action) for critic, x in zip(self.critics, seen, strict=True)])
 
     def distribution(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation [..., A] of the stochastic policy before it is squashed."""
-        with record_function("heads"):
+        with stage("heads"):
             mean, log_deviation = self.policy(self._policy_outputs(outputs))
             return mean.float(), log_deviation.float()
 
@@ -113,7 +113,7 @@ class ActorCritic(nn.Module):
         """The deterministic policy's action [..., A]; of a stochastic one that of its mean."""
         if self.stochastic:
             return self.distribution(outputs)[0].tanh()
-        with record_function("heads"):
+        with stage("heads"):
             action: Tensor = self.policy(self._policy_outputs(outputs)).float()
             return action
 

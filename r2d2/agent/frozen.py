@@ -20,9 +20,9 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.profiler import record_function
 
 from r2d2.agent.precision import full_precision
+from r2d2.agent.stages import stage
 from r2d2.agent.torsos import torso_of
 from r2d2.agent.torsos.joined import Joined
 from r2d2.config.network import NetworkConfig
@@ -55,7 +55,7 @@ class FrozenEncoder(nn.Module):
     def forward(self, observation: Mapping[str, Tensor]) -> Tensor:
         """See the class; features beyond what float16 can hold are the largest that it can."""
         device = next(iter(observation.values())).device
-        with record_function("encode"), full_precision(device):
+        with stage("encode"), full_precision(device):
             features: Tensor = self.torso(observation)
             return features.clamp(-LARGEST, LARGEST).half()
 

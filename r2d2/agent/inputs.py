@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.autograd.profiler import record_function
 
+from r2d2.agent.stages import stage
 from r2d2.types import FROZEN, ObservationSpec, no_previous
 
 Index = slice | Tensor  # of streams
@@ -70,7 +70,7 @@ class InputLayout:
 
     def read(self, columns: Mapping[str, Tensor]) -> Inputs:
         """Inputs of T steps from batch-major columns [B, T, ...], of observations [B, stack - 1 + T - S, ...]."""
-        with record_function("stack"):
+        with stage("stack"):
             observation = {
                 name: stack_rows(columns[name], spec, self.stack) for name, spec in self.observations.items()
             }

@@ -18,7 +18,7 @@ Where the rows of a batch lie, and which network sees which of them::
 Both networks begin with the same state and burn in with their own weights. Each encodes each row once.
 
 On a GPU nothing in an update waits for the device: what it found is read from the `Update` later. The names
-given to `record_function` are the stages of `r2d2 bench`.
+given to `stage` are the stages of `r2d2 bench`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.profiler import record_function
 
 from r2d2.agent.actor_critic import AgentNetwork
 from r2d2.agent.cuda_graph import CudaGraph
@@ -43,6 +42,7 @@ from r2d2.agent.optimizers import make_optimizer
 from r2d2.agent.precision import dtype_of
 from r2d2.agent.q_learning import QLearning
 from r2d2.agent.resets import Resets, resets_until
+from r2d2.agent.stages import stage
 from r2d2.agent.torsos.spectral import spectral_layers
 from r2d2.agent.update import Update, not_finite
 from r2d2.config.learner import LearnerConfig
@@ -107,7 +107,7 @@ class Learner:
 
     def update(self, batch: Batch) -> Update:
         """Take one optimizer step; returns new priorities of the batch's items."""
-        with record_function("copy"):
+        with stage("copy"):
             data = self.transfer(batch.trimmed(self.layout.unroll) if self.trims else batch)
         same_calls = np.isin(data.burn_in_host, (0, self.layout.burn_in)).all()
         step = self._graph if self._graph is not None and same_calls else self._step
@@ -136,10 +136,10 @@ class Learner:
         share = self.config.target_averaging
         if share == 1.0:
             update.wait()  # raises if this update must not count
-            with record_function("target copy"):
+            with stage("target copy"):
                 self.target.load_state_dict(self.network.state_dict())
             return
-        with torch.no_grad(), record_function("target copy"):
+        with torch.no_grad(), stage("target copy"):
             online, own = self._parameters
             if self.asynchronous:
                 weight = torch.where(update.finite, share, 0.0)  # without waiting for the device
@@ -161,13 +161,13 @@ class Learner:
     def _step(self, data: DeviceBatch) -> tuple[Tensor, Tensor | None]:
         """The optimizer step itself; returns priorities and metrics [B + K] and the successors' states."""
         if self.network.normalization is not None:
-            with record_function("normalization"):
+            with stage("normalization"):
                 inputs = self.network.inputs.read(data.columns)
                 self.network.normalization.update(inputs, data.valid(self.layout.burn_in))
         self.optimizer.zero_grad(set_to_none=True)
         parts = data.parts(self.config.gradient_accumulation_steps)
         found = [self.method.backward(self, part, items=len(data)) for part in parts]
-        with record_function("optimizer"):
+        with stage("optimizer"):
             norm = self._clip()
             finite = torch.isfinite(norm)
             if self.asynchronous:  # the optimizer itself leaves out a step where this is 1
@@ -177,7 +177,7 @@ class Learner:
             self.optimizer.step()
             for layer in self._spectral[0]:
                 layer.iterate(finite)
-        with record_function("priorities"):
+        with stage("priorities"):
             metrics = self.method.summary(torch.stack([sums for _, sums, _ in found]).sum(0), norm)
             values = torch.cat([*(priorities for priorities, _, _ in found), metrics])
         states = [state for _, _, state in found if state is not None]

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.profiler import record_function
 
 from r2d2.agent.cores import Stepping, core_of
 from r2d2.agent.frozen import FrozenEncoder, frozen_size
@@ -20,6 +19,7 @@ from r2d2.agent.heads.distributional import C51, HLGauss, Quantiles
 from r2d2.agent.inputs import InputLayout, Inputs
 from r2d2.agent.normalization import Normalization, without_bounds
 from r2d2.agent.precision import full_precision
+from r2d2.agent.stages import stage
 from r2d2.agent.torsos import torso_of
 from r2d2.agent.torsos.joined import Joined
 from r2d2.config.network import NetworkConfig
@@ -65,7 +65,7 @@ class Trunk(nn.Module):
 
     def encode(self, inputs: Inputs) -> Tensor:
         """Inputs of `unroll` [T, B, F]; each step on its own, no state."""
-        with record_function("encode"):
+        with stage("encode"):
             flat = {name: value.flatten(0, 1) for name, value in inputs.observation.items()}
             flat = flat if self.normalization is None else self.normalization(flat)
             features = self.torso(flat) if isinstance(self.torso, Joined) else self.torso(*flat.values())
@@ -79,7 +79,7 @@ class Trunk(nn.Module):
         if it does not need them."""
         if inputs.frozen is None:
             return self.encode(inputs)
-        with record_function("encode"):
+        with stage("encode"):
             return self._with_previous(inputs.frozen.float(), inputs)
 
     def _with_previous(self, features: Tensor, inputs: Inputs) -> Tensor:
@@ -97,7 +97,7 @@ class Trunk(nn.Module):
         """Outputs [T, B, W] for the heads and the core state [B, C] after the last of the inputs [T, B, F], which
         `encode` or `encode_for_state` made."""
         # bfloat16 recurrence needs hardware that not every CPU has, and gains little: the core stays float32.
-        with record_function("core"), full_precision(inputs.device):
+        with stage("core"), full_precision(inputs.device):
             seen = inputs[..., : self.core_inputs].float()
             outputs, state = self.core.unroll(seen, state.to(inputs.device))
         return self._with_features(outputs, inputs), state
@@ -107,7 +107,7 @@ class Trunk(nn.Module):
         if not self._steps:
             outputs, state = self.unroll(encoded, state)
             return outputs[0], state
-        with record_function("core"), full_precision(encoded.device):
+        with stage("core"), full_precision(encoded.device):
             seen = encoded[0, :, : self.core_inputs].float()
             outputs, state = self.core.step(seen, state.to(encoded.device))
         return self._with_features(outputs, encoded[0]), state
@@ -146,14 +146,14 @@ class QNetwork(Trunk):
 
     def values(self, outputs: Tensor) -> Tensor:
         """Q values, float32 [..., A], of core outputs [..., W]."""
-        with record_function("heads"):
+        with stage("heads"):
             return self.head(outputs).float()
 
     def values_and_logits(self, outputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Q values, and of a distributional head the logits or quantiles [..., A, K] whose mean they are."""
         if not isinstance(self.head, C51 | HLGauss | Quantiles):
             return self.values(outputs), None
-        with record_function("heads"):
+        with stage("heads"):
             logits = self.head.logits(outputs)
             return self.head.expected(logits), logits
 

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.autograd.profiler import record_function
 
 from r2d2.agent.actor_critic import ActorCritic
 from r2d2.agent.device_batch import DeviceBatch
@@ -25,6 +24,7 @@ from r2d2.agent.losses import LOSSES, Priority, length_mask, sequence_loss
 from r2d2.agent.method import NOISE, Backward, TDErrors, Unrolled
 from r2d2.agent.policies import smoothed, soft_value, temperature_loss
 from r2d2.agent.precision import autocast
+from r2d2.agent.stages import stage
 from r2d2.agent.targets import returns
 from r2d2.agent.update import METRICS
 from r2d2.config.learner import LearnerConfig
@@ -79,7 +79,7 @@ class PolicyLearning:
             with torch.no_grad():
                 value, log_probability = self._values(learner, data, unrolled)
                 value = torch.cat([torch.zeros_like(value[:1]), value])
-        with torch.no_grad(), record_function("targets"):
+        with torch.no_grad(), stage("targets"):
             end = data.length + data.lookahead - 1
             target = returns(
                 reward, terminated, value, value, None, None, end, learner.layout.n_step, self.config
@@ -108,10 +108,10 @@ class PolicyLearning:
         network, _ = _networks(learner)
         found = self._evaluate(learner, data)
         critics, policy, *temperature = learner.groups
-        with record_function("targets"):
+        with stage("targets"):
             losses = LOSSES[self.config.loss](found.q - found.target).sum(0)
             loss = sequence_loss(losses, found.mask, data.weight, items)
-        with record_function("backward"):
+        with stage("backward"):
             loss.backward(inputs=critics, retain_graph=True)
         if (learner.updates + 1) % self.config.policy_period == 0:
             with autocast(learner.precision, learner.device):
@@ -122,9 +122,9 @@ class PolicyLearning:
                 losses = losses + temperature_loss(
                     network.log_temperature, log_probability, self.target_entropy
                 )
-            with record_function("backward"):
+            with stage("backward"):
                 sequence_loss(losses, found.mask, data.weight, items).backward(inputs=moved)
-        with torch.no_grad(), record_function("priorities"):
+        with torch.no_grad(), stage("priorities"):
             q, mask = found.q.mean(0), found.mask
             error = q - found.target
             sums = [loss.detach(), (error.abs() * mask).sum(), (q * mask).sum(), mask.sum()]

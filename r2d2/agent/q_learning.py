@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.profiler import record_function
 
 from r2d2.agent.device_batch import DeviceBatch
 from r2d2.agent.heads.distributional import C51, HLGauss, Quantiles
@@ -22,6 +21,7 @@ from r2d2.agent.method import Backward, TDErrors
 from r2d2.agent.networks import QNetwork
 from r2d2.agent.precision import autocast
 from r2d2.agent.quantiles import quantile_loss
+from r2d2.agent.stages import stage
 from r2d2.agent.targets import return_histogram, return_quantiles, targets
 from r2d2.agent.td_scale import batch_moments, moved, outside_trust_region, td_scale
 from r2d2.agent.update import METRICS
@@ -69,7 +69,7 @@ class QLearning:
                 q_lookahead = online.values(found.lookahead)
                 q_target, target_logits = target_network.values_and_logits(found.target)
             q = torch.cat([q, q_lookahead])
-        with record_function("targets"):
+        with stage("targets"):
             action, reward, terminated, *behavior = (
                 learner.after_burn_in(data, name) for name in self.columns
             )
@@ -113,11 +113,11 @@ class QLearning:
         """Adds the gradient of the TD errors' loss. The sums are loss, |TD error|, Q(s, a), trained steps, and
         `_Found.scale`, of which there is one part alone."""
         (error, q_taken, mask, refreshed), losses, scaled, scale = self._evaluate(learner, data)
-        with record_function("targets"):  # sum over time, mean over items
+        with stage("targets"):  # sum over time, mean over items
             loss = sequence_loss(losses, mask, data.weight, items)
-        with record_function("backward"):
+        with stage("backward"):
             loss.backward()
-        with torch.no_grad(), record_function("priorities"):
+        with torch.no_grad(), stage("priorities"):
             error = error.detach()
             sums = [loss.detach(), (error.abs() * mask).sum(), (q_taken * mask).sum(), mask.sum()]
             priorities = self.priority(scaled.detach(), mask)

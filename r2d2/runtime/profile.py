@@ -30,7 +30,7 @@ from r2d2.runtime.roofline import (
 )
 from r2d2.types import Batch
 
-# Names of `record_function` in `agent`.
+# Names of `agent.stages` in an update and in an acting step.
 UPDATE = ("copy", "stack", "encode", "core", "heads", "targets", "backward", "optimizer", "priorities")
 FORWARD = ("stack", "encode", "core", "heads")
 MEASURED = "measured"  # the part of a profile that counts
