@@ -14,11 +14,10 @@ It is independent of networks, environments and training.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +28,7 @@ from r2d2.replay.held import Held
 from r2d2.replay.items import ItemTable
 from r2d2.replay.kernels import calls
 from r2d2.replay.kernels import index as kernels
+from r2d2.replay.reading import Reader
 from r2d2.replay.relabelers.hindsight import Hindsight
 from r2d2.replay.removers.remover import Remover
 from r2d2.replay.rows import SMALL, made_folder
@@ -37,6 +37,7 @@ from r2d2.replay.selectors.proportional import Proportional
 from r2d2.replay.selectors.selector import Selector
 from r2d2.replay.sequencer import Sequencer
 from r2d2.replay.storage import Storage
+from r2d2.replay.writing import Writer, Written
 from r2d2.types import Batch, Column
 
 Ints = NDArray[np.int64]
@@ -44,19 +45,7 @@ Ints = NDArray[np.int64]
 RESERVE = 1 / 32  # of the blocks; memory is taken by those alone that readers held up; ours
 SPARE = 1.25  # blocks for each one that `steps` needs: those at an episode's ends are not full; ours
 
-NO_MINIMUM = -1.0  # weights are over the largest in the batch
-
-_NO_IDS = np.empty(0, np.int64)
 _PARTS = ("storage", "sequencer", "items", "selector", "remover", "relabeler")
-
-
-class Written(NamedTuple):
-    """The arguments of `Replay.write`, checked."""
-
-    values: Mapping[str, NDArray]
-    last: NDArray[np.bool_]
-    core: NDArray[np.float32]
-    streams: Ints
 
 
 class Replay:
@@ -112,12 +101,15 @@ class Replay:
         )
         self._held = Held(self.items, self.storage, sequencer, selector, remover, rows)
         self._frame = self._held.frame
-        self._all_streams = np.arange(streams)
-        self._new = np.empty(streams * sequencer.items_at_once, kernels.NEW_ITEM)  # items of one write
-        self._no_core = np.zeros((streams, core_size), np.float32)
-        self.steps_written = 0
+        self._writer = Writer(columns, streams, sequencer, self._held, relabeler)
+        self._reader = Reader(sequencer, self._held, normalize, relabeler)
         self._parts = _PARTS if relabeler is not None else _PARTS[:-1]
         self.late_updates = 0  # priorities that arrived after their item was removed
+
+    @property
+    def steps_written(self) -> int:
+        """Steps written so far."""
+        return self._writer.steps
 
     @property
     def rows(self) -> int:
@@ -161,89 +153,25 @@ class Replay:
         their episode; the stream's next row begins a new one. `core` [K, C] is the recurrent state before
         the row's observation. Nothing is stored when an argument is refused.
         """
-        if self._frame.writes and self.relabeler is None:
-            return self._append(self._checked(values, last, streams, core, self.storage.raw.floats))
-        rows = self.check_rows(values, last, streams, core)
-        self.check_turn(rows)
-        return self.append(rows)
+        return self._writer.write(values, last, streams, core)
 
     def check_rows(self, values: Any, last: Any, streams: Any, core: Any) -> Written:
         """The arguments of `write` as rows of this replay's columns, or the ValueError that it would raise for
         them; nothing is changed."""
-        return self._checked(values, last, streams, core, ())
-
-    def _checked(self, values: Any, last: Any, streams: Any, core: Any, later: Container[str]) -> Written:
-        streams = self._all_streams if streams is None else checks.check_streams(streams, self.streams)
-        last = checks.check_last(last, len(streams))
-        arrays = checks.check_rows(self.columns, values, streams, later)
-        shape = (len(streams), self.items.core.shape[1])
-        core = self._no_core[: len(streams)] if core is None else checks.check_core(core, shape)
-        return Written(arrays, last, core, streams)
+        return self._writer.check_rows(values, last, streams, core)
 
     def check_turn(self, rows: Written) -> None:
         """Raise ValueError for rows that cannot come next in their episodes."""
-        self.sequencer.check(rows.streams, rows.last, rows.core)
-        if self.relabeler is not None:
-            self.relabeler.check(rows.streams)
+        self._writer.check_turn(rows)
 
     def append(self, rows: Written) -> Ints:
         """`write` of rows that have been checked."""
-        if self._frame.writes and self.relabeler is None:
-            return self._append(rows)
-        values, last, core, streams = rows
-        self.storage.check_process()
-        opened, pending = self._held.make_room(streams), self.sequencer.cutter.pending
-        self.storage.room_to_open(opened)
-        new = self.storage.append(values, streams, last, core, self.sequencer, opened, self._new)
-        self.steps_written += len(last) - int(np.count_nonzero(last))
-        if self.relabeler is None:
-            return self._held.insert(new, pending) if len(new) else _NO_IDS
-        ended = self.relabeler.write(values, last, streams, new, self.storage)
-        ids = [self._held.insert(new, pending) if len(new) else _NO_IDS]
-        ids += [self._held.insert(copies, self.relabeler.core, goals) for copies, goals in ended]
-        return np.concatenate(ids)
-
-    def _append(self, rows: Written) -> Ints:
-        """`append` in one compiled call, which looks at what `check_turn` does first."""
-        values, last, core, streams = rows
-        storage, selector, frame = self.storage, self.selector, self._frame
-        storage.check_process()
-        storage.raw.stage(values, len(streams))
-        value = selector.first_value if isinstance(selector, Proportional) else 1.0
-        if storage.readings:
-            storage.readings.release()
-        count = calls.write(frame.address, streams, last, core, value, -1)
-        while count == calls.WAIT:
-            storage.readings.wait()
-            count = calls.write(frame.address, streams, last, core, value, int(frame.report[calls.BEGAN]))
-        if count == calls.GROW:
-            self._held.make_place(int(frame.report[calls.COUNT]))
-            count = calls.insert(frame.address, value)
-        elif count < 0:
-            self._refuse(count, rows)
-        if storage.compressed or storage.raw.large:
-            at, full = frame.at[: len(streams)], frame.full[: len(streams)]
-            storage.finish(values, streams, at, full, int(frame.report[calls.KEPT]))
-        self.steps_written += int(frame.report[calls.STEPS])
-        ids = frame.ids[:count].copy()
-        if self.items.linked and count:
-            self.items.link(frame.new[:count], ids)
-        return ids
-
-    def _refuse(self, code: int, rows: Written) -> NoReturn:
-        """Raise the error for what `calls.write` refused."""
-        if code == calls.NO_ROOM:
-            raise RuntimeError("the replay has no free block and no item to remove: raise `steps`")
-        checks.check_rows(self.columns, rows.values, rows.streams)
-        self.check_turn(rows)
-        raise AssertionError(f"write refused rows that are right: {code}")
+        return self._writer.append(rows)
 
     def truncate(self, streams: Ints) -> None:
         """Mark the newest row of these streams as a truncation, where that became known after it was written. The
         rows of their final observations must be written next."""
-        at = self.storage.newest(checks.check_streams(streams, self.streams))
-        columns = self.storage.raw
-        columns.column("truncated")[at] = ~columns.column("terminated")[at]
+        self._writer.truncate(streams)
 
     def clear(self) -> None:
         """Remove all items. Running episodes continue, and no id is used again."""
@@ -266,8 +194,7 @@ class Replay:
         The draw is complete at once: writes, removals and priorities that come later do not change it.
         """
         n, beta = self.check_draw(n, rng, beta)
-        arrays = self.storage.room((n, self.sequencer.rows), self.sequencer.context, out)
-        return self.draw_into(arrays, n, rng, beta)
+        return self.draw_into(self._reader.room(n, out), n, rng, beta)
 
     def check_draw(self, n: int, rng: np.random.Generator, beta: float = 0.0) -> tuple[int, float]:
         """n and beta of a draw, or the ValueError that it would raise; nothing is changed and `rng` not used."""
@@ -279,26 +206,14 @@ class Replay:
         self, arrays: BatchArrays, n: int, rng: np.random.Generator, beta: float = 0.0
     ) -> PendingBatch:
         """`draw` of n items that has been checked, into these arrays."""
-        smallest = NO_MINIMUM
-        if self.normalize == "buffer" and beta > 0.0:
-            smallest = self.selector.min_probability()  # type: ignore[attr-defined]  # checked when made
-        if self._frame.draws:
-            return self._read(
-                np.empty(n, np.int64), rng.random(n), arrays, draw=True, beta=beta, smallest=smallest
-            )
-        places, probability = self.selector.sample(n, rng)
-        return self._read(places, probability, arrays, beta=beta, smallest=smallest)
+        return self._reader.draw(arrays, n, rng, beta)
 
     def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
         """Read items by id, all columns or some; raises KeyError for an id that is no longer held."""
         chosen = checks.check_names(names, self.columns)
-        places = self.held_places(ids)
-        unknown = np.full(len(places), np.nan)
         # Rewards under another goal are made from the observations.
         wanted = chosen if self.relabeler is None else list(self.columns)
-        shape = (len(places), self.sequencer.rows)
-        arrays = self.storage.allocate(wanted, shape, self.sequencer.context)
-        batch = self._read(places, unknown, arrays).result()
+        batch = self._reader.get(self.held_places(ids), wanted)
         return replace(batch, columns={name: batch.columns[name] for name in chosen})
 
     def held_places(self, ids: Ints) -> Ints:
@@ -308,45 +223,6 @@ class Replay:
         if not held.all():
             raise KeyError(f"item {int(ids[~held][0])} was removed: read items while they are held")
         return places
-
-    def _read(
-        self,
-        places: Ints,
-        probability: NDArray[np.float64],
-        arrays: BatchArrays,
-        *,
-        draw: bool = False,
-        beta: float = 0.0,
-        smallest: float = NO_MINIMUM,
-    ) -> PendingBatch:
-        """The items in these places; or with `draw` those at the random points in `probability`, whose places and
-        probabilities take the arrays over."""
-        storage, items, n = self.storage, self.items, len(places)
-        storage.check_process()
-        rows, numbers = np.empty((n, self.sequencer.rows), np.int64), np.empty((4, n), np.int64)
-        core, weight = np.empty((n, items.core.shape[1]), np.float32), np.empty(n, np.float32)
-        records = arrays.records.view(np.uint8) if storage.raw.small else np.empty((n, 0), np.uint8)
-        calls.sample(
-            self._frame.address, not draw, probability, len(self.selector), beta, smallest,
-            places, numbers, rows, core, weight, records,
-        )  # fmt: skip
-        jobs, reading = storage.read_rest(rows, arrays)
-        burn_in, length, lookahead, ids = numbers
-        batch = Batch(
-            columns=arrays.columns,
-            core=core,
-            burn_in=burn_in,
-            length=length,
-            lookahead=lookahead,
-            ids=ids,
-            probability=probability,
-            weight=weight,
-            records=arrays.records,
-        )
-        if self.relabeler is None:
-            return PendingBatch(batch, jobs, reading)
-        goals = self.items.goal.take(places, axis=0)
-        return PendingBatch(batch, jobs, reading, partial(self.relabeler.rewrite, batch, goals))
 
     def update_priorities(self, ids: Ints, priorities: NDArray, *, initial: bool = False) -> None:
         """Set priorities [K] by id. Items removed since are counted in `late_updates` and ignored.
@@ -466,7 +342,7 @@ class Replay:
         """
         self.storage.check_process()
         self.check_state(Saved(state, "replay"))
-        self.steps_written = state["steps_written"]
+        self._writer.steps = state["steps_written"]
         self.late_updates = state["late_updates"]
         for name in self._parts:
             getattr(self, name).load_state_dict(state[name])

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from r2d2.replay import frozen as frozen_states
 from r2d2.replay.checks import check_core, check_draw, check_ids, check_names, check_priorities
 from r2d2.replay.draw import FIELDS, Normalize, PartOfDraw, PendingMixture, batch_shares, check_normalize
-from r2d2.replay.replay import Replay, Written
+from r2d2.replay.replay import Replay
 from r2d2.replay.saved import Saved
+from r2d2.replay.writing import Written
 from r2d2.types import Batch
 
 Ints = NDArray[np.int64]
