@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from r2d2.agent.actor_critic import AgentNetwork
-from r2d2.agent.inputs import ALL, FrameStack
+from r2d2.agent.inputs import ALL, FrameStack, to_device
 from r2d2.agent.precision import autocast
 from r2d2.types import FROZEN, as_previous, no_previous
 
@@ -63,7 +63,7 @@ class ActingState:
             if exploration is None:
                 answer, core = self.network.step(inputs, self.core[at])
             else:
-                drawn = torch.from_numpy(exploration).to(self.device)
+                drawn = to_device(exploration, self.device)
                 answer, core = self.network.step(inputs, self.core[at], drawn)
         return answer.cpu().numpy(), core
 
@@ -84,7 +84,7 @@ class ActingState:
 
     def begin(self, episodes: NDArray[np.bool_]) -> None:
         """The current observations of these are the first of an episode."""
-        begun = torch.from_numpy(np.flatnonzero(episodes)).to(self.device)
+        begun = to_device(np.flatnonzero(episodes), self.device)
         self._frames.begin(begun)
         self._frozen = None
         self.core[begun] = 0.0
@@ -109,7 +109,7 @@ class CoreStates:
     def __call__(
         self, values: Mapping[str, NDArray], first: NDArray[np.bool_], streams: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        at, begun = (torch.from_numpy(chosen).to(self.device) for chosen in (streams, streams[first]))
+        at, begun = (to_device(chosen, self.device) for chosen in (streams, streams[first]))
         self._frames.push(values, at)
         self._frames.begin(begun)
         self._core[begun] = 0.0
@@ -131,7 +131,7 @@ class FrozenFeatures:
     def __call__(
         self, values: Mapping[str, NDArray], first: NDArray[np.bool_], streams: NDArray[np.int64]
     ) -> NDArray[np.float16]:
-        at, begun = (torch.from_numpy(chosen).to(self.device) for chosen in (streams, streams[first]))
+        at, begun = (to_device(chosen, self.device) for chosen in (streams, streams[first]))
         self._frames.push(values, at)
         self._frames.begin(begun)
         found: NDArray[np.float16] = self.encoder(self._frames.stacked(at)).cpu().numpy()

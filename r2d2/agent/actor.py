@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from r2d2.agent.acting_state import ActingState
+from r2d2.agent.acting_stream import ActingStream
 from r2d2.agent.actor_critic import AgentNetwork
 from r2d2.agent.choice import choice_of
 from r2d2.agent.inputs import ALL
@@ -92,6 +93,7 @@ class Actor:
         self.network = network
         self.device = torch.device(device)
         self.precision = dtype_of(precision, self.device)
+        self.stream = ActingStream(self.device)
         self.rng = rng
         self.life_loss, self.records_behavior = life_loss, records_behavior
         self.choice = choice_of(network)
@@ -105,7 +107,8 @@ class Actor:
         """Restart every environment, environment i with seed + i; unfinished episodes are forgotten."""
         n = self.environments.num_envs
         observation = observation_columns(self.environments.reset(seed))
-        self.state = ActingState(self.network, observation, self.device)
+        with self.stream.entered():
+            self.state = ActingState(self.network, observation, self.device)
         self._ended = np.zeros(n, np.bool_)  # the current observation is the last of its episode
         self._total = np.zeros(n)
         self._length = np.zeros(n, np.int64)
@@ -116,6 +119,10 @@ class Actor:
         `cut` truncates every running episode after this step (it bootstraps from the observation reached);
         `reset` must follow.
         """
+        with self.stream.entered():
+            return self._step(cut=cut)
+
+    def _step(self, *, cut: bool) -> list[Rows]:
         n = self.environments.num_envs
         last = self._ended
         answer, action, core_after, result = self._play(self.choice.draw(self.epsilon, self.noise, self.rng))
@@ -145,8 +152,9 @@ class Actor:
         running = ~begins_episode(self.state.previous_action)  # an action led to the current observation
         if not running.any():
             return []
-        rows = self._final_rows(running, bootstrap=True)
-        self.state.begin(running)
+        with self.stream.entered():
+            rows = self._final_rows(running, bootstrap=True)
+            self.state.begin(running)
         return [rows]
 
     def _play(self, drawn: NDArray) -> tuple[NDArray[np.float32], NDArray, torch.Tensor, Result]:
@@ -208,6 +216,11 @@ class Actor:
     def running(self) -> list[Episode]:
         """The unfinished episodes, as far as they have come."""
         return [Episode(i, float(self._total[i]), int(n)) for i, n in enumerate(self._length)]
+
+    def load_weights(self, weights: Mapping[str, Any]) -> None:
+        """Act with these weights, a state dict of the network."""
+        with self.stream.paused():
+            self.network.load_state_dict(weights)
 
     def state_dict(self) -> dict[str, Any]:
         """What survives a barrier: environments and core states do not, they are reset there."""

@@ -138,7 +138,15 @@ class FrameStack:
         return self.layout.read(columns)
 
     def _put(self, array: NDArray) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
+        return to_device(array, self.device)
+
+
+def to_device(array: NDArray, device: torch.device) -> Tensor:
+    """The array on a device: a CUDA device copies it from page-locked memory while the host goes on."""
+    tensor = torch.from_numpy(array)
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def stack_rows(rows: Tensor, observation: ObservationSpec, stack: int) -> Tensor:

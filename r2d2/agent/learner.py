@@ -33,9 +33,9 @@ import torch
 from torch import Tensor, nn
 
 from r2d2.agent.actor_critic import AgentNetwork
-from r2d2.agent.cuda_graph import CudaGraph
+from r2d2.agent.cuda_graph import CudaCapture, CudaGraph
 from r2d2.agent.device_batch import DeviceBatch, Transfer
-from r2d2.agent.inputs import Inputs
+from r2d2.agent.inputs import Inputs, to_device
 from r2d2.agent.losses import Priority
 from r2d2.agent.method import NOISE, Method, TDErrors, Unrolled
 from r2d2.agent.optimizers import make_optimizer
@@ -100,7 +100,7 @@ class Learner:
         self.method = QLearning(config, priority) if method is None else method
         self.transfer = Transfer(self.device, [*network.inputs.columns, *self.method.columns])
         self.resets = resets
-        self._graph = CudaGraph(self._step) if graphs else None
+        self._graph = CudaGraph(self._step, CudaCapture(self.device)) if graphs else None
         # Episodes are of many lengths: a batch is as long as its longest. A graph wants one shape.
         self.trims = initial_state == "episode" and not graphs
         self.updates = 0
@@ -128,7 +128,7 @@ class Learner:
         noise = self.method.noise(len(data), self.trained_rows(data) + self.layout.n_step)
         if noise is None:
             return data
-        columns = {**data.columns, NOISE: torch.from_numpy(noise).to(self.device)}
+        columns = {**data.columns, NOISE: to_device(noise, self.device)}
         return dataclasses.replace(data, columns=columns)
 
     def _move_target(self, update: Update) -> None:

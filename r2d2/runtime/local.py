@@ -209,12 +209,13 @@ class LocalRun:
         due = self.vector_steps % self.config.actor.actor_update_period == 0
         if due and self.actor_updates != self.learner.updates:
             acting, learned = self._weights
-            torch._foreach_copy_(acting, learned)
+            with self.actor.stream.paused():
+                torch._foreach_copy_(acting, learned)
             self.actor_updates = self.learner.updates
 
     def refresh_actor(self, weights: Mapping[str, Any], updates: int) -> None:
         """Act with the learner's weights of `updates` updates."""
-        self.actor.network.load_state_dict(weights)
+        self.actor.load_weights(weights)
         self.actor_updates = updates
 
     # -- reports ---------------------------------------------------------------------------------------

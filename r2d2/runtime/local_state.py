@@ -45,7 +45,7 @@ def restore(run: LocalRun, path: Path) -> None:
         check_learner(state.get("learner"), run.learner)
         for name in PARTS:
             getattr(run, name).load_state_dict(state[name])
-        run.actor.network.load_state_dict(state["actor_network"])
+        run.actor.load_weights(state["actor_network"])
         run.rng.bit_generator.state = state["rng"]
         run.schedule.load_state_dict(state["counters"])
         for name in COUNTERS:

@@ -208,6 +208,13 @@ def test_a_graph_gets_every_batch_of_its_shape_and_no_other() -> None:
     learner, batch = case(Setup(life_loss="roll"))
     plain, captures, replays = copy.deepcopy(learner), 0, 0
 
+    class Capture:
+        def warm_up(self, step: Any, data: DeviceBatch) -> Any:
+            return step(data)
+
+        def __call__(self, step: Any, data: DeviceBatch) -> Captured:
+            return capture(step, data)
+
     def capture(step: Any, data: DeviceBatch) -> Captured:
         nonlocal captures
         captures += 1
@@ -223,7 +230,7 @@ def test_a_graph_gets_every_batch_of_its_shape_and_no_other() -> None:
 
         return Captured(inputs, (values, None), replay)
 
-    learner._graph = CudaGraph(learner._step, capture)
+    learner._graph = CudaGraph(learner._step, Capture())
     batch = whole_or_none(Setup(), batch)
     small = select(batch, np.arange(len(batch.ids) - 1))
     updates = []

@@ -170,7 +170,7 @@ class ActorRole:
             weights = self.port.fetch(offered.handle)
         except Lost:  # with the learner that made them; its successor will publish others
             return
-        self.actor.network.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+        self.actor.load_weights({name: torch.from_numpy(w) for name, w in weights.items()})
         self.updates = offered.updates
 
     # -- the shard -------------------------------------------------------------------------------------
