@@ -72,10 +72,12 @@ def steps_of(config: Config) -> int:
     return 0 if source is None else int(source.head["steps"])
 
 
-def replay_of(config: Config, spec: EnvSpec, network: AgentNetwork) -> tuple[Replay | Mixture, str]:
+def replay_of(
+    config: Config, spec: EnvSpec, network: AgentNetwork, source: Source | None = None
+) -> tuple[Replay | Mixture, str]:
     """The replay of a run, its demonstrations filled in, and the checksum of their dataset; "" without any.
-    `network` has the frozen encoder of the run, if there is one."""
-    source = opened(config, spec)
+    `network` has the frozen encoder of the run, if there is one; `source` is the dataset if it was opened."""
+    source = opened(config, spec) if source is None else source
     if source is None:
         return build_replay.replay(config, spec), ""
     made = build_replay.replay(config, spec, source.index["steps"])

@@ -26,6 +26,7 @@ from r2d2.build import replays as build_replay
 from r2d2.build.agents import ACTING, ENVIRONMENTS, SAMPLING, child_seed, generator
 from r2d2.checkpoint import checkpoint
 from r2d2.config import Config
+from r2d2.dataset.dataset import Source
 from r2d2.envs.vector import VectorEnv
 from r2d2.replay import PendingBatch, PendingMixture
 from r2d2.runs.folder import CHECKPOINTS
@@ -45,9 +46,15 @@ class LocalRun:
     """One training run in `run_dir`. Set `schedule.stop` at any time to finish the step, save and end."""
 
     def __init__(
-        self, config: Config, run_dir: Path, tracker: Tracker, vector: VectorEnv | None = None
+        self,
+        config: Config,
+        run_dir: Path,
+        tracker: Tracker,
+        vector: VectorEnv | None = None,
+        source: Source | None = None,
     ) -> None:
-        """`vector` is what `build.environments.vector` built from the config, if it was built already."""
+        """`vector` is what `build.environments.vector` built from the config, and `source` what
+        `demonstrations.opened` read for it, if that was done already."""
         self.config, self.run_dir, self.tracker = config, run_dir, tracker
         vector = environments.vector(config, halves=config.actor.halves) if vector is None else vector
         self.environments, spec = vector, vector.spec
@@ -57,7 +64,7 @@ class LocalRun:
         torch.set_num_threads(build.threads(config))
         network = build.network(config, spec)
         self.learner = build.learner(config, network, device=self.device, resets=build.resets(config, spec))
-        self.replay, self.demonstrations = demonstrations.replay_of(config, spec, network)
+        self.replay, self.demonstrations = demonstrations.replay_of(config, spec, network, source)
         self.ages = Ages(self.replay.places)
         self.probe = make_probe(config, core_size=network.core_size, capacity=self.replay.capacity)
         self.limiter = build.limiter(config)

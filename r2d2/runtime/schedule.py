@@ -1,20 +1,11 @@
-"""When a run logs, saves, evaluates and ends (`Schedule`), and the signals that stop it."""
+"""Schedule: when a run logs, saves, evaluates and ends."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
 
 from r2d2.config import RunConfig
 from r2d2.runtime.evaluator import Evaluator
-
-ASKING = [signal.SIGINT, signal.SIGTERM]  # a run to stop
-if hasattr(signal, "SIGHUP"):
-    ASKING.append(signal.SIGHUP)
 
 _COUNTERS = ("saves", "next_log", "next_save", "ended_at")
 
@@ -67,25 +58,3 @@ class Schedule:
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         for name in _COUNTERS:
             setattr(self, name, state[name])
-
-
-@contextmanager
-def stopping(schedule: Schedule) -> Iterator[None]:
-    """Context in which Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) make the run save and end. A second
-    Ctrl-C or SIGTERM interrupts it at once. Signals that are already ignored, as SIGHUP by nohup, stay so."""
-
-    def ask(number: int, _: Any) -> None:
-        if not schedule.stop:
-            schedule.stop = True
-            with contextlib.suppress(OSError):  # the terminal may be gone
-                print("\nfinishing the step and saving; once more interrupts without saving", file=sys.stderr)
-        elif number in (signal.SIGINT, signal.SIGTERM):  # a closing terminal may send SIGHUP twice
-            raise KeyboardInterrupt
-
-    taken = [n for n in ASKING if n == signal.SIGINT or signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, ask) for number in taken}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -24,7 +24,7 @@ from r2d2.runtime import demonstrations, threads
 from r2d2.runtime.cluster import ray_environment
 from r2d2.runtime.cluster.roles.conductor import ClusterRun
 from r2d2.runtime.local import LocalRun
-from r2d2.runtime.schedule import stopping
+from r2d2.runtime.signals import stopping
 from r2d2.tracking.scores import closing_lines
 from r2d2.tracking.tracker import Tracker, open_tracker
 
@@ -126,30 +126,26 @@ def make_run(
     source = demonstrations.opened(build.resolved(config, spec), spec)
     sizes.check(config, spec, 0 if source is None else source.head["steps"])
     if tracker is None:
-        tracker = _tracker(config, run_dir, preset)
+        env = config.env.id.split("/")[-1]
+        tracker = open_tracker(
+            run_dir,
+            track=config.run.track,
+            total_env_steps=config.run.steps,
+            name=f"{env}-{preset}-s{config.run.seed}",
+            group=config.run.group or config.env.id,
+            job_type="train",
+            tags=(preset, config.env.id, *config.run.tags),
+            config=to_dict(config),
+            policies={which: run_dir / folder.POLICIES / which for which in ("best", "last")}
+            if config.run.upload_policy
+            else {},
+        )
     if vector is not None:
-        return LocalRun(config, run_dir, tracker, vector)
+        return LocalRun(config, run_dir, tracker, vector, source)
     ray_environment.prepare(config.cluster.address)
     from r2d2.runtime.cluster import ray_fleet as cluster  # ray is an extra
 
     return cluster.make(config, run_dir, tracker, spec)
-
-
-def _tracker(config: Config, run_dir: Path, preset: str) -> Tracker:
-    env = config.env.id.split("/")[-1]
-    return open_tracker(
-        run_dir,
-        track=config.run.track,
-        total_env_steps=config.run.steps,
-        name=f"{env}-{preset}-s{config.run.seed}",
-        group=config.run.group or config.env.id,
-        job_type="train",
-        tags=(preset, config.env.id, *config.run.tags),
-        config=to_dict(config),
-        policies={which: run_dir / folder.POLICIES / which for which in ("best", "last")}
-        if config.run.upload_policy
-        else {},
-    )
 
 
 def train(run: LocalRun | ClusterRun) -> int:

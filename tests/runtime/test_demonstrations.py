@@ -23,6 +23,8 @@ from r2d2.replay.episodes import read_episode, stored_episodes
 from r2d2.runs import folder
 from r2d2.runtime import demonstrations, threads
 from r2d2.runtime.local import LocalRun
+from r2d2.runtime.training import make_run
+from r2d2.tracking.tracker import Tracker
 from r2d2.viewer.contents import Contents
 
 RECALL: dict[str, Any] = {
@@ -107,6 +109,20 @@ def test_every_batch_has_its_share_and_nothing_of_the_dataset_is_lost(
     last = [line for line in lines(tmp_path) if "replay/demonstration_share" in line][-1]
     assert last["replay/demonstration_share"] == 0.25
     assert last["replay/demonstration_priority"] > 0 < last["replay/own_priority"]
+
+
+def test_the_dataset_is_opened_once(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = []
+
+    def opening(path: Path) -> Dataset:
+        paths.append(path)
+        return open_dataset(path)
+
+    monkeypatch.setattr(demonstrations, "open_dataset", opening)
+    make_run(shown(dataset), tmp_path / "run", "tiny", Tracker(tmp_path / "run"))
+    assert paths == [dataset.path]
 
 
 def test_one_episode_that_is_shorter_than_an_item_will_do(dataset: Dataset, tmp_path: Path) -> None:

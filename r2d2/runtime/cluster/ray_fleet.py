@@ -35,7 +35,7 @@ from r2d2.runtime.cluster.roles.layout import Layout
 from r2d2.runtime.cluster.roles.learning import LearnerRole
 from r2d2.runtime.cluster.roles.messages import Failed, Lost
 from r2d2.runtime.cluster.roles.shard import ShardRole, shard_root
-from r2d2.runtime.schedule import ASKING
+from r2d2.runtime.signals import ASKING
 from r2d2.tracking.tracker import Tracker
 
 try:
