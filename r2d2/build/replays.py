@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -185,15 +186,23 @@ def remover(config: Config, capacity: int, selector: Selector) -> Remover:
     return made
 
 
-def batch_items(config: Config, length: float) -> int:
-    """Items of the next batch: `learner.batch`, or as many whole episodes of this mean length as have
+def batch_counts_steps(config: Config) -> bool:
+    """Whether the items of a batch depend on the mean length of those that are held."""
+    c = config.learner  # a graph has one shape
+    return c.batch_steps > 0 and config.replay.initial_state == "episode" and not c.graphs
+
+
+def batch_items(config: Config, mean_length: Callable[[], float]) -> int:
+    """Items of the next batch: `learner.batch`, or as many whole episodes of the mean length as have
     `learner.batch_steps` steps, if these are more.
 
-    In stages of a fifth, so that most batches have the size of the one before; `config` is resolved.
+    In stages of a fifth, so that most batches have the size of the one before; `config` is resolved. The mean, over
+    all items, is asked for only where it matters.
     """
     c = config.learner
-    if c.batch_steps == 0 or config.replay.initial_state != "episode" or c.graphs:  # a graph has one shape
+    if not batch_counts_steps(config):
         return c.batch
+    length = mean_length()
     if length <= 0.0 or c.batch * length >= c.batch_steps:
         return c.batch
     stages = math.floor(math.log(c.batch_steps / (c.batch * length), _BATCH_STAGE))

@@ -204,7 +204,7 @@ class LocalRun:
     def _draw(self) -> PendingBatch | PendingMixture:
         build_replay.set_alpha(self.config, self.replay, self.actor.steps)
         beta = build_replay.beta(self.config, self.actor.steps)
-        items = build_replay.batch_items(self.resolved, self.replay.mean_length)
+        items = build_replay.batch_items(self.resolved, lambda: self.replay.mean_length)
         spare = self._spare if self._spare is not None and len(self._spare.ids) == items else None
         draw = self.replay.draw(items, self.rng, beta=beta, out=spare)
         self._spare = None  # its arrays are being filled

@@ -131,8 +131,12 @@ class LearnerRole:
     @property
     def _batch(self) -> int:
         """Items of the next batch."""
+        return build_replay.batch_items(self.config, self._mean_length)
+
+    def _mean_length(self) -> float:
+        """Of the items of all shards."""
         total = sum(n * length for n, length in zip(self._items, self._lengths, strict=True))
-        return build_replay.batch_items(self.config, total / max(1, sum(self._items)))
+        return total / max(1, sum(self._items))
 
     def _ask(self, count: int) -> None:
         """Send a request to every shard without a pending one, for `count` items altogether."""

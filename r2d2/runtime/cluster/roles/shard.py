@@ -150,7 +150,7 @@ class ShardRole:
             self.inserted,
             self.began_with,
             len(self.replay),
-            self.replay.mean_length,
+            self.replay.mean_length if build_replay.batch_counts_steps(self.config) else 0.0,
             batch,
             ages,
         )
