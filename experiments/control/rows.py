@@ -10,6 +10,7 @@ from typing import Any
 from experiments.control.cells import AGENTS
 from experiments.control.peer import PEERS
 from experiments.study import Job
+from r2d2.runs.folder import read_provenance
 from r2d2.tracking.metrics import read_metrics
 
 CPU = "cpu_seconds"  # file in a finished run's folder
@@ -40,9 +41,12 @@ def score(job: Job) -> dict[str, Any]:
 
 
 def processor_seconds(job: Job) -> float | None:
-    """What `finish` kept; of a run that was made by hand there is nothing."""
+    """What `finish` kept; nothing of a run that was made by hand, or by several processes, each of which knows its
+    own time alone."""
     cpu = job.run_dir / CPU
-    return float(cpu.read_text()) if cpu.exists() else None
+    if not cpu.exists() or len(read_provenance(job.run_dir)) > 1:
+        return None
+    return float(cpu.read_text())
 
 
 def peer_curve(agent: str, seed: int, file: Path) -> list[dict[str, Any]]:
