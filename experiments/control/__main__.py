@@ -21,7 +21,7 @@ import numpy as np
 from experiments.control.cells import AGENTS, cell
 from experiments.control.peer import PEERS
 from experiments.control.rows import curve, finish, peer_curve, peer_score, score
-from experiments.replay.evidence import read_rows
+from experiments.replay.evidence import with_earlier
 from experiments.study import execute, plan, write_csv
 from experiments.study_options import parsed, study_parser
 
@@ -102,13 +102,13 @@ def write(runs: Path, out: Path, changes: dict[str, Any]) -> None:
         scores = [*(score(job) for job in made), *(peer_score(*found) for found in peers)]
         curves = [row for job in made for row in curve(job)]
         curves += [row for found in peers for row in peer_curve(*found)]
-        new = {(row["agent"], row["seed"]) for row in scores}
-        for rows, file in ((scores, out / "scores.csv"), (curves, out / "curves.csv")):
-            kept = read_rows(file) if file.exists() else []
-            kept = [{name: None if value == "" else value for name, value in row.items()} for row in kept]
-            rows += [row for row in kept if (row["agent"], row["seed"]) not in new]
+        for name, rows in (("scores.csv", scores), ("curves.csv", curves)):
+            rows[:] = [
+                {column: None if value == "" else value for column, value in row.items()}
+                for row in with_earlier(rows, out / name, ("agent", "seed"))
+            ]
             rows.sort(key=lambda row: (ORDER.index(row["agent"]), row["seed"], row["env_steps"]))
-            write_csv(rows, file)
+            write_csv(rows, out / name)
         (out / "README.md").write_text(page(scores, "make control"))
 
 

@@ -1,7 +1,8 @@
 """The memory benchmark: `python -m experiments.memory [--tier minute|hour|night] [--seeds N] [--workers N]`.
 
 Trains the preset `memory` and its variants, and the peer, on the tier's tasks, some runs at a time, and writes
-figure.png, README.md and CSV files into --out. The command goes on where it stopped; Ctrl-C saves.
+figure.png, README.md and CSV files into --out. The command goes on where it stopped; Ctrl-C saves. Rows of runs on
+other machines stay in the tables: remove --out for results of another preset.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ import numpy as np
 
 from experiments.memory import cells, figures, rows
 from experiments.memory.page import page
+from experiments.memory.rows import Row
 from experiments.memory.tasks import TASKS, TIERS
-from experiments.replay.evidence import read_rows
+from experiments.replay.evidence import read_rows, with_earlier
 from experiments.stored_state.rows import chosen
 from experiments.study import Job, execute, write_csv
 from experiments.study_options import parsed, study_parser
@@ -84,16 +86,23 @@ def _run(command: list[str]) -> int:
 def write(jobs: Sequence[Job], peers: dict[tuple[str, int], Path], options: argparse.Namespace) -> None:
     """The tables, then figure and page from them."""
     options.out.mkdir(parents=True, exist_ok=True)
-    curve = rows.curves(jobs, peers)
-    score = rows.scores(curve)
-    write_csv(curve, options.out / "curves.csv")
-    write_csv(score, options.out / "scores.csv")
-    write_csv(rows.reach(jobs), options.out / "reach.csv")
+    made = {"curves": rows.curves(jobs, peers), "reach": rows.reach(jobs)}
+    found = {name: _merged(new, options.out / f"{name}.csv") for name, new in made.items()}
+    score = rows.scores(found["curves"])
+    for name, table in (found | {"scores": score}).items():
+        write_csv(table, options.out / f"{name}.csv")
     minutes = sum(row["cpu_seconds"] for row in score) / 60
     machine = f"{platform.machine()} with {os.cpu_count()} cores"
-    run = {"command": _command(options), "machine": machine, "minutes": minutes}
+    run = {"command": _command(options, score), "machine": machine, "minutes": minutes}
     (options.out / "run.json").write_text(json.dumps(run, indent=1) + "\n")
     report(options.out)
+
+
+def _merged(new: list[Row], file: Path) -> list[Row]:
+    """With the rows of runs on other machines, in the order of tasks, agents and seeds."""
+    tasks, agents = [*TASKS], [*cells.AGENTS, cells.PEER]
+    merged = with_earlier(new, file, ("task", "agent", "seed"))
+    return sorted(merged, key=lambda row: (tasks.index(row["task"]), agents.index(row["agent"]), row["seed"]))
 
 
 def report(folder: Path) -> None:
@@ -104,13 +113,13 @@ def report(folder: Path) -> None:
     (folder / "README.md").write_text(page(score, reached, run))
 
 
-def _command(options: argparse.Namespace) -> str:
+def _command(options: argparse.Namespace, score: Sequence[Row]) -> str:
+    """What makes all of these runs."""
     parts = [f"--tier {options.tier}"] if options.tier != "hour" else []
-    parts += [
-        f"--{name} {' '.join(getattr(options, name))}"
-        for name in ("tasks", "agents")
-        if getattr(options, name)
-    ]
+    for name in ("tasks", "agents"):
+        if getattr(options, name):
+            made = dict.fromkeys(str(row[name[:-1]]) for row in score)
+            parts.append(f"--{name} {' '.join(one for one in made if not one.startswith(cells.PEER))}")
     parts += [f"--seeds {options.seeds}"] if options.seeds != 5 else []
     parts += [f"--steps {options.steps}"] if options.steps else []
     return "make memory-benchmark" + (f' ARGS="{" ".join(parts)}"' if parts else "")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ def read_rows(path: Path) -> list[Row]:
     """The rows of a CSV file, with numbers where the text is one."""
     with path.open(newline="") as file:
         return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(file)]
+
+
+def with_earlier(rows: list[Row], path: Path, key: Sequence[str]) -> list[Row]:
+    """These rows, and those in the table at `path`, of runs on other machines, whose key none of these has."""
+    new = {tuple(row[name] for name in key) for row in rows}
+    earlier = read_rows(path) if path.exists() else []
+    return rows + [row for row in earlier if tuple(row[name] for name in key) not in new]
 
 
 def _value(text: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 
 from experiments.memory import cells, peer, rows
-from experiments.memory.__main__ import main
+from experiments.memory.__main__ import main, write
 from experiments.memory.cells import AGENTS, PEER
 from experiments.memory.page import section
 from experiments.memory.tasks import TASKS, TIERS
+from experiments.replay.evidence import read_rows
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.config import check_config
@@ -87,6 +89,38 @@ def test_the_peer_trains_for_the_steps_and_the_seconds(tmp_path: Path, monkeypat
     assert lines[0]["cpu_seconds"] < lines[-1]["cpu_seconds"]
     curve = rows.curves([], {("chain-10", 1): file})
     assert [row["agent"] for row in curve] == [PEER] * 3
+
+
+def test_runs_of_other_machines_stay_and_those_made_again_replace_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines make two tasks, the second makes one of the first's runs again."""
+    out = tmp_path / "out"
+
+    def make(*runs: tuple[str, int, float]) -> str:
+        curve = [
+            {
+                "task": task,
+                "agent": "memory",
+                "seed": seed,
+                "env_steps": 10,
+                "score": score,
+                "cpu_seconds": 60.0,
+            }
+            for task, seed, score in runs
+        ]
+        monkeypatch.setattr(rows, "curves", lambda jobs, peers: curve)
+        monkeypatch.setattr(rows, "reach", lambda jobs: [])
+        options = argparse.Namespace(out=out, tier="hour", tasks=["x"], agents=["x"], seeds=5, steps=None)
+        write([], {}, options)
+        return (out / "README.md").read_text()
+
+    make(("chain-40", 10, 0.0), ("chain-40", 11, 1.0))
+    page = make(("recall", 10, 1.0), ("chain-40", 10, 1.0))
+    found = [(row["task"], row["seed"], row["score"]) for row in read_rows(out / "scores.csv")]
+    assert found == [("recall", 10, 1.0), ("chain-40", 10, 1.0), ("chain-40", 11, 1.0)]
+    assert '"--tasks recall chain-40 --agents memory"' in page
+    assert "3 CPU minutes together" in page
 
 
 @pytest.mark.slow
