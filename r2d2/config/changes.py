@@ -41,6 +41,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "learner.rescaling": True,
     },
     "no-previous": {"network.previous_inputs": False},
+    "rescaling": {"learner.rescaling": True},
     "clip": {"learner.rescaling": False, "learner.reward_clip": 1.0},
     "discount-99": {"learner.discount": 0.99},
     "reset": {"env.life_loss": "reset"},
