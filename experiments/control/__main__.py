@@ -20,7 +20,7 @@ import numpy as np
 
 from experiments.control.cells import AGENTS, cell
 from experiments.control.peer import PEERS
-from experiments.control.rows import curve, finish, peer_curve, peer_score, score
+from experiments.control.rows import curve, peer_curve, peer_score, score
 from experiments.replay.evidence import with_earlier
 from experiments.study import execute, plan, write_csv
 from experiments.study_options import parsed, study_parser
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         changes["run.steps"] = options.steps
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     jobs = plan([cell(name, changes) for name in options.agents], seeds, options.runs)
-    code = execute(jobs, workers=options.workers, after=finish)
+    code = execute(jobs, workers=options.workers)
     if code == 0 and options.peer:
         code = play_peers(options, seeds)
     write(options.runs, options.out, changes)

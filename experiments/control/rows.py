@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import json
-import resource
+import math
 from pathlib import Path
 from typing import Any
 
 from experiments.control.cells import AGENTS
 from experiments.control.peer import PEERS
-from experiments.study import Job
-from r2d2.runs.folder import read_provenance
+from experiments.study import Job, processor_seconds
 from r2d2.tracking.metrics import read_metrics
-
-CPU = "cpu_seconds"  # file in a finished run's folder
-
-
-def finish(run_dir: Path) -> None:
-    """Keep the processor time of the process that made the run."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    (run_dir / CPU).write_text(f"{used.ru_utime + used.ru_stime:.1f}\n")
 
 
 def curve(job: Job) -> list[dict[str, Any]]:
@@ -37,16 +28,13 @@ def curve(job: Job) -> list[dict[str, Any]]:
 
 def score(job: Job) -> dict[str, Any]:
     """The last and the best evaluation of a run, and the steps until it was solved."""
-    return summary(curve(job), AGENTS[job.cell.name].solved, processor_seconds(job))
+    return summary(curve(job), AGENTS[job.cell.name].solved, known_seconds(job))
 
 
-def processor_seconds(job: Job) -> float | None:
-    """What `finish` kept; nothing of a run that was made by hand, or by several processes, each of which knows its
-    own time alone."""
-    cpu = job.run_dir / CPU
-    if not cpu.exists() or len(read_provenance(job.run_dir)) > 1:
-        return None
-    return float(cpu.read_text())
+def known_seconds(job: Job) -> float | None:
+    """The processor time of a run, as a cell of a table: empty where it is not known."""
+    seconds = processor_seconds(job.run_dir)
+    return None if math.isnan(seconds) else round(seconds, 1)
 
 
 def peer_curve(agent: str, seed: int, file: Path) -> list[dict[str, Any]]:

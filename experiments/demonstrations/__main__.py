@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.control.rows import curve, finish, processor_seconds, summary
+from experiments.control.rows import curve, known_seconds, summary
 from experiments.demonstrations.cells import AGENTS, GUESS, SOLVED, cell, dataset
 from experiments.demonstrations.expert import demonstrations
 from experiments.study import Job, execute, plan, write_csv
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name, made in zip(options.agents, cells, strict=True):
         if AGENTS[name].episodes:
             demonstrations(made.config, AGENTS[name].episodes, dataset(options.runs, AGENTS[name]))
-    code = execute(plan(cells, seeds, options.runs), workers=options.workers, after=finish)
+    code = execute(plan(cells, seeds, options.runs), workers=options.workers)
     every = plan([cell(name, options.runs, changes) for name in AGENTS], range(100), options.runs)
     write([job for job in every if job.finished], options.out)
     return code
@@ -83,7 +83,7 @@ def write(jobs: Sequence[Job], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     curves = [curve(job) for job in jobs]
     scores = [
-        {**job.cell.labels, **summary(rows, SOLVED, processor_seconds(job))}
+        {**job.cell.labels, **summary(rows, SOLVED, known_seconds(job))}
         for job, rows in zip(jobs, curves, strict=True)
     ]
     write_csv([row for rows in curves for row in rows], out / "curves.csv")

@@ -65,7 +65,7 @@ def play_peers(
     waiting = []
     for task in dict.fromkeys(str(job.cell.labels["task"]) for job in jobs):
         ours = chosen(score, task=task, agent="memory") or chosen(score, task=task)
-        seconds = float(np.mean([row["cpu_seconds"] for row in ours]))
+        seconds = float(np.nanmean([row["cpu_seconds"] for row in ours]))
         for seed in seeds:
             file = options.runs / f"{task}-{cells.PEER}" / f"seed{seed}.jsonl"
             files[task, seed] = file
@@ -91,7 +91,7 @@ def write(jobs: Sequence[Job], peers: dict[tuple[str, int], Path], options: argp
     score = rows.scores(found["curves"])
     for name, table in (found | {"scores": score}).items():
         write_csv(table, options.out / f"{name}.csv")
-    minutes = sum(row["cpu_seconds"] for row in score) / 60
+    minutes = float(np.nansum([row["cpu_seconds"] for row in score])) / 60
     machine = f"{platform.machine()} with {os.cpu_count()} cores"
     run = {"command": _command(options, score), "machine": machine, "minutes": minutes}
     (options.out / "run.json").write_text(json.dumps(run, indent=1) + "\n")

@@ -75,8 +75,8 @@ def line(agent: str, own: Sequence[Row]) -> str:
 
 
 def median(own: Sequence[Row], column: str) -> str:
-    """The median of a column as text, nothing where there are no rows."""
-    values = sorted(float(row[column]) for row in own)
+    """The median of a column as text, nothing where it is known of no row."""
+    values = sorted(v for row in own if not math.isnan(v := float(row[column])))
     return f"{values[len(values) // 2]:,.0f}" if values else ""
 
 

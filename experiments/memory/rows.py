@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,17 @@ import numpy as np
 from experiments.memory.cells import PEER
 from experiments.memory.tasks import TASKS, Task
 from experiments.stored_state.rows import SCORE, has
-from experiments.study import Job, gather
+from experiments.study import Job, gather, processor_seconds
 
 Row = dict[str, Any]
 
 FINAL = 0.2  # share of a run's evaluations, the last ones, whose mean is its score; ours
 EPISODES = 64  # of the memory test
 TEST_SEED = 1_000_000
-CPU = "cpu_seconds.json"  # file in a run folder
 
 
 def finish(run_dir: Path) -> None:
-    """After a run: what it cost, and its memory test. Both are for tasks of this benchmark."""
-    (run_dir / CPU).write_text(json.dumps(time.process_time()))
+    """After a run: its memory test. It is for tasks of this benchmark."""
     from r2d2.runs import folder
     from r2d2.runtime import evaluation
 
@@ -56,7 +53,7 @@ def curves(jobs: Iterable[Job], peers: Mapping[tuple[str, int], Path]) -> list[R
         own = [row for row in gather([job], [SCORE]) if has(row, SCORE)]
         if not own:
             continue
-        whole, last = json.loads((job.run_dir / CPU).read_text()), own[-1]["env_steps"]
+        whole, last = processor_seconds(job.run_dir), own[-1]["env_steps"]
         for row in own:
             head = {name: row[name] for name in ("task", "agent", "seed", "env_steps")}
             rows.append(head | {"score": row[SCORE], "cpu_seconds": whole * row["env_steps"] / last})

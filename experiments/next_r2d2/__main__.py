@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from experiments.control.rows import finish
 from experiments.next_r2d2.cells import BASE, TASKS, VARIANTS, applies, cell, variants
 from experiments.next_r2d2.page import draw, page
 from experiments.next_r2d2.rows import Row, curves, scores
@@ -36,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     cells = [cell(task, name, changes) for task in options.tasks for name in names if applies(task, name)]
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     jobs = plan(cells, seeds, options.runs)
-    code = execute(jobs, workers=options.workers, after=finish)
+    code = execute(jobs, workers=options.workers)
     write(jobs, options.out)
     return code
 

@@ -33,7 +33,7 @@ def page(rows: Sequence[Row], *, command: str, machine: str) -> str:
         found = [pooled(rows, GAMES, name, f"normalized_{column}") for column in ("score", "same_time")]
         seconds = [row["cpu_seconds"] for row in rows if row["variant"] == name and row["task"] in GAMES]
         if seconds:
-            lines.append(f"| `{name}` | {_text(found[0])} | {_text(found[1])} | {np.mean(seconds):.0f} |")
+            lines.append(f"| `{name}` | {_text(found[0])} | {_text(found[1])} | {np.nanmean(seconds):.0f} |")
     lines += [
         "",
         "Mean scores (seeds):",

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.control.rows import CPU
 from experiments.next_r2d2.cells import TASKS
 from experiments.stored_state.rows import SCORE, has
-from experiments.study import Job, gather
+from experiments.study import Job, gather, processor_seconds
 from r2d2.report.intervals import Interval, interval, iqm
 
 Row = dict[str, Any]
@@ -25,7 +24,7 @@ def curves(jobs: Iterable[Job]) -> list[Row]:
     for job in jobs:
         own = [row for row in gather([job], [SCORE]) if has(row, SCORE)]
         if own:
-            whole = float((job.run_dir / CPU).read_text())
+            whole = processor_seconds(job.run_dir)
             for row in own:
                 head = {name: row[name] for name in ("task", "variant", "seed", "env_steps")}
                 seconds = round(whole * row["env_steps"] / own[-1]["env_steps"], 1)
@@ -34,12 +33,15 @@ def curves(jobs: Iterable[Job]) -> list[Row]:
 
 
 def score(own: Sequence[Row], seconds: float = math.inf) -> float:
-    """The mean of the last evaluations of a run within so many CPU seconds; of its first one, if none is.
+    """The mean of the last evaluations of a run within so many CPU seconds; of its first one, if none is; NaN where
+    the seconds are not known.
 
     >>> own = [{"score": s, "cpu_seconds": 10 * s} for s in (1.0, 2.0, 3.0, 4.0)]
     >>> score(own), score(own, 20.0)
     (3.0, 1.5)
     """
+    if seconds != math.inf and math.isnan(seconds + own[-1]["cpu_seconds"]):
+        return math.nan
     within = [row["score"] for row in own if row["cpu_seconds"] <= seconds] or [own[0]["score"]]
     return float(np.mean(within[-FINAL:]))
 
@@ -58,7 +60,7 @@ def scores(curve: Sequence[Row]) -> list[Row]:
     for (task, variant, seed), own in runs.items():
         if task not in base:
             continue
-        seconds = float(np.mean([other[-1]["cpu_seconds"] for other in base[task]]))
+        seconds = float(np.nanmean([other[-1]["cpu_seconds"] for other in base[task]]))
         one, zero = float(np.mean([score(other) for other in base[task]])), TASKS[task].random
         found = {"score": score(own), "same_time": score(own, 1.001 * seconds)}  # not less for rounding
         unit = one - zero if one > zero else math.nan  # a base that has learned nothing is no unit

@@ -11,9 +11,9 @@ import pytest
 from experiments.control import peer
 from experiments.control.__main__ import page, peer_file, write
 from experiments.control.cells import AGENTS, cell
-from experiments.control.rows import CPU, curve, score
+from experiments.control.rows import curve, score
 from experiments.replay.evidence import read_rows
-from experiments.study import Job
+from experiments.study import CPU, Job
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.config import check_config
@@ -45,12 +45,10 @@ def test_the_score_of_a_run_and_the_page(tmp_path: Path) -> None:
     assert [row["mean_return"] for row in curve(job)] == [-900.0, -190.0, -150.0, -170.0]
     found = score(job)
     assert (found["last"], found["best"], found["solved_at"]) == (-170.0, -150.0, 200)
-    (tmp_path / CPU).write_text("7.5\n")
-    assert score(job)["cpu_seconds"] == 7.5
-    write_json(
-        tmp_path / PROVENANCE, [{}, {}]
-    )  # it was resumed: that is the time of the second process alone
     assert score(job)["cpu_seconds"] is None
+    write_json(tmp_path / PROVENANCE, [{}])
+    write_json(tmp_path / CPU, {"0": 7.5})
+    assert score(job)["cpu_seconds"] == 7.5
     other = found | {"seed": 4, "solved_at": None, "last": -400.0, "cpu_seconds": 12.0}
     (line,) = [text for text in page([found, other], "make control").splitlines() if "masked-rsac" in text]
     assert line == "| masked | masked-rsac | 2 | -285 | -400 | 1 of 2 | 200 | 400 | 12 |"

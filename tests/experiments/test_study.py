@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 from run_cases import differences, state, tiny
 
-from experiments.study import Cell, Job, check, execute, gather, plan, write_csv
+from experiments.study import CPU, Cell, Job, check, execute, gather, plan, processor_seconds, write_csv
 from r2d2.checkpoint import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,6 +106,14 @@ def test_what_was_begun_goes_on_and_ends_as_if_never_stopped(tmp_path: Path) -> 
     assert all(job.finished for job in parted)
     parts = [len(json.loads((job.run_dir / "provenance.json").read_text())) for job in parted]
     assert parts == [2, 2]  # resumed, and begun again
+    times = [json.loads((job.run_dir / CPU).read_text()) for job in parted]
+    assert [processor_seconds(job.run_dir) for job in parted] == [sum(known.values()) for known in times]
+    assert [len(known) for known in times] == [2, 2]
+    (parted[0].run_dir / "finished").unlink()
+    assert execute(parted[:1], workers=1, say=_silent) == 0  # nothing is left to train
+    assert processor_seconds(parted[0].run_dir) == sum(times[0].values())
+    (parted[1].run_dir / CPU).write_text(json.dumps({"1": 2.0}))  # its first process was killed
+    assert math.isnan(processor_seconds(parted[1].run_dir))
     for a, b in zip(whole, parted, strict=True):
         assert not differences(state(a.run_dir)["learner"], state(b.run_dir)["learner"])
 
