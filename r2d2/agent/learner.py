@@ -26,6 +26,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import numpy as np
@@ -45,6 +46,7 @@ from r2d2.agent.resets import Resets, resets_until
 from r2d2.agent.stages import stage
 from r2d2.agent.torsos.spectral import spectral_layers
 from r2d2.agent.update import Update, not_finite
+from r2d2.agent.value_scale import divided, last_layers, scale_gradients
 from r2d2.config.learner import LearnerConfig
 from r2d2.types import Batch, SequenceLayout
 
@@ -98,6 +100,7 @@ class Learner:
         self.optimizer = make_optimizer(self.groups, config, capturable=graphs)
         self.max_grad_norm = config.max_grad_norm if config.max_grad_norm > 0 else math.inf
         self.method = QLearning(config, priority) if method is None else method
+        self._last_layers = [] if self.method.value_scale is None else last_layers(self.network)
         self.transfer = Transfer(self.device, [*network.inputs.columns, *self.method.columns])
         self.resets = resets
         self._graph = CudaGraph(self._step, CudaCapture(self.device)) if graphs else None
@@ -168,13 +171,18 @@ class Learner:
         parts = data.parts(self.config.gradient_accumulation_steps)
         found = [self.method.backward(self, part, items=len(data)) for part in parts]
         with stage("optimizer"):
+            scale = None if (method := self.method.value_scale) is None else method.now(self.device)
+            if scale is not None:  # it has divided the TD errors
+                scale_gradients(self._last_layers, scale)
             norm = self._clip()
             finite = torch.isfinite(norm)
             if self.asynchronous:  # the optimizer itself leaves out a step where this is 1
                 self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
             elif not finite:
                 raise not_finite(self.updates + 1)
-            self.optimizer.step()
+            units = nullcontext() if scale is None else divided(self._last_layers, scale.where(finite, 1.0))
+            with units:
+                self.optimizer.step()
             for layer in self._spectral[0]:
                 layer.iterate(finite)
         with stage("priorities"):

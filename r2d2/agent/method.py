@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from r2d2.agent.device_batch import DeviceBatch
+from r2d2.agent.value_scale import ValueScale
 
 if TYPE_CHECKING:
     from r2d2.agent.learner import Learner
@@ -47,6 +48,7 @@ class Method(Protocol):
 
     columns: tuple[str, ...]  # that it reads, beside the network's inputs
     metrics: tuple[str, ...]
+    value_scale: ValueScale | None  # by which it divides TD errors
 
     def noise(self, items: int, rows: int) -> NDArray[np.float32] | None:
         """The random numbers of an update [items, rows, K], for trained and lookahead rows."""

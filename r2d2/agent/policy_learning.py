@@ -53,6 +53,7 @@ class PolicyLearning:
     ) -> None:
         self.config, self.priority, self.rng = config, priority, rng
         self.actions, self.stochastic = actions, config.method == "sac"
+        self.value_scale = None
         self.metrics: tuple[str, ...] = (*METRICS, "entropy", "temperature") if self.stochastic else METRICS
         self.target_entropy = -float(actions) if config.target_entropy is None else config.target_entropy
 

@@ -22,9 +22,10 @@ from r2d2.agent.networks import QNetwork
 from r2d2.agent.precision import autocast
 from r2d2.agent.quantiles import quantile_loss
 from r2d2.agent.stages import stage
-from r2d2.agent.targets import return_histogram, return_quantiles, targets
+from r2d2.agent.targets import clipped, return_histogram, return_quantiles, targets
 from r2d2.agent.td_scale import batch_moments, moved, outside_trust_region, td_scale
 from r2d2.agent.update import METRICS
+from r2d2.agent.value_scale import ValueScale, largest_squares
 from r2d2.config.learner import LearnerConfig
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class _Found(NamedTuple):
     errors: TDErrors
     losses: Tensor  # with gradients
     scaled: Tensor  # the TD errors that priorities are made of
-    scale: Tensor  # [5] their sigma, the share of trusted steps, the moments of the batch; or [0]
+    scale: Tensor  # [5] their sigma, the share of trusted steps, the moments of the batch; or
+    # [1] the sum of squared values, where these have a scale; or [0]
 
 
 class QLearning:
@@ -49,6 +51,9 @@ class QLearning:
         self.moments = torch.zeros(3)  # of the TD errors so far, see `agent.td_scale`
         if config.scales_td_errors:
             self.metrics = (*METRICS, "td_scale", "trusted")
+        self.value_scale = ValueScale(config.value_rms) if config.value_rms > 0.0 else None
+        if self.value_scale is not None:
+            self.metrics = (*METRICS, "value_scale")
         behavior = ("log_probability",) if config.records_behavior else ()
         self.columns: tuple[str, ...] = ("action", "reward", "terminated", *behavior)
 
@@ -85,6 +90,11 @@ class QLearning:
             if self.config.scales_td_errors:
                 taken_target = q_target[:unroll].gather(-1, action[:unroll].long().unsqueeze(-1)).squeeze(-1)
                 return self._scaled(errors, taken_target, target)
+            if self.value_scale is not None:
+                scaled = errors.error / self.value_scale.now(target.device)
+                squares = largest_squares(target, clipped(reward, self.config), end, self.config.discount)
+                total = (squares * errors.mask).sum().unsqueeze(0)
+                return _Found(errors, LOSSES[self.config.loss](scaled), errors.error, total)
             if logits is None or target_logits is None:
                 return _Found(errors, LOSSES[self.config.loss](errors.error), errors.error, q.new_zeros(0))
             best = chosen(target_logits, (q if self.config.double else q_target).argmax(-1))
@@ -126,19 +136,27 @@ class QLearning:
     def summary(self, sums: Tensor, norm: Tensor) -> Tensor:
         """See `Method.summary`. The moments of an update whose gradient is not finite do not count."""
         loss, size, q_sum, count, *scale = sums
-        if scale:
+        if self.value_scale is not None:
+            known = self.value_scale.now(norm.device)
+            self.value_scale.add(scale[0] / count, torch.isfinite(norm))
+            scale = [known]
+        elif scale:
             newer = moved(self.moments, torch.stack(scale[2:]), self.config.td_deviation_rate)
             self.moments.copy_(torch.where(torch.isfinite(norm), newer, self.moments))
         return torch.stack([loss, norm, size / count, q_sum / count, *scale[:2]])
 
     def state_dict(self) -> dict[str, Any]:
-        """The running moments of TD errors, where they matter."""
+        """The running moments of TD errors or targets, where they matter."""
+        if self.value_scale is not None:
+            return {"value_moments": self.value_scale.moments.clone()}
         return {"td_moments": self.moments.clone()} if self.config.scales_td_errors else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """They begin anew in a run that had no use for them before."""
         if self.config.scales_td_errors:
             self.moments.copy_(state.get("td_moments", torch.zeros(3)))
+        if self.value_scale is not None:
+            self.value_scale.moments.copy_(state.get("value_moments", torch.zeros(2)))
 
 
 def distributional_losses(

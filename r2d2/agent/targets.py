@@ -66,6 +66,11 @@ def targets(
     return returns(reward, terminated, value, taken, probability, behavior, end, n, config, bonus)
 
 
+def clipped(reward: Tensor, config: LearnerConfig) -> Tensor:
+    """Rewards as the learner sees them."""
+    return reward.clamp(-config.reward_clip, config.reward_clip) if config.reward_clip > 0 else reward
+
+
 def in_true_units(q: Tensor, config: LearnerConfig) -> Tensor:
     """Q values as returns, whatever units the network has them in."""
     return unrescale(q) if config.rescaling else q
@@ -97,8 +102,7 @@ def returns(
     That is the value V of each observation, Q(s, a), and the probability of the action under the policy that is
     learned and under the actor's (for `retrace`). A `bonus` is added to the rewards after they were clipped.
     """
-    if config.reward_clip > 0:
-        reward = reward.clamp(-config.reward_clip, config.reward_clip)
+    reward = clipped(reward, config)
     reward = reward if bonus is None else reward + bonus
     discount = config.discount * (1.0 - terminated.to(value.dtype))
     if config.target == "n-step":
@@ -167,8 +171,7 @@ def _steps(
     reward: Tensor, terminated: Tensor, end: Tensor, n: int, config: LearnerConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The n discounted rewards, the product of their discounts, and the row after them, each [rows - n, B, 1]."""
-    if config.reward_clip > 0:
-        reward = reward.clamp(-config.reward_clip, config.reward_clip)
+    reward = clipped(reward, config)
     discount = config.discount * (1.0 - terminated.to(reward.dtype))
     total = n_step_targets(reward, discount, torch.zeros_like(reward), end, n)
     keep = n_step_targets(torch.zeros_like(reward), discount, torch.ones_like(reward), end, n)

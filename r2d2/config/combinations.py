@@ -52,6 +52,8 @@ def check_combinations(config: Config) -> None:
             f"learner.gradient_accumulation_steps must be 1 with {_scaling(c)}, got "
             f"{c.gradient_accumulation_steps}: a standard deviation needs the errors of the whole batch"
         )
+    if c.value_rms:
+        _check_value_scale(config)
     if n.value_low >= n.value_high:
         raise ValueError(
             f"network.value_low must be below network.value_high={n.value_high}, got {n.value_low}"
@@ -73,6 +75,24 @@ def check_combinations(config: Config) -> None:
 def _scaling(c: LearnerConfig) -> str:
     """The option that makes the scale of TD errors matter."""
     return "learner.normalize_td_errors" if c.normalize_td_errors else "learner.trust_region"
+
+
+def _check_value_scale(config: Config) -> None:
+    """What a scale of values cannot go with, since it has a scale of its own or learns no values."""
+    n, c = config.network, config.learner
+    refused = (
+        (c.method != "q_learning", f"learner.method {c.method}, whose critics have no scale"),
+        (c.rescaling, "learner.rescaling, which makes values small by itself"),
+        (c.scales_td_errors, f"{_scaling(c)}, which measures TD errors in a scale of its own"),
+        (n.head in ("c51", "hl-gauss", "quantile"), f"network.head {n.head}, which has a loss of its own"),
+        (
+            config.replay.priority == "lap",
+            "replay.priority lap, which is of TD errors in the units of the loss",
+        ),
+    )
+    for given, what in refused:
+        if given:
+            raise ValueError(f"learner.value_rms={c.value_rms:g} does not go with {what}: set it to 0")
 
 
 def _check_frozen_context(config: Config) -> None:

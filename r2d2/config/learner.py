@@ -91,6 +91,10 @@ class LearnerConfig:
     would go further; sigma is the standard deviation of TD errors. MEME has 2; 0 is off."""
     normalize_td_errors: bool = False
     """Divide TD errors by sigma, for the loss and for priorities (MEME)."""
+    value_rms: Annotated[float, Bounds(0, 1e9)] = 0.0
+    """Root mean square of targets up to which values are learned as they are. Larger ones are divided by a running
+    scale, so that the network learns numbers of this size (PopArt, van Hasselt et al. 2016, without its shift);
+    0 is off."""
     td_deviation_floor: Annotated[float, Bounds(1e-12, 1e6)] = 0.01
     """Least sigma, so that noise around 0 is not made larger (MEME)."""
     td_deviation_rate: Annotated[float, Bounds(1e-6, 1)] = 0.01

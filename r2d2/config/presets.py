@@ -161,6 +161,7 @@ MEMORY = Config(
         target_period=1,
         target_averaging=0.02,
         rescaling=False,
+        value_rms=10.0,
     ),
     actor=ActorConfig(epsilon_base=0.2, actor_update_period=4),
     run=RunConfig(

@@ -57,6 +57,7 @@ METRICS: dict[str, Metric] = {
         "value", "Mean absolute n-step TD error of the trained steps, after rescaling."
     ),
     "learner/q_mean": Metric("value", "Mean Q value of the actions taken, after rescaling."),
+    "learner/value_scale": Metric("1", "What TD errors are divided by, with `learner.value_rms`."),
     "learner/td_scale": Metric(
         "value", "MEME: sigma, the standard deviation of TD errors that they are measured in."
     ),

@@ -37,6 +37,7 @@ CASES: dict[str, dict[str, Any]] = {
     "refreshed": {
         "replay__initial_state": "refreshed", "replay__replay_ratio": 12.0, "run__probe_items": 9,
         "replay__alpha_steps": 400, "replay__alpha_end": 0.2, "learner__target": "retrace",
+        "learner__rescaling": False, "learner__value_rms": 0.05,
     },
     "hindsight": {
         "env__id": "BlindBitFlipping-v0", "env__options": {"bits": 6}, "replay__hindsight": "random",
