@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay.kernels import index as kernels
+from r2d2.replay.kernels.blocks import MOST
 from r2d2.replay.kernels.calls import HIGHEST
+from r2d2.replay.kernels.finite import finite
 from r2d2.types import Column
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def check_rows(
         if alike and name in later:
             continue
         if alike and dtype.char in "fd":  # the common ones, and the fast way to look at them
-            alike = kernels.finite(new.reshape(-1))
+            alike = finite(new.reshape(-1))
         elif alike and dtype.kind in "fc":
             alike = np.isfinite(new).all()
         if not alike:
@@ -258,7 +259,7 @@ def check_sizes(
 ) -> Sizes:
     """The sizes of a replay as integers; ValueError if one could not hold what one write makes."""
     streams, capacity = check_count("streams", streams), check_count("capacity", capacity)
-    block = check_count("block", block, "step", most=kernels.MOST, units="steps")
+    block = check_count("block", block, "step", most=MOST, units="steps")
     steps = check_count("steps", steps)
     core_size = check_count("core_size", core_size, least=0)
     most = capacity if max_capacity is None else check_count("max_capacity", max_capacity, least=capacity)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from r2d2.replay.items import ItemTable
 from r2d2.replay.kernels import calls
-from r2d2.replay.kernels import index as kernels
 from r2d2.replay.kernels.held import ARRAYS, HELD
+from r2d2.replay.kernels.table import NEW_ITEM
 from r2d2.replay.removers.fifo import Fifo
 from r2d2.replay.removers.remover import Remover
 from r2d2.replay.selectors.proportional import Proportional
@@ -46,7 +46,7 @@ class Frame:
         self.writes = self.draws and type(remover) is Fifo
         streams = sequencer.streams
         self.at, self.full = np.zeros(streams, np.int64), np.zeros(streams, np.bool_)
-        self.new = np.zeros(streams * sequencer.items_at_once, kernels.NEW_ITEM)
+        self.new = np.zeros(streams * sequencer.items_at_once, NEW_ITEM)
         self.ids = np.zeros(len(self.new), np.int64)
         self.report = np.zeros(4, np.int64)
         stratified = getattr(selector, "stratified", False)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.checkpoint.blobs import Blobs, RowBlobs
-from r2d2.replay.kernels import index as kernels
 from r2d2.replay.kernels import reading
+from r2d2.replay.kernels import table as kernels
 from r2d2.replay.rows import extended, zeros
 from r2d2.replay.saved import Saved
 from r2d2.replay.sequencer import Sequencer
@@ -96,9 +96,9 @@ class ItemTable:
     def insert(
         self, new: NDArray, pending: NDArray[np.float32], goals: NDArray[np.float32] | None = None
     ) -> tuple[Ints, Ints]:
-        """Put items (`kernels.NEW_ITEM`) into free places; returns places and ids [K].
+        """Put items (`NEW_ITEM`) into free places; returns places and ids [K].
 
-        `pending` [streams, ..., C] has their recurrent states, see `kernels.Cutter`; `goals` are [K, G].
+        `pending` [streams, ..., C] has their recurrent states, see `cutting.Cutter`; `goals` are [K, G].
         """
         self._numbers[0] -= len(new)
         places = self._free[self.free : self.free + len(new)].astype(np.int64)
@@ -111,7 +111,7 @@ class ItemTable:
         return places, ids
 
     def link(self, new: NDArray, ids: Ints) -> None:
-        """Let new items (`kernels.NEW_ITEM`) follow the newest ones of their streams, unless their number is 0;
+        """Let new items (`NEW_ITEM`) follow the newest ones of their streams, unless their number is 0;
         id -1 is an item that was refused."""
         self._next[ids[ids >= 0] % self.most] = -1
         for stream, number, id_ in zip(

@@ -27,7 +27,7 @@ from r2d2.replay.draw import BatchArrays, Normalize, PendingBatch, check_normali
 from r2d2.replay.held import Held
 from r2d2.replay.items import ItemTable
 from r2d2.replay.kernels import calls
-from r2d2.replay.kernels import index as kernels
+from r2d2.replay.kernels.table import ITEM
 from r2d2.replay.reading import Reader
 from r2d2.replay.relabelers.hindsight import Hindsight
 from r2d2.replay.removers.remover import Remover
@@ -333,7 +333,7 @@ class Replay:
         """Grow as the replay of this state has grown."""
         items = saved.part("items")
         if "most" in items:
-            self._held.grow(len(items.part("table").array("slot", kernels.ITEM["slot"], (None,))))
+            self._held.grow(len(items.part("table").array("slot", ITEM["slot"], (None,))))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume exactly where `state_dict` was taken; the replay must have been built alike.

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay.checks import check_count
-from r2d2.replay.kernels import index as kernels
+from r2d2.replay.kernels import cutting
+from r2d2.replay.kernels.blocks import MOST
+from r2d2.replay.kernels.table import ITEM_FIELDS, NEW_ITEM
 from r2d2.replay.saved import Saved
 from r2d2.types import Items, SequenceLayout
 
@@ -36,12 +38,12 @@ class Sequencer:
         core_size: int = 0,
     ) -> None:
         streams = check_count("streams", streams)
-        burn_in = check_count("burn_in", burn_in, least=0, most=kernels.MOST, units="steps")
-        unroll = check_count("unroll", unroll, most=kernels.MOST, units="steps")
-        n_step = check_count("n_step", n_step, most=kernels.MOST, units="steps")
-        context = check_count("context", context, least=0, most=kernels.MOST, units="steps")
+        burn_in = check_count("burn_in", burn_in, least=0, most=MOST, units="steps")
+        unroll = check_count("unroll", unroll, most=MOST, units="steps")
+        n_step = check_count("n_step", n_step, most=MOST, units="steps")
+        context = check_count("context", context, least=0, most=MOST, units="steps")
         core_size = check_count("core_size", core_size, least=0)
-        if not 1 <= check_count("period", period, least=-kernels.MOST) <= unroll:
+        if not 1 <= check_count("period", period, least=-MOST) <= unroll:
             raise ValueError(
                 f"period must be in [1, unroll={unroll}] so that no action is skipped, got {period}"
             )
@@ -50,7 +52,7 @@ class Sequencer:
         # Of each stream, at most: those under construction, or that one row completes.
         self.items_at_once = (burn_in + unroll + n_step) // period + 2
         self.layout = SequenceLayout(burn_in, unroll, n_step, period, context)
-        self.cutter = kernels.Cutter(
+        self.cutter = cutting.Cutter(
             episode_row=np.zeros(streams, np.int64),
             next_item=np.zeros(streams, np.int64),
             pending=np.zeros((streams, self.items_at_once, core_size), np.float32),
@@ -75,7 +77,7 @@ class Sequencer:
     def check(self, streams: Ints, last: NDArray[np.bool_], core: NDArray[np.float32]) -> None:
         """Refuse a final row where no action came before it, and a recurrent state [K, C] that is to be kept but
         is not finite; call before anything is written."""
-        index, reason = kernels.refused(streams, last, core, *self.plain)
+        index, reason = cutting.refused(streams, last, core, *self.plain)
         if reason == 1:
             raise ValueError(
                 f"last is set for stream {int(streams[index])} at the first row of an episode: "
@@ -92,10 +94,10 @@ class Sequencer:
         `rows` [K] are the stream rows, `last` [K] marks rows that hold only a final observation, `core`
         [K, C] is the recurrent state before each row's observation. (A replay does the same within one kernel.)
         """
-        out = np.empty(len(streams) * self.items_at_once, kernels.NEW_ITEM)
+        out = np.empty(len(streams) * self.items_at_once, NEW_ITEM)
         low_water = np.empty(len(streams), np.int64)
-        new = out[: kernels.advance(streams, rows, last, core, self.layout, self.cutter, out, low_water)]
-        fields = {name: new[name] for name in ("stream", "row", *kernels.ITEM_FIELDS, "number")}
+        new = out[: cutting.advance(streams, rows, last, core, self.layout, self.cutter, out, low_water)]
+        fields = {name: new[name] for name in ("stream", "row", *ITEM_FIELDS, "number")}
         return Items(**fields, core=self.pending_of(new)), low_water
 
     def enter(self, stream: int, row: int) -> None:

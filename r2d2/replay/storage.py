@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from r2d2.checkpoint.blobs import Blobs, RowBlobs
 from r2d2.replay.codecs import Bytes, CompressedColumn, Job
 from r2d2.replay.draw import BatchArrays, arrays_of, new_arrays
-from r2d2.replay.kernels import index as kernels
+from r2d2.replay.kernels import blocks as kernels
+from r2d2.replay.kernels import cutting
 from r2d2.replay.readings import Reading, Readings
 from r2d2.replay.rows import RowArrays, last_rows
 from r2d2.replay.saved import Saved
@@ -149,11 +150,11 @@ class Storage:
         out: NDArray,
     ) -> NDArray:
         """Store one row of each stream, which opens `opened` blocks; returns the items that this completes, a part
-        of `out` (`kernels.NEW_ITEM`). They refer to their steps already."""
+        of `out` (`NEW_ITEM`). They refer to their steps already."""
         at, full = np.empty(len(streams), np.int64), np.empty(len(streams), np.bool_)
         before = self.free_slots
         layout = (self.block, self.lead, self.aligned, self.plain)
-        count = kernels.step(streams, last, core, *layout, *sequencer.plain, at, full, out)
+        count = cutting.step(streams, last, core, *layout, *sequencer.plain, at, full, out)
         self.write(values, streams, at, full)
         self.freed(before - opened)
         return out[:count]
@@ -177,11 +178,11 @@ class Storage:
         return slot * self.block + row % self.block
 
     def incref(self, new: NDArray) -> None:
-        """Let items (`kernels.NEW_ITEM`) refer to their steps."""
+        """Let items (`NEW_ITEM`) refer to their steps."""
         kernels.incref(new, self.block, self.blocks)
 
     def decref(self, new: NDArray) -> None:
-        """Undo `incref`: these items (`kernels.NEW_ITEM`) refer to their steps no longer."""
+        """Undo `incref`: these items (`NEW_ITEM`) refer to their steps no longer."""
         before = self.free_slots
         kernels.decref_items(new, self.block, self.blocks)
         self.freed(before)

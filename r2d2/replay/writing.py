@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from r2d2.replay import checks
 from r2d2.replay.held import Held
 from r2d2.replay.kernels import calls
-from r2d2.replay.kernels import index as kernels
+from r2d2.replay.kernels.table import NEW_ITEM
 from r2d2.replay.relabelers.hindsight import Hindsight
 from r2d2.replay.selectors.proportional import Proportional
 from r2d2.replay.sequencer import Sequencer
@@ -49,7 +49,7 @@ class Writer:
         self.storage, self.items, self.held, self._frame = held.storage, held.items, held, held.frame
         self.steps = 0  # written so far
         self._all_streams = np.arange(streams)
-        self._new = np.empty(streams * sequencer.items_at_once, kernels.NEW_ITEM)  # items of one write
+        self._new = np.empty(streams * sequencer.items_at_once, NEW_ITEM)  # items of one write
         self._no_core = np.zeros((streams, held.items.core.shape[1]), np.float32)
 
     def write(self, values: Any, last: Any, streams: Any, core: Any) -> Ints:

@@ -15,7 +15,7 @@ from stream_twin import Sizes, cuts
 
 from r2d2.replay import Sequencer
 from r2d2.replay.items import ItemTable
-from r2d2.replay.kernels.index import NOTHING
+from r2d2.replay.kernels.cutting import NOTHING
 from r2d2.replay.storage import Storage
 
 Ints = NDArray[np.int64]
@@ -156,7 +156,7 @@ class CutterTwin:
         return -1, 0
 
     def advance(self, stream: int, row: int, last: bool, core: NDArray) -> tuple[list[tuple[int, ...]], int]:
-        """The items that this row completes, as `kernels.advance` gives them, and the low-water row."""
+        """The items that this row completes, as `cutting.advance` gives them, and the low-water row."""
         sizes, at, done = self.sizes, self.at.get(stream, 0), self.emitted.get(stream, 0)
         for k in self.starting(at):
             self.states[stream, k % self.sequencer.items_at_once] = core.copy()

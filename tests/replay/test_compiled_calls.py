@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from r2d2.replay import Column, Fifo, Proportional, Replay, Selector, Sequencer, Uniform
-from r2d2.replay.kernels import calls, index, kernel, places, reading, sum_tree
+from r2d2.replay.kernels import blocks, calls, cutting, finite, kernel, places, reading, sum_tree, table
 
 STREAMS = 3
 SMALL = {
@@ -222,12 +222,13 @@ def test_a_replay_is_not_copied() -> None:
 
 
 def test_a_change_of_any_file_of_loops_makes_all_compiled_ones_old() -> None:
+    modules = (blocks, calls, cutting, finite, places, reading, sum_tree, table)
     loops = [
-        loop for module in (calls, index, places, reading, sum_tree) for loop in vars(module).values()
+        loop for module in modules for loop in vars(module).values()
         if hasattr(loop, "py_func") and hasattr(loop._cache, "_cache_file")
     ]  # fmt: skip
     assert len(loops) > 15
-    names = {"calls.py", "held.py", "index.py", "places.py", "sum_tree.py", "reading.py", "kernel.py"}
+    names = {"held.py", "kernel.py", *(f"{module.__name__.rpartition('.')[2]}.py" for module in modules)}
     for loop in loops:
         stamp = loop._cache._cache_file._source_stamp
         assert stamp == kernel._stamp()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import carray
 
 from r2d2.replay.kernels import held as arrays
-from r2d2.replay.kernels import index, places, reading, sum_tree
-from r2d2.replay.kernels.held import copy_bytes, cube, matrix, part, pointer, vector
-from r2d2.replay.kernels.index import FREE, ITEM, NEW_ITEM, ROWS
+from r2d2.replay.kernels import places, reading, sum_tree
+from r2d2.replay.kernels.blocks import FREE, ROWS, Blocks, can_open
+from r2d2.replay.kernels.cutting import Cutter, refused_row, step_rows
+from r2d2.replay.kernels.finite import finite_rows
+from r2d2.replay.kernels.held import copy_bytes, cube, matrix, part, vector
 from r2d2.replay.kernels.kernel import inner, kernel
+from r2d2.replay.kernels.table import ITEM, NEW_ITEM, locate, put, retire_one
 from r2d2.types import SequenceLayout
 
 OTHER, TREE, DENSE = range(3)  # selectors: one that these loops do not know, `Proportional`, `Uniform`
-# What `write` may return: minus the reasons of `index.refused_row`, and others.
+# What `write` may return: minus the reasons of `cutting.refused_row`, and others.
 VALUE_NOT_FINITE, NO_ROOM, GROW, WAIT = -3, -4, -5, -6
 # Of its report: new items, steps, free slots before those that were freed last, where the queue began.
 COUNT, STEPS, KEPT, BEGAN = range(4)
@@ -23,7 +25,7 @@ HIGHEST = 1e30  # priority; ours: sums over any number of items stay far from th
 
 @inner
 def blocks_of(held):
-    return index.Blocks(
+    return Blocks(
         vector(held.refs, np.int32),
         vector(held.following, np.int32),
         vector(held.open_stream, np.int32),
@@ -42,7 +44,7 @@ def blocks_of(held):
 
 @inner
 def cutter_of(held):
-    return index.Cutter(
+    return Cutter(
         vector(held.episode_row, np.int64), vector(held.next_item, np.int64), cube(held.pending, np.float32)
     )
 
@@ -53,20 +55,6 @@ def layout_of(held):
 
 
 # -- writing -----------------------------------------------------------------------------------------------
-
-
-@inner
-def finite_rows(held, rows):
-    """Whether no float in the staged records is NaN or infinite: none has all bits of its exponent set."""
-    floats, width = matrix(held.floats, np.int64), held.staged.second // 4
-    words = carray(pointer(held.staged.address), (rows * width,), np.uint32)
-    for f in range(len(floats)):
-        first, count, stride, mask = floats[f, 0], floats[f, 1], floats[f, 2], np.uint32(floats[f, 3])
-        for row in range(rows):
-            for k in range(count):
-                if words[row * width + first + k * stride] & mask == mask:
-                    return False
-    return True
 
 
 @inner
@@ -87,7 +75,7 @@ def pop(held, blocks, n):
     n = min(n, ends[1] - ends[0])
     for i in range(n):
         place = np.int64(ring[(ends[0] + i) % len(ring)])
-        index.retire_one(place, held.block, blocks, table)
+        retire_one(place, held.block, blocks, table)
         spare[numbers[UNUSED] + i] = place
         if held.selector == TREE:
             leaves[place] = 0.0
@@ -132,7 +120,7 @@ def write(address, streams, last, core, value, begin):
     at, full = part(held.at, len(streams), np.int64), part(held.full, len(streams), np.bool_)
     if not finite_rows(held, len(streams)):
         return VALUE_NOT_FINITE
-    _, reason = index.refused_row(streams, last, core, sizes, cutter)
+    _, reason = refused_row(streams, last, core, sizes, cutter)
     if reason:
         return -reason
     if begin < 0:
@@ -141,11 +129,11 @@ def write(address, streams, last, core, value, begin):
     opened = make_room(held, blocks, streams)
     if opened < 0:
         return NO_ROOM
-    if not index.can_open(opened, blocks):
+    if not can_open(opened, blocks):
         return WAIT
     report[KEPT] = max(0, report[KEPT] - opened)
     layout = (held.block, held.lead, held.aligned)
-    count = index.step_rows(streams, last, core, *layout, blocks, sizes, cutter, at, full, new)
+    count = step_rows(streams, last, core, *layout, blocks, sizes, cutter, at, full, new)
     records, size, steps = held.records, held.records.second, 0
     for i in range(len(at)):
         copy_bytes(records.address + at[i] * size, held.staged.address + i * size, size)
@@ -188,7 +176,7 @@ def take_in(held, blocks, cutter, begin, value):
     for i in range(popped):
         changed[len(new) + i] = ring[(begin + i) % len(ring)]
     chosen = changed[: len(new)]
-    index.put(chosen, new, table, numbers[MOST], cutter.pending, core, ids)
+    put(chosen, new, table, numbers[MOST], cutter.pending, core, ids)
     if held.selector == TREE:
         tree, leaves = vector(held.tree, np.float64), vector(held.leaves, np.float64)
         for place in chosen:
@@ -276,7 +264,7 @@ def update(address, ids, priorities, add, exponent):
         if not 0.0 <= priorities[i] <= HIGHEST:
             return -1, 0.0
     found, there = np.empty(len(ids), np.int64), np.empty(len(ids), np.bool_)
-    unknown = index.locate(ids, vector(held.table, ITEM), vector(held.numbers, np.int64)[MOST], found, there)
+    unknown = locate(ids, vector(held.table, ITEM), vector(held.numbers, np.int64)[MOST], found, there)
     if unknown >= 0:
         return -1, 0.0
     count = 0

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay.kernels import index as kernels
+from r2d2.replay.kernels.table import ITEM_FIELDS
 from r2d2.replay.saved import Saved
 from r2d2.replay.sequencer import Sequencer
 
@@ -58,7 +58,7 @@ class Source:
     bank: GoalBank
 
 
-# What a copy's goal is: each takes copies [n] (`kernels.NEW_ITEM`) and the goals achieved in the
+# What a copy's goal is: each takes copies [n] (`NEW_ITEM`) and the goals achieved in the
 # episode [L + 1, G], what it may draw from, and returns the copies' goals [n, G]. It may shorten the copies.
 
 
@@ -74,7 +74,7 @@ def future(copies: NDArray, achieved: Goals, source: Source) -> Goals:
     copies["length"] = np.minimum(copies["length"], at - first)
     left = actions - (first + copies["length"] - 1)
     copies["lookahead"] = np.minimum(source.sequencer.n_step, left)
-    copies["rows"] = sum(copies[name] for name in kernels.ITEM_FIELDS)
+    copies["rows"] = sum(copies[name] for name in ITEM_FIELDS)
     return achieved[at]
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay.checks import check_count, check_rng
-from r2d2.replay.kernels import index as kernels
+from r2d2.replay.kernels.table import ITEM_FIELDS, NEW_ITEM
 from r2d2.replay.relabelers.goals import STRATEGIES, GoalBank, Goals, Source, Strategy
 from r2d2.replay.saved import Saved
 from r2d2.replay.sequencer import Sequencer
@@ -38,7 +38,7 @@ Outcome = Callable[[Goals, Goals], tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 BANK = 10_000  # achieved goals that strategy `random` draws from, a uniform sample of all; ours
 NEEDED = ("observation", "reward", "terminated")  # columns without which nothing can be relabeled
-_SAVED = ("stream", "slot", *kernels.ITEM_FIELDS, "number", "offset", "rows")  # of an item, in a checkpoint
+_SAVED = ("stream", "slot", *ITEM_FIELDS, "number", "offset", "rows")  # of an item, in a checkpoint
 TOLD = ("previous_action", "previous_reward")  # rewritten together: the first says where episodes begin
 
 
@@ -81,7 +81,7 @@ class Hindsight:
         self.strategy, self.copies = strategy, copies
         self.goal_size, self.longest = goal_size, longest
         # Of each running episode, by number: its items and their recurrent states.
-        self._items = np.zeros((streams, most), kernels.NEW_ITEM)
+        self._items = np.zeros((streams, most), NEW_ITEM)
         self.core = np.zeros((streams, most, sequencer.core_size), np.float32)
         self._count = np.zeros(streams, np.int64)  # items of each running episode
         self._achieved = np.zeros((streams, longest + 1, goal_size), np.float32)  # of each running episode
@@ -141,7 +141,7 @@ class Hindsight:
         new: NDArray,
         storage: Storage,
     ) -> list[tuple[NDArray, Goals]]:
-        """Record one row of each stream and the items `new` (`kernels.NEW_ITEM`) that it completed, before these
+        """Record one row of each stream and the items `new` (`NEW_ITEM`) that it completed, before these
         can be removed; returns the copies [n] and goals [n, G] of each episode that ends.
 
         The copies refer to their steps already; their recurrent states are in `core`.
@@ -237,5 +237,5 @@ class Hindsight:
 
 
 def _saved(items: NDArray) -> Ints:
-    """Items (`kernels.NEW_ITEM`) as checkpoints have them [K, 9]."""
+    """Items (`NEW_ITEM`) as checkpoints have them [K, 9]."""
     return np.stack([items[name] for name in _SAVED], -1)

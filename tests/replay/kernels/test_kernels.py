@@ -11,7 +11,7 @@ from kernel_twins import CutterTwin, ItemsTwin, New, StoreTwin, pieces, step
 from stream_twin import Sizes
 
 from r2d2.replay.items import ItemTable
-from r2d2.replay.kernels import index as kernels
+from r2d2.replay.kernels import blocks, cutting, table
 from r2d2.replay.kernels.kernel import kernel
 from r2d2.replay.kernels.reading import pieces as compiled_pieces
 from r2d2.replay.storage import Storage
@@ -19,7 +19,7 @@ from r2d2.types import Column
 
 # Compiled as parts of other loops only.
 append_rows, unhold, decref_chain = (
-    kernel(loop.py_func) for loop in (kernels.append, kernels.unhold, kernels.decref_chain)
+    kernel(loop.py_func) for loop in (blocks.append, blocks.unhold, blocks.decref_chain)
 )
 
 seeds = st.integers(0, 2**32 - 1)
@@ -93,7 +93,7 @@ def test_blocks_are_opened_chained_held_and_let_go(
             for slot in twin.chain(*chains[-1]):
                 storage.blocks.refs[slot] += 1
         low = [max(0, twin.cursor[stream] - int(rng.integers(window + 1))) for stream in chosen]
-        low = [kernels.NOTHING if end else row for end, row in zip(last, low, strict=True)]
+        low = [cutting.NOTHING if end else row for end, row in zip(last, low, strict=True)]
         unhold(np.array(chosen), np.array(low), block, storage.blocks)
         for stream, row in zip(chosen, low, strict=True):
             twin.unhold(stream, row)
@@ -129,9 +129,9 @@ class Both:
         while self.items.live and storage.free_blocks < len(chosen):
             self.retire()
         at, full = np.empty(len(chosen), np.int64), np.empty(len(chosen), np.bool_)
-        out = np.empty(self.streams * self.sequencer.items_at_once, kernels.NEW_ITEM)
+        out = np.empty(self.streams * self.sequencer.items_at_once, table.NEW_ITEM)
         layout = (storage.block, storage.lead, storage.aligned, storage.plain)
-        count = kernels.step(chosen, last, core, *layout, *self.sequencer.plain, at, full, out)
+        count = cutting.step(chosen, last, core, *layout, *self.sequencer.plain, at, full, out)
         wanted = step(self.store, self.cutter, chosen.tolist(), last.tolist(), core)
         assert (at.tolist(), full.tolist()) == wanted[:2]
         assert out[:count].tolist() == wanted[2]
@@ -139,7 +139,7 @@ class Both:
         self.put(out[:count], rng.random(count) < 0.8)
 
     def put(self, new: Any, accepted: Any) -> None:
-        kernels.decref_items(new[~accepted], self.storage.block, self.storage.blocks)
+        blocks.decref_items(new[~accepted], self.storage.block, self.storage.blocks)
         for item in new[~accepted].tolist():
             refused = New(*item)
             self.store.release(refused.slot, refused.offset, refused.rows)
@@ -150,7 +150,7 @@ class Both:
         free = np.setdiff1d(np.arange(self.table.capacity), list(self.items.live.values()))
         places, ids = self.rng.permutation(free)[: len(taken)], np.empty(len(taken), np.int64)
         pending = self.sequencer.cutter.pending
-        kernels.put(places, taken, self.table.table, self.table.most, pending, self.table.core, ids)
+        table.put(places, taken, self.table.table, self.table.most, pending, self.table.core, ids)
         ring = self.sequencer.items_at_once
         for place, item, name in zip(places.tolist(), taken.tolist(), ids.tolist(), strict=True):
             new_item = New(*item)
@@ -162,7 +162,7 @@ class Both:
     def retire(self) -> None:
         """Some items, in any order."""
         places = self.rng.permutation(list(self.items.live.values()))[: self.rng.integers(1, 4)]
-        kernels.retire(places, self.storage.block, self.storage.plain, self.table.table)
+        table.retire(places, self.storage.block, self.storage.plain, self.table.table)
         for place in places.tolist():
             self.items.retire(place)
         self.same()
@@ -197,7 +197,7 @@ class Both:
             known = self.rng.choice(sorted(self.items.given), size=5)
             ids = np.where(self.rng.random(5) < 0.85, known, ids)
         places, held = np.full(5, -7), np.zeros(5, np.bool_)
-        unknown = kernels.locate(ids, self.table.table, self.table.most, places, held)
+        unknown = table.locate(ids, self.table.table, self.table.most, places, held)
         wanted, found = self.items.locate(ids.tolist())
         assert unknown == wanted
         assert list(zip(places.tolist(), held.tolist(), strict=True))[: len(found)] == found
@@ -242,18 +242,18 @@ def test_a_row_is_refused_where_it_makes_no_sense(sizes: Sizes, seed: int) -> No
         last = rng.random(len(chosen)) < 0.3
         core = rng.normal(size=(len(chosen), 2)).astype(np.float32)
         core[rng.random(core.shape) < 0.1] = rng.choice([np.nan, np.inf, -np.inf])
-        refused = kernels.refused(chosen, last, core, *sequencer.plain)
+        refused = cutting.refused(chosen, last, core, *sequencer.plain)
         assert refused == twin.refused(chosen.tolist(), last.tolist(), core)
         twin.same_as(sequencer)
         if refused[1]:
             continue
-        out, low = np.empty(3 * sequencer.items_at_once, kernels.NEW_ITEM), np.empty(len(chosen), np.int64)
-        count = kernels.advance(chosen, row[chosen], last, core, sequencer.layout, sequencer.cutter, out, low)
+        out, low = np.empty(3 * sequencer.items_at_once, table.NEW_ITEM), np.empty(len(chosen), np.int64)
+        count = cutting.advance(chosen, row[chosen], last, core, sequencer.layout, sequencer.cutter, out, low)
         wanted = [
             twin.advance(*each)
             for each in zip(chosen.tolist(), row[chosen].tolist(), last, core, strict=True)
         ]
-        fields = ["stream", "row", *kernels.ITEM_FIELDS, "number"]
+        fields = ["stream", "row", *table.ITEM_FIELDS, "number"]
         assert out[:count][fields].tolist() == [item for items, _ in wanted for item in items]
         assert low.tolist() == [water for _, water in wanted]
         twin.same_as(sequencer)

@@ -13,7 +13,7 @@ from stream_twin import Sizes
 
 from r2d2.replay import Column, Fifo, Hindsight, Proportional, Replay
 from r2d2.replay.episodes import read_episode, stored_episodes
-from r2d2.replay.kernels.index import NEW_ITEM
+from r2d2.replay.kernels.table import NEW_ITEM
 from r2d2.replay.relabelers.goals import GoalBank, Strategy
 
 STREAMS = 3
