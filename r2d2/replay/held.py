@@ -51,7 +51,7 @@ class Held:
     def insert(
         self, new: NDArray, pending: NDArray[np.float32], goals: NDArray[np.float32] | None = None
     ) -> Ints:
-        """Take in items (`kernels.NEW_ITEM`), which refer to their steps already, with their recurrent states in
+        """Take in items (`NEW_ITEM`), which refer to their steps already, with their recurrent states in
         `pending`; copies have `goals` [K, G]. Returns the ids of those that the remover accepts."""
         if len(new) > self.items.free and self.storage.rows < self.most_rows:
             self.make_place(len(new))
@@ -88,3 +88,20 @@ class Held:
         if len(places):
             self.items.remove(places, self.storage)
             self.selector.remove(places)
+
+    @property
+    def nbytes(self) -> int:
+        """See `Replay.nbytes`."""
+        return self._index_nbytes + self.items.core.nbytes + sum(self.storage.nbytes.values())
+
+    @property
+    def _index_nbytes(self) -> int:
+        parts = (self.items, self.selector, self.remover)
+        return sum(part.nbytes for part in parts) + self.storage.index_nbytes
+
+    @property
+    def step_nbytes(self) -> dict[str, float]:
+        """See `Replay.step_nbytes`."""
+        state = len(self.items) * self.items.core.shape[1] * 4 / max(1, self.storage.rows)
+        share = self._index_nbytes / self.most_rows  # allocated for all the steps that there will be
+        return self.storage.row_nbytes | {"core state": state, "index": share}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -46,9 +47,12 @@ class Reader:
 
     def get(self, places: Ints, names: list[str]) -> Batch:
         """The items in these places, with some of the columns."""
+        # Rewards under another goal are made from the observations.
+        wanted = names if self.relabeler is None else list(self.storage.columns)
         shape = (len(places), self.sequencer.rows)
-        arrays = self.storage.allocate(names, shape, self.sequencer.context)
-        return self._read(places, np.full(len(places), np.nan), arrays).result()
+        arrays = self.storage.allocate(wanted, shape, self.sequencer.context)
+        batch = self._read(places, np.full(len(places), np.nan), arrays).result()
+        return replace(batch, columns={name: batch.columns[name] for name in names})
 
     def _read(
         self,

@@ -15,7 +15,6 @@ It is independent of networks, environments and training.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +25,21 @@ from r2d2.replay import checks
 from r2d2.replay.draw import BatchArrays, Normalize, PendingBatch, check_normalize
 from r2d2.replay.held import Held
 from r2d2.replay.items import ItemTable
-from r2d2.replay.kernels import calls
 from r2d2.replay.kernels.table import ITEM
 from r2d2.replay.reading import Reader
 from r2d2.replay.relabelers.hindsight import Hindsight
 from r2d2.replay.removers.remover import Remover
-from r2d2.replay.rows import SMALL, made_folder
+from r2d2.replay.rows import made_folder
 from r2d2.replay.saved import Saved
-from r2d2.replay.selectors.proportional import Proportional
 from r2d2.replay.selectors.selector import Selector
 from r2d2.replay.sequencer import Sequencer
+from r2d2.replay.sizes import check_parts, check_sizes, room
 from r2d2.replay.storage import Storage
+from r2d2.replay.updating import Updater
 from r2d2.replay.writing import Writer, Written
 from r2d2.types import Batch, Column
 
 Ints = NDArray[np.int64]
-
-RESERVE = 1 / 32  # of the blocks; memory is taken by those alone that readers held up; ours
-SPARE = 1.25  # blocks for each one that `steps` needs: those at an episode's ends are not full; ours
 
 _PARTS = ("storage", "sequencer", "items", "selector", "remover", "relabeler")
 
@@ -78,31 +74,28 @@ class Replay:
         relabeler: Hindsight | None = None,
         folder: Path | None = None,
     ) -> None:
-        sizes = checks.check_sizes(
-            columns, sequencer, streams, capacity, max_capacity, steps, block, core_size
-        )
+        sizes = check_sizes(columns, sequencer, streams, capacity, max_capacity, steps, block, core_size)
         streams, capacity, most, steps, block, core_size = sizes
-        checks.check_parts(sequencer, selector, remover, sizes)
+        check_parts(sequencer, selector, remover, sizes)
         check_normalize(normalize, selector)
         if relabeler is not None:
             relabeler.check_replay(columns, sequencer, capacity)
         folder = made_folder(folder)
-        slots, rows = _room(columns, sequencer, relabeler, sizes)
+        slots, reserve, rows = room(columns, sequencer, relabeler, sizes)
         self.columns, self.streams, self.normalize = dict(columns), streams, normalize
         self.sequencer, self.selector, self.remover, self.relabeler = sequencer, selector, remover, relabeler
-        window, lead = sequencer.window, sequencer.lead
         self.storage = Storage(
-            columns, streams=streams, slots=slots, block=block, window=window, lead=lead,
-            reserve=_reserve(columns, streams, slots), folder=folder,
+            columns, streams=streams, slots=slots, block=block, window=sequencer.window, lead=sequencer.lead,
+            reserve=reserve, folder=folder,
         )  # fmt: skip
         goals = 0 if relabeler is None else relabeler.goal_size
         self.items = ItemTable(
             capacity, core_size, streams=streams, most=most, linked=linked, folder=folder, goal_size=goals
         )
         self._held = Held(self.items, self.storage, sequencer, selector, remover, rows)
-        self._frame = self._held.frame
         self._writer = Writer(columns, streams, sequencer, self._held, relabeler)
         self._reader = Reader(sequencer, self._held, normalize, relabeler)
+        self._updater = Updater(self._held)
         self._parts = _PARTS if relabeler is not None else _PARTS[:-1]
         self.late_updates = 0  # priorities that arrived after their item was removed
 
@@ -211,10 +204,7 @@ class Replay:
     def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
         """Read items by id, all columns or some; raises KeyError for an id that is no longer held."""
         chosen = checks.check_names(names, self.columns)
-        # Rewards under another goal are made from the observations.
-        wanted = chosen if self.relabeler is None else list(self.columns)
-        batch = self._reader.get(self.held_places(ids), wanted)
-        return replace(batch, columns={name: batch.columns[name] for name in chosen})
+        return self._reader.get(self.held_places(ids), chosen)
 
     def held_places(self, ids: Ints) -> Ints:
         """The places [K] of items that are still held; KeyError for one that is not."""
@@ -229,36 +219,7 @@ class Replay:
 
         `initial`: those of new items, which do not count as an update (some removers act after every N updates).
         """
-        if self._frame.draws:
-            updated = self._update(*checks.as_priorities(ids, priorities))
-        else:
-            places, held, priorities = self.locate_priorities(ids, priorities)
-            places, priorities, updated = places[held], priorities[held], int(np.count_nonzero(held))
-            self.selector.update(places, priorities)
-            self.late_updates += len(held) - updated
-        if not initial:
-            self._held.remove(self.remover.updated(updated))
-
-    def _update(self, ids: Ints, priorities: NDArray[np.float64]) -> int:
-        """Set priorities in one compiled call; returns how many of the items are held."""
-        selector, add, exponent = self.selector, 0.0, 1.0
-        if isinstance(selector, Proportional):
-            add, exponent = selector.epsilon, selector.alpha
-        late, highest = calls.update(self._frame.address, ids, priorities, add, exponent)
-        if late < 0:
-            self.locate_priorities(ids, priorities)
-            raise AssertionError("update refused priorities that are right")
-        if highest >= 0.0 and isinstance(selector, Proportional):
-            selector.note(highest)
-        self.late_updates += late
-        return len(ids) - late
-
-    def locate_priorities(
-        self, ids: Ints, priorities: NDArray
-    ) -> tuple[Ints, NDArray[np.bool_], NDArray[np.float64]]:
-        """What an update of these priorities needs, or the ValueError that it would raise; nothing is changed."""
-        ids, priorities = checks.check_priorities(ids, priorities)
-        return *self.items.locate(ids), priorities
+        self.late_updates += self._updater.update(ids, priorities, initial=initial)
 
     def priorities(self) -> NDArray[np.float64]:
         """What the selector holds for each item, in no order: for a histogram."""
@@ -281,35 +242,23 @@ class Replay:
 
         Items removed since are ignored. Nothing changes when an argument is refused.
         """
-        self.storage.check_process()
-        places, held, core = self.locate_states(ids, core)
-        self.items.core[places[held]] = core[held]
+        self._updater.refresh(ids, core)
 
     def locate_states(
         self, ids: Ints, core: NDArray[np.float32]
     ) -> tuple[Ints, NDArray[np.bool_], NDArray[np.float32]]:
         """What `refresh` needs, or the ValueError that it would raise; nothing is changed."""
-        ids = checks.check_ids("ids", ids)
-        core = checks.check_core(core, (len(ids), self.items.core.shape[1]))
-        return *self.items.locate_states(ids, core), core
+        return self._updater.locate_states(ids, core)
 
     @property
     def nbytes(self) -> int:
         """Bytes held now: steps, items and index."""
-        return self._index_nbytes + self.items.core.nbytes + sum(self.storage.nbytes.values())
-
-    @property
-    def _index_nbytes(self) -> int:
-        return (
-            sum(part.nbytes for part in (self.items, self.selector, self.remover)) + self.storage.index_nbytes
-        )
+        return self._held.nbytes
 
     @property
     def step_nbytes(self) -> dict[str, float]:
         """Bytes that a step takes now, by column, with its share of recurrent states and index."""
-        state = len(self) * self.items.core.shape[1] * 4 / max(1, self.storage.rows)
-        share = self._index_nbytes / self._held.most_rows  # allocated for all the steps that there will be
-        return self.storage.row_nbytes | {"core state": state, "index": share}
+        return self._held.step_nbytes
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what this replay will do next."""
@@ -346,22 +295,4 @@ class Replay:
         self.late_updates = state["late_updates"]
         for name in self._parts:
             getattr(self, name).load_state_dict(state[name])
-        self._frame.refresh()
-
-
-def _reserve(columns: Mapping[str, Column], streams: int, slots: int) -> int:
-    """Slots beside the others, where batches are copied while rows are written."""
-    large = any(column.codec == "raw" and column.row_bytes > SMALL for column in columns.values())
-    return streams + int(slots * RESERVE) if large else 0
-
-
-def _room(
-    columns: Mapping[str, Column], sequencer: Sequencer, relabeler: Hindsight | None, sizes: checks.Sizes
-) -> tuple[int, int]:
-    """The slots that a storage needs, and the most rows that may be in them."""
-    block = sizes.block
-    writing = sizes.streams * (sequencer.window // block + 3)  # blocks that the writers may hold
-    writing += 0 if relabeler is None else relabeler.blocks(block)
-    full = -(-sizes.steps // block)
-    spare = SPARE if any(column.codec != "raw" for column in columns.values()) else 1
-    return int(full * spare) + writing, (full + writing) * block
+        self._held.frame.refresh()

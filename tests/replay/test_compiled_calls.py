@@ -49,9 +49,9 @@ def made(
         block=int(rng.integers(1, 8)), core_size=2, linked=linked,
         normalize="buffer" if rng.random() < 0.5 else "batch",
     )  # fmt: skip
-    assert replay._frame.writes
-    assert replay._frame.draws
-    replay._frame.writes = replay._frame.draws = compiled
+    assert replay._held.frame.writes
+    assert replay._held.frame.draws
+    replay._held.frame.writes = replay._held.frame.draws = compiled
     return replay
 
 

@@ -52,7 +52,7 @@ class Writer:
             remover=Fifo(400) if compiled else SoftFifo(400, 400),
             capacity=400, steps=steps, block=3,
         )  # fmt: skip
-        assert self.replay._frame.writes == compiled
+        assert self.replay._held.frame.writes == compiled
         self.number, self.rng = 0, np.random.default_rng(0)
 
     def write(self, count: int = 1) -> None:
@@ -83,7 +83,7 @@ def test_a_batch_is_what_was_stored_when_it_was_drawn(
     compiled: bool, context: int, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a reserve as large as the rest nobody waits, though every slot that is not pinned is filled again."""
-    monkeypatch.setattr("r2d2.replay.replay.RESERVE", 1.0)
+    monkeypatch.setattr("r2d2.replay.sizes.RESERVE", 1.0)
     writer = Writer(200, compiled=compiled, context=context)
     writer.write(150)
     replay, rng = writer.replay, np.random.default_rng(0)
@@ -208,7 +208,7 @@ def test_a_state_is_loaded_when_nothing_is_copied_any_longer(gate: threading.Eve
 def test_a_state_of_a_replay_without_a_reserve_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """As checkpoints were before there was one."""
     with monkeypatch.context() as before:
-        before.setattr("r2d2.replay.replay._reserve", lambda *_: 0)
+        before.setattr("r2d2.replay.sizes._reserve", lambda *_: 0)
         old = Writer(90)
     old.write(120)
     state = old.replay.state_dict()
