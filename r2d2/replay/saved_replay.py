@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from r2d2.checkpoint.blobs import Blobs
 from r2d2.checkpoint.segments import OnDemand
+from r2d2.replay import storage_state
 from r2d2.replay.replay import Replay
 from r2d2.replay.saved import Saved
 from r2d2.types import Batch, as_previous, begins_episode
@@ -41,13 +42,13 @@ class SavedReplay:
 
     def _open(self, replay: Replay, state: Mapping[str, Any]) -> None:
         replay.fit(Saved(state, "replay"))
-        replay.storage.load_index(state["storage"])
+        storage_state.load_index(replay.storage, state["storage"])
         replay.items.load_table(state["items"])
         replay.selector.load_state_dict(state["selector"])
         self._core, self._order = state["items"]["core"], state["items"]["order"]
         self._raw = state["storage"]["raw"]["full"]
         self._compressed = {name: column["full"] for name, column in state["storage"]["compressed"].items()}
-        self._full, _ = replay.storage.full_and_filling(state["storage"]["used"])
+        self._full, _ = storage_state.full_and_filling(replay.storage, state["storage"]["used"])
         self._blob[self._full] = np.arange(len(self._full))
 
     @property
@@ -148,7 +149,7 @@ class SavedReplay:
         if len(slots):
             at = self._blob[slots]
             compressed = {name: _take(blobs, at) for name, blobs in self._compressed.items()}
-            self.replay.storage.put_full(slots, _take(self._raw, at), compressed)
+            storage_state.put_full(self.replay.storage, slots, _take(self._raw, at), compressed)
             self._blob[slots] = -1
 
     def _read_cores(self, places: Ints) -> None:

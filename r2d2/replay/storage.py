@@ -15,7 +15,7 @@ that most items are whole blocks and a few rows more, which decode straight into
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.checkpoint.blobs import Blobs, RowBlobs
-from r2d2.replay.codecs import Bytes, CompressedColumn, Job
+from r2d2.replay import storage_state
+from r2d2.replay.codecs import CompressedColumn, Job
 from r2d2.replay.draw import BatchArrays, arrays_of, new_arrays
 from r2d2.replay.kernels import blocks as kernels
 from r2d2.replay.kernels import cutting
@@ -35,10 +35,6 @@ from r2d2.replay.sequencer import Sequencer
 from r2d2.types import Batch, Column
 
 Ints = NDArray[np.int64]
-
-# In a state: what each name there is called in `kernels.Blocks`.
-_SLOTS = {name: name for name in ("refs", "following", "open_stream", "serial")} | {"count": "filled"}
-_STREAMS = ("cursor", "held", "closed", "began", "recent")
 
 
 class Storage:
@@ -261,105 +257,15 @@ class Storage:
         """Bytes of everything that says where rows are."""
         return sum(array.nbytes for array in self.blocks)
 
-    def _raw_blocks(self) -> list[NDArray]:
-        return [array.reshape(self.slots, -1) for array in self.raw.arrays]  # [slots, bytes]
-
-    def full_and_filling(self, used: Ints) -> tuple[Ints, Ints]:
-        """Which of these slots hold full blocks, by serial, and which ones a stream still fills."""
-        full = used[self.blocks.open_stream[used] < 0]
-        return full[np.argsort(self.blocks.serial[full])], used[self.blocks.open_stream[used] >= 0]
-
     def state_dict(self) -> dict[str, Any]:
         """Everything. Full blocks are blobs, which a checkpoint writes only once; open ones are copied."""
         self.check_process()
-        used = np.flatnonzero(self.blocks.refs > 0)
-        full, filling = self.full_and_filling(used)
-        keys = self.blocks.serial[full]
-        blocks = self._raw_blocks()
-        return {
-            **{name: getattr(self.blocks, field)[used].copy() for name, field in _SLOTS.items()},
-            **{name: getattr(self.blocks, name).copy() for name in _STREAMS},
-            "used": used,
-            "free": self.blocks.free[: self.free_slots].copy(),
-            "counters": self.blocks.counters.copy(),
-            **({"reserve": self.reserve} if self.reserve else {}),
-            "compressed": {
-                name: {"full": Blobs(keys, column.blocks(full)), "filling": column.filling()}
-                for name, column in self.compressed.items()
-            },
-            "raw": {
-                "full": Blobs(keys, RowBlobs(blocks, full)),
-                "filling": [array[filling] for array in blocks],
-            },
-        }
+        return storage_state.state_of(self)
 
     def check_state(self, saved: Saved) -> None:
         """Raise ValueError if this is not the state of a storage like this one."""
-        streams = len(self.blocks.cursor)
-        used = saved.places("used", self.slots)
-        # Replays had no reserve once.
-        slots = self.slots if "reserve" in saved else self.slots - self.reserve
-        if "reserve" in saved and saved.count("reserve", least=0) != self.reserve:
-            raise saved.refuse("reserve", f"must be {self.reserve}, got {saved['reserve']}")
-        free = saved.different("free", np.int32, slots - len(used), slots)
-        if np.intersect1d(used, free).size:
-            raise saved.refuse("free", "contradicts the slots in use")
-        bounds = {
-            "refs": (1, None),
-            "following": (-1, self.slots - 1),
-            "open_stream": (-1, streams - 1),
-            "serial": (0, None),
-            "count": (1, self.block),
-            "recent": (0, self.slots - 1),
-        }
-        for name in (*_SLOTS, *_STREAMS):
-            array: NDArray = getattr(self.blocks, _SLOTS.get(name, name))
-            low, high = bounds.get(name, (0, None)) if array.dtype != np.bool_ else (None, None)
-            shape = (len(used),) if name in _SLOTS else array.shape
-            saved.array(name, array.dtype, shape, low=low, high=high)
-        counters = saved.array("counters", np.int64, self.blocks.counters.shape, low=0)
-        if counters[kernels.FREE] != len(free):
-            raise saved.refuse("counters", f"must begin with the {len(free)} free slots, got {counters}")
-        order = np.argsort(saved["serial"])
-        full = order[saved["open_stream"][order] < 0]
-        raw, blocks = saved.part("raw"), self._raw_blocks()
-        raw.blobs("full", len(full), sum(array.shape[1] for array in blocks))
-        raw.arrays("filling", [(np.uint8, (len(used) - len(full), array.shape[1])) for array in blocks])
-        compressed = saved.part("compressed")
-        compressed.exactly(self.compressed)
-        for name, column in self.compressed.items():
-            column.check_state(compressed.part(name), saved["count"][full].astype(np.int64))
+        storage_state.check_state(self, saved)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.check_process()
-        self.check_state(Saved(state, "storage"))
-        self.load_index(state)
-        full, _ = self.full_and_filling(state["used"])
-        compressed = {name: state["compressed"][name]["full"].data for name in self.compressed}
-        self.put_full(full, state["raw"]["full"].data, compressed)
-
-    def load_index(self, state: dict[str, Any]) -> None:
-        """Take in a state without the content of full blocks, for `put_full`."""
-        self.readings.settle()
-        used = state["used"]
-        for name, field in _SLOTS.items():
-            getattr(self.blocks, field)[:] = 0 if name in ("refs", "count") else -1
-            getattr(self.blocks, field)[used] = state[name]
-        for name in _STREAMS:
-            getattr(self.blocks, name)[:] = state[name]
-        self.blocks.counters[:] = state["counters"]
-        added = 0 if "reserve" in state else self.reserve
-        self.blocks.counters[kernels.FREE] += added
-        self.blocks.free[:added] = np.arange(self.slots - added, self.slots)
-        self.blocks.free[added : self.free_slots] = state["free"]
-        _, filling = self.full_and_filling(used)
-        for array, saved in zip(self._raw_blocks(), state["raw"]["filling"], strict=True):
-            array[filling] = saved
-        for name, column in self.compressed.items():
-            column.load(state["compressed"][name]["filling"])
-
-    def put_full(self, slots: Ints, raw: Sequence[Bytes], compressed: Mapping[str, Sequence[Bytes]]) -> None:
-        """The content of full blocks, as a state has it: the raw columns together, and each compressed one."""
-        RowBlobs(self._raw_blocks(), slots).load(raw)
-        for name, column in self.compressed.items():
-            column.put(slots, compressed[name])
+        storage_state.load_state(self, state)
