@@ -1,6 +1,6 @@
 """Sequence replay as a library of its own: numpy in, numpy out, no torch."""
 
-from r2d2.replay.draw import PendingBatch, PendingMixture
+from r2d2.replay.draw import PendingBatch
 from r2d2.replay.limiter import RateLimiter
 from r2d2.replay.relabelers.hindsight import Hindsight
 from r2d2.replay.removers.fifo import Fifo
@@ -11,6 +11,7 @@ from r2d2.replay.removers.soft_fifo import SoftFifo
 from r2d2.replay.replay import Replay
 from r2d2.replay.selectors.combined import Combined
 from r2d2.replay.selectors.mixture import Mixture
+from r2d2.replay.selectors.pending_mixture import PendingMixture
 from r2d2.replay.selectors.proportional import Proportional
 from r2d2.replay.selectors.rank_based import RankBased
 from r2d2.replay.selectors.recency import Recency

@@ -97,7 +97,7 @@ def replay_of(
     fill(frozen, source, frozen=features, stored=stored, written=rate)
     if len(frozen) != items:
         raise RuntimeError(f"the replay of {source.path} lost {items - len(frozen)} of its {items} items")
-    made.count_ids()  # it has grown where episodes are short
+    made.numbering.count()  # it has grown where episodes are short
     batch = config.learner.batch
     drawn = build_replay.batch_shares(batch, made.shares)[-1]
     print(

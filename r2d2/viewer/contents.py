@@ -125,8 +125,10 @@ class Contents:
             for j, each in enumerate(made.frozen, len(made.written)):
                 frozen.load_state(each, state[f"replay_{j}"])
                 opened.append(SavedReplay(each, None))
-            made.count_ids()
-            self._outer: Callable[[Ints], Ints] = partial(made.outer_ids, part)  # an id as the run knows it
+            made.numbering.count()
+            self._outer: Callable[[Ints], Ints] = partial(
+                made.numbering.outer, part
+            )  # an id as the run knows it
             return opened[part], made.shares[part]
         assert isinstance(made, Replay)
         if part:

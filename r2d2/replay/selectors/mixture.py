@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from r2d2.replay import frozen as frozen_states
 from r2d2.replay.checks import check_core, check_draw, check_ids, check_names, check_priorities
-from r2d2.replay.draw import FIELDS, Normalize, PartOfDraw, PendingMixture, batch_shares, check_normalize
+from r2d2.replay.draw import FIELDS, Normalize, batch_shares, check_normalize
 from r2d2.replay.replay import Replay
 from r2d2.replay.saved import Saved
+from r2d2.replay.selectors.numbering import Numbering
+from r2d2.replay.selectors.pending_mixture import PartOfDraw, PendingMixture, inverse_probabilities
 from r2d2.replay.writing import Written
 from r2d2.types import Batch
 
@@ -76,7 +78,7 @@ class Mixture:
         self.replays, self.shares, self.normalize = list(replays), list(shares), normalize
         end = len(replays) - frozen
         self.written, self.frozen = self.replays[:end], self.replays[end:]
-        self.count_ids()
+        self.numbering = Numbering(self.replays)
         self.columns, self.streams, self.sequencer = first.columns, first.streams, first.sequencer
 
     def __len__(self) -> int:
@@ -137,7 +139,7 @@ class Mixture:
         for replay in self.written:
             replay.check_turn(rows)
         ids = [replay.append(rows) for replay in self.written]
-        return np.concatenate([self.outer_ids(j, part) for j, part in enumerate(ids)])
+        return np.concatenate([self.numbering.outer(j, part) for j, part in enumerate(ids)])
 
     def check_rows(self, values: Any, last: Any, streams: Any, core: Any) -> Written:
         """See `Replay.check_rows`."""
@@ -159,15 +161,14 @@ class Mixture:
     ) -> PendingMixture:
         """See `Replay.draw`. The items of the first replay come first."""
         n, beta = check_draw(n, len(self), rng, beta)
-        counts = batch_shares(
-            n, [share if len(r) else 0.0 for r, share in zip(self.replays, self.shares, strict=True)]
-        )
+        items = [len(replay) for replay in self.replays]
+        counts = batch_shares(n, [x if held else 0.0 for held, x in zip(items, self.shares, strict=True)])
         for replay, count in zip(self.replays, counts, strict=True):
             if count:
                 replay.check_draw(count, rng, beta)
         shape = (n, self.sequencer.rows)
         arrays = self.replays[0].storage.room(shape, self.sequencer.context, out)
-        inverses = self._inverses(counts)
+        inverses = inverse_probabilities(counts, items, len(self.written))
         smallest = None
         if self.normalize == "buffer":
             smallest = min(
@@ -183,32 +184,22 @@ class Mixture:
                 draw = replay.draw_into(part, count, rng)
                 draws.append(PartOfDraw(j, count / n, inverses[j], draw))
                 start += count
-        return PendingMixture(arrays, draws, self.outer_ids, beta, smallest)
-
-    def _inverses(self, counts: Sequence[int]) -> list[float]:
-        """For each replay 1 / P of an item if all were drawn alike: all items of those that are written, or of the
-        frozen one, over the part of the batch that they give."""
-        n, own = sum(counts), len(self.written)
-        drawn = sum(counts[:own])
-        items = sum(len(replay) for replay in self.written)
-        alike = [items * n / drawn if drawn else 0.0] * own
-        frozen = zip(self.frozen, counts[own:], strict=True)
-        return alike + [len(replay) * n / count if count else 0.0 for replay, count in frozen]
+        return PendingMixture(arrays, draws, self.numbering.outer, beta, smallest)
 
     def get(self, ids: Ints, names: list[str] | None = None) -> Batch:
         """See `Replay.get`."""
         chosen = check_names(names, self.columns)
-        ids = self._checked(ids)
+        ids = self.numbering.checked(ids)
         shape, storage = (len(ids), self.sequencer.rows), self.replays[0].storage
         columns = storage.allocate(chosen, shape, self.sequencer.context).columns
         fields: dict[str, NDArray] = {}
-        parts = self._inner(ids)
-        for replay, (where, inner) in zip(self.replays, parts, strict=True):
+        parts = self.numbering.inner(ids)
+        for replay, where, inner in parts:
             gone = ids[where][~replay.holds(inner)]
             if len(gone):
                 raise KeyError(f"item {int(gone[0])} was removed: read items while they are held")
-        for j, (where, inner) in enumerate(parts):
-            part = self.replays[j].get(inner, chosen)
+        for replay, where, inner in parts:
+            part = replay.get(inner, chosen)
             for name, column in columns.items():
                 column[where] = part.columns[name]
             for name in (*FIELDS, "weight"):
@@ -219,8 +210,8 @@ class Mixture:
     def update_priorities(self, ids: Ints, priorities: NDArray, *, initial: bool = False) -> None:
         """See `Replay.update_priorities`; each id finds the replay that it came from."""
         ids, priorities = check_priorities(ids, priorities)
-        for j, (where, inner) in enumerate(self._inner(self._checked(ids))):
-            self.replays[j].update_priorities(inner, priorities[where], initial=initial)
+        for replay, where, inner in self.numbering.inner(self.numbering.checked(ids)):
+            replay.update_priorities(inner, priorities[where], initial=initial)
 
     def priorities(self) -> NDArray[np.float64]:
         """See `Replay.priorities`."""
@@ -228,42 +219,41 @@ class Mixture:
 
     def holds(self, ids: Ints) -> NDArray[np.bool_]:
         """See `Replay.holds`."""
-        ids = self._checked(ids)
+        ids = self.numbering.checked(ids)
         held = np.zeros(len(ids), np.bool_)
-        for replay, (where, inner) in zip(self.replays, self._inner(ids), strict=True):
+        for replay, where, inner in self.numbering.inner(ids):
             held[where] = replay.holds(inner)
         return held
 
     def relabeled(self, ids: Ints) -> NDArray[np.bool_]:
         """See `Replay.relabeled`."""
-        ids = self._checked(ids)
+        ids = self.numbering.checked(ids)
         copies = np.zeros(len(ids), np.bool_)
-        for replay, (where, inner) in zip(self.replays, self._inner(ids), strict=True):
+        for replay, where, inner in self.numbering.inner(ids):
             copies[where] = replay.relabeled(inner)
         return copies
 
     def successors(self, ids: Ints) -> Ints:
         """See `Replay.successors`; of a copy, the copy in the same replay."""
-        ids = self._checked(ids)
+        ids = self.numbering.checked(ids)
         after = np.full(len(ids), -1, np.int64)
-        for j, (where, inner) in enumerate(self._inner(ids)):
-            found = self.replays[j].successors(inner)
-            after[where] = np.where(found < 0, -1, self.outer_ids(j, found))
+        for j, (replay, where, inner) in enumerate(self.numbering.inner(ids)):
+            found = replay.successors(inner)
+            after[where] = np.where(found < 0, -1, self.numbering.outer(j, found))
         return after
 
     def frozen_items(self, ids: Ints) -> NDArray[np.bool_]:
         """Which of these items [K] are in a frozen replay."""
-        first = self._first[len(self.written)] if self.frozen else sum(self._most)
-        return np.asarray(check_ids("ids", ids) % sum(self._most) >= first)
+        return self.numbering.home(check_ids("ids", ids)) >= len(self.written)
 
     def refresh(self, ids: Ints, core: NDArray[np.float32]) -> None:
         """See `Replay.refresh`."""
-        ids = self._checked(ids)
+        ids = self.numbering.checked(ids)
         core = check_core(core, (len(ids), self.replays[0].items.core.shape[1]))
-        parts = self._inner(ids)
-        for replay, (where, inner) in zip(self.replays, parts, strict=True):
+        parts = self.numbering.inner(ids)
+        for replay, where, inner in parts:
             replay.locate_states(inner, core[where])
-        for replay, (where, inner) in zip(self.replays, parts, strict=True):
+        for replay, where, inner in parts:
             replay.refresh(inner, core[where])
 
     def clear(self) -> None:
@@ -271,40 +261,9 @@ class Mixture:
         for replay in self.written:
             replay.clear()
 
-    def count_ids(self) -> None:
-        """An id is generation * most + place here too, the places that each replay may have one after the other."""
-        self._most = [replay.items.most for replay in self.replays]
-        self._first = np.cumsum([0, *self._most[:-1]])  # of their places
-
     def places(self, ids: Ints) -> Ints:
         """See `Replay.places`: up to the largest capacity of the replays times their number."""
-        place = ids % sum(self._most)
-        home = np.searchsorted(self._first, place, "right") - 1
-        return (place - self._first[home]) * len(self.replays) + home
-
-    def outer_ids(self, j: int, ids: Ints) -> Ints:
-        """What this mixture calls the items [K] of replay j."""
-        generation, place = np.divmod(ids, self._most[j])
-        return generation * sum(self._most) + self._first[j] + place
-
-    def _checked(self, ids: Any) -> Ints:
-        """Ids [K] that were given out by this mixture, or a ValueError."""
-        ids = check_ids("ids", ids)
-        for replay, (where, inner) in zip(self.replays, self._inner(ids), strict=True):
-            unknown = replay.items.unknown(inner)
-            if unknown >= 0:
-                raise ValueError(f"id {int(ids[where][unknown])} was never given out by this replay")
-        return ids
-
-    def _inner(self, ids: Ints) -> list[tuple[NDArray[np.bool_], Ints]]:
-        """For each replay which ids are its own, and what it calls them."""
-        generation, place = np.divmod(ids, sum(self._most))
-        home = np.searchsorted(self._first, place, "right") - 1
-        parts = []
-        for j in range(len(self.replays)):
-            mine = home == j
-            parts.append((mine, generation[mine] * self._most[j] + place[mine] - self._first[j]))
-        return parts
+        return self.numbering.places(ids)
 
     def state_dict(self) -> dict[str, Any]:
         states = [replay.state_dict() for replay in self.written]
@@ -326,7 +285,7 @@ class Mixture:
             replay.load_state_dict(state[f"replay_{j}"])
         for j, replay in enumerate(self.frozen, len(self.written)):
             frozen_states.load_state(replay, state[f"replay_{j}"])
-        self.count_ids()
+        self.numbering.count()
 
 
 def _shape(replay: Replay) -> tuple[Any, ...]:

@@ -62,7 +62,7 @@ def test_priorities_of_frozen_items_are_updated_and_decide_what_is_drawn() -> No
     replay = mixture()
     write(replay, 100)
     frozen = replay.frozen[0]
-    ids = replay.outer_ids(1, frozen.items.ids(frozen.items.places))
+    ids = replay.numbering.outer(1, frozen.items.ids(frozen.items.places))
     assert replay.frozen_items(ids).all()
     replay.update_priorities(ids, np.where(np.arange(len(ids)) == 3, 1.0, 0.0))
     batch = replay.sample(8, np.random.default_rng(0))
@@ -79,12 +79,12 @@ def test_weights_correct_for_priorities_within_each_and_leave_the_share(normaliz
     own, frozen = replay.replays
     held = ids[replay.holds(ids)]
     replay.update_priorities(held, np.arange(1.0, len(held) + 1))
-    shown = replay.outer_ids(1, frozen.items.ids(frozen.items.places))
+    shown = replay.numbering.outer(1, frozen.items.ids(frozen.items.places))
     replay.update_priorities(shown, np.arange(1.0, len(shown) + 1) ** 2)
     batch = replay.sample(8, np.random.default_rng(0), beta=0.7)
     sides = [
         len(each) * each.selector.values(each.items.locate(inner)[0]) / each.priorities().sum()
-        for each, (_, inner) in zip(replay.replays, replay._inner(batch.ids), strict=True)
+        for each, _, inner in replay.numbering.inner(batch.ids)
     ]
     expected = np.concatenate(sides) ** -0.7
     largest = expected.max()
