@@ -23,7 +23,6 @@ given to `stage` are the stages of `r2d2 bench`.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 from contextlib import nullcontext
@@ -44,6 +43,7 @@ from r2d2.agent.precision import dtype_of
 from r2d2.agent.q_learning import QLearning
 from r2d2.agent.resets import Resets, resets_until
 from r2d2.agent.stages import stage
+from r2d2.agent.target_network import TargetNetwork
 from r2d2.agent.torsos.spectral import spectral_layers
 from r2d2.agent.update import Update, not_finite
 from r2d2.agent.value_scale import divided, last_layers, scale_gradients
@@ -88,15 +88,12 @@ class Learner:
         self.padded = not on_cpu  # see `Learner.warm_up`
         self.precision = dtype_of(config.precision, self.device)
         self.network = network.to(self.device)
-        self.target = copy.deepcopy(self.network).requires_grad_(False)
-        self.target.normalization = self.network.normalization  # both see what there is in the same units
-        self.target.frozen = self.network.frozen
-        for net in (self.network, self.target):
-            net.flatten_core()
+        self.network.flatten_core()
+        self._target = TargetNetwork(self.network, config.target_averaging)
+        self.target = self._target.network
         graphs = config.graphs and self.device.type == "cuda"
         self.groups = self.network.groups()
-        self._spectral = [spectral_layers(net) for net in (self.network, self.target)]
-        self._parameters = [[*map(Tensor.detach, net.parameters())] for net in (self.network, self.target)]
+        self._spectral = spectral_layers(self.network)
         self.optimizer = make_optimizer(self.groups, config, capturable=graphs)
         self.max_grad_norm = config.max_grad_norm if config.max_grad_norm > 0 else math.inf
         self.method = QLearning(config, priority) if method is None else method
@@ -120,7 +117,7 @@ class Learner:
         names = self.method.metrics
         update = Update(self.updates, values, refreshed, undo=self._undo, metrics=names, known=known)
         if self.updates % self.config.target_period == 0:
-            self._move_target(update)
+            self._target.follow(update, asynchronous=self.asynchronous)
         if self.resets is not None and (number := self.resets.due(self.updates)):
             update.wait()  # raises if this update must not count
             self.resets(number, [self.network, self.target], self.optimizer)
@@ -133,25 +130,6 @@ class Learner:
             return data
         columns = {**data.columns, NOISE: to_device(noise, self.device)}
         return dataclasses.replace(data, columns=columns)
-
-    def _move_target(self, update: Update) -> None:
-        """Copy the network into the target, or move the target a share of the way."""
-        share = self.config.target_averaging
-        if share == 1.0:
-            update.wait()  # raises if this update must not count
-            with stage("target copy"):
-                self.target.load_state_dict(self.network.state_dict())
-            return
-        with torch.no_grad(), stage("target copy"):
-            online, own = self._parameters
-            if self.asynchronous:
-                weight = torch.where(update.finite, share, 0.0)  # without waiting for the device
-                for parameter, newer in zip(own, online, strict=True):
-                    parameter.lerp_(newer, weight)
-            else:  # it is finite, or `_step` had raised
-                torch._foreach_lerp_(own, online, share)
-            for layer in self._spectral[1]:
-                layer.iterate(update.finite)
 
     def set_learning_rate(self, rate: float) -> None:
         """Take steps of this size from now on."""
@@ -183,7 +161,7 @@ class Learner:
             units = nullcontext() if scale is None else divided(self._last_layers, scale.where(finite, 1.0))
             with units:
                 self.optimizer.step()
-            for layer in self._spectral[0]:
+            for layer in self._spectral:
                 layer.iterate(finite)
         with stage("priorities"):
             metrics = self.method.summary(torch.stack([sums for _, sums, _ in found]).sum(0), norm)
