@@ -9,10 +9,9 @@ run equals an uninterrupted one that saved at the same steps.
 from __future__ import annotations
 
 import copy
-import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,9 @@ from r2d2.runs.policy_files import Policies
 from r2d2.runtime import demonstrations
 from r2d2.runtime.evaluator import Evaluator
 from r2d2.runtime.local_state import restore, state_of
-from r2d2.runtime.meter import Ages, Meter, RecentEpisodes
+from r2d2.runtime.meter import Ages, Meter, RecentEpisodes, replay_measures
 from r2d2.runtime.probe import make_probe
+from r2d2.runtime.rescue import environments_of, rescue
 from r2d2.runtime.schedule import Schedule
 from r2d2.runtime.stale_states import without_stale_states
 from r2d2.tracking.tracker import Tracker
@@ -81,8 +81,8 @@ class LocalRun:
         self.actor_updates = 0  # in the actor's weights
         self.recent = RecentEpisodes()
         self.meter = Meter()
-        self.rescued = False  # saved after the environments crashed
-        self._crashed = False
+        self.crashed = False  # the environments have
+        self.rescued = False  # and the run was saved
         self._checkpoint: Path | None = None  # the one this run last saved or loaded
         self._drawn: PendingBatch | PendingMixture | None = None  # the next batch; discarded at a barrier
         self._unread: deque[tuple[Any, Update, dict[str, float]]] = deque()  # updates, their ids and ages
@@ -105,7 +105,7 @@ class LocalRun:
                 self._refresh_actor()
                 over = self.round_off(ending=ending, is_cut=save, cut=lambda: self.act(cut=True))
         except BaseException:
-            self.rescue()
+            rescue(self)
             raise
 
     def round_off(self, *, ending: bool, is_cut: bool, cut: Callable[[], None]) -> bool:
@@ -139,13 +139,14 @@ class LocalRun:
     def act(self, *, cut: bool) -> None:
         """One step of every environment, written to the replay; `cut` truncates the running episodes, and `save`
         must follow."""
-        with self._environments():
+        with environments_of(self):
             rows = self.actor.step(cut=cut)
         with self.turns:
-            self._put(rows)
+            self.put(rows)
         self.actor.epsilon = build.epsilon(self.config, self.environments.num_envs, self.actor.steps)
 
-    def _put(self, new: list[Rows]) -> None:
+    def put(self, new: list[Rows]) -> None:
+        """Rows of the actor go into the replay, and what is counted with them."""
         for rows in new:
             ids = self.replay.write(rows.values, rows.last, streams=rows.streams, core=rows.core)
             self.limiter.insert(int(np.count_nonzero(~rows.last)))
@@ -235,25 +236,15 @@ class LocalRun:
         if force:  # there may be no later report
             self._read(leave=0)
         with self.turns:
-            metrics = self._measures()
+            metrics = self.meter.take() | replay_measures(self.replay, self.limiter, self.config.replay.steps)
+            metrics |= self.probe.measure(self.learner, self.replay, self.resolved.learner.batch)
+            metrics |= self.recent.means()
         self.tracker.log(metrics, env_steps=self.actor.steps, updates=self.learner.updates)
-
-    def _measures(self) -> dict[str, float]:
-        metrics = self.meter.take() | {
-            "replay/fill": min(1.0, self.replay.rows / self.config.replay.steps),
-            "replay/items": len(self.replay),
-            "replay/ratio": self.limiter.measured_ratio,
-            "replay/late_updates": self.replay.late_updates,
-            "memory/replay_bytes": self.replay.nbytes,
-            "memory/bytes_per_step": sum(self.replay.step_nbytes.values()),
-        }
-        metrics |= self.probe.measure(self.learner, self.replay, self.resolved.learner.batch)
-        return metrics | self.recent.means()
 
     def evaluate(self) -> None:
         """Greedy episodes of the learner's network; training is not affected."""
         steps = self.actor.steps
-        with self._environments():
+        with environments_of(self):
             self.evaluator.evaluate(
                 self.learner.network, steps=steps, updates=self.updates, stopped=lambda: self.schedule.stop
             )
@@ -269,11 +260,12 @@ class LocalRun:
 
     def save(self) -> Path:
         """Write a checkpoint; the running episodes must have been cut. Environments restart."""
-        path = self._write()
+        path = self.write()
         self._reset()
         return path
 
-    def _write(self) -> Path:
+    def write(self) -> Path:
+        """`save` without the restart."""
         self._read(leave=0)
         number = self.schedule.saving(self.actor.steps)
         self._checkpoint = checkpoint.save(
@@ -281,29 +273,6 @@ class LocalRun:
         )
         self.policies.keep_last(self.learner.network, env_steps=self.env_steps, updates=self.updates)
         return self._checkpoint
-
-    @contextmanager
-    def _environments(self) -> Iterator[None]:
-        """Marks exceptions raised within as the environments' own."""
-        try:
-            yield
-        except BaseException as error:
-            self._crashed = not isinstance(error, KeyboardInterrupt)
-            raise
-
-    def rescue(self) -> None:
-        """Save if the environments crashed. Running episodes end with their last observations."""
-        if not self._crashed:
-            return
-        try:
-            rows = self.actor.end()
-            for ended in rows:
-                self.replay.truncate(ended.streams)
-            self._put(rows)
-            self._write()
-            self.rescued = True
-        except Exception as error:  # the environments' own exception says more
-            print(f"the run could not be saved: {error!r}", file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that determines how the run continues after a barrier."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.agent.actor import Episode
+from r2d2.replay import Mixture, RateLimiter, Replay
 from r2d2.replay.rows import extended
 from r2d2.replay.saved import Saved
 from r2d2.tracking.names import modernize
@@ -76,6 +77,18 @@ class RecentEpisodes:
     def load_state_dict(self, state: Iterable[Iterable[Any]]) -> None:
         self._episodes.clear()
         self._episodes.extend(Episode(*episode) for episode in state)
+
+
+def replay_measures(replay: Replay | Mixture, limiter: RateLimiter, steps: int) -> dict[str, float]:
+    """How much a replay of `steps` steps holds, and how often its steps were sampled."""
+    return {
+        "replay/fill": min(1.0, replay.rows / steps),
+        "replay/items": len(replay),
+        "replay/ratio": limiter.measured_ratio,
+        "replay/late_updates": replay.late_updates,
+        "memory/replay_bytes": replay.nbytes,
+        "memory/bytes_per_step": sum(replay.step_nbytes.values()),
+    }
 
 
 class Ages:

@@ -18,6 +18,7 @@ import torch
 from r2d2.build import agents as build
 from r2d2.runtime.fair_lock import FairLock
 from r2d2.runtime.local import LocalRun
+from r2d2.runtime.rescue import rescue
 
 SLACK = 2  # batches by which acting may be ahead, beyond what one step of the vector brings; ours
 POLL = 0.05  # seconds between checks while waiting
@@ -45,7 +46,7 @@ def train(run: LocalRun) -> None:
                 acting.go()
     except BaseException:
         acting.end()
-        run.rescue()
+        rescue(run)
         raise
     finally:
         acting.end()

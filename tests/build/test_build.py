@@ -34,6 +34,7 @@ from r2d2.replay import (
     SoftFifo,
     Uniform,
 )
+from r2d2.runtime.meter import replay_measures
 from r2d2.types import SequenceLayout
 
 
@@ -393,6 +394,6 @@ def test_short_episodes_fill_the_replay_unless_its_items_are_given(tmp_path: Pat
         for _ in range(600):
             run.act(cut=False)
         assert run.replay.steps_written > 700
-        fills[items] = run._measures()["replay/fill"]
+        fills[items] = replay_measures(run.replay, run.limiter, run.config.replay.steps)["replay/fill"]
     assert fills[60] < 0.6
     assert fills[0] == fills[400] == 1.0

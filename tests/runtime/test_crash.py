@@ -96,7 +96,7 @@ def test_the_error_comes_through_also_when_there_is_no_room_for_a_checkpoint(
         raise OSError("no space left")
 
     run = crashing(tiny(), tmp_path, 20)
-    monkeypatch.setattr(run, "_write", full)
+    monkeypatch.setattr(run, "write", full)
     with pytest.raises(IndexError, match="a fault of the user's own"):
         training.train(run)
     err = capsys.readouterr().err
