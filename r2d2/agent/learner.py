@@ -30,7 +30,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from r2d2.agent.actor_critic import AgentNetwork
 from r2d2.agent.cuda_graph import CudaCapture, CudaGraph
@@ -38,7 +38,7 @@ from r2d2.agent.device_batch import DeviceBatch, Transfer
 from r2d2.agent.inputs import Inputs, to_device
 from r2d2.agent.losses import Priority
 from r2d2.agent.method import NOISE, Method, TDErrors, Unrolled
-from r2d2.agent.optimizers import make_optimizer
+from r2d2.agent.optimizers import clip_gradients, make_optimizer
 from r2d2.agent.precision import dtype_of
 from r2d2.agent.q_learning import QLearning
 from r2d2.agent.resets import Resets, resets_until
@@ -95,7 +95,7 @@ class Learner:
         self.groups = self.network.groups()
         self._spectral = spectral_layers(self.network)
         self.optimizer = make_optimizer(self.groups, config, capturable=graphs)
-        self.max_grad_norm = config.max_grad_norm if config.max_grad_norm > 0 else math.inf
+        self.max_grad_norm = config.max_grad_norm or math.inf
         self.method = QLearning(config, priority) if method is None else method
         self._last_layers = [] if self.method.value_scale is None else last_layers(self.network)
         self.transfer = Transfer(self.device, [*network.inputs.columns, *self.method.columns])
@@ -152,7 +152,7 @@ class Learner:
             scale = None if (method := self.method.value_scale) is None else method.now(self.device)
             if scale is not None:  # it has divided the TD errors
                 scale_gradients(self._last_layers, scale)
-            norm = self._clip()
+            norm = clip_gradients(self.groups, self.max_grad_norm)
             finite = torch.isfinite(norm)
             if self.asynchronous:  # the optimizer itself leaves out a step where this is 1
                 self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
@@ -168,15 +168,6 @@ class Learner:
             values = torch.cat([*(priorities for priorities, _, _ in found), metrics])
         states = [state for _, _, state in found if state is not None]
         return values, torch.cat(states) if states else None
-
-    def _clip(self) -> Tensor:
-        """Clip the gradients, those of critics and policy apart; returns the norm of all of them before."""
-        if math.isinf(self.max_grad_norm):
-            gradients = ([p.grad for p in group if p.grad is not None] for group in self.groups)
-            norms = [nn.utils.get_total_norm(group) for group in gradients]
-        else:
-            norms = [nn.utils.clip_grad_norm_(group, self.max_grad_norm) for group in self.groups]
-        return norms[0] if len(norms) == 1 else torch.stack(norms).norm()
 
     def errors(self, batch: Batch) -> TDErrors:
         """TD errors, Q(s, a) and the mask of valid steps of a batch, and the successors' states if asked."""

@@ -1,12 +1,13 @@
-"""Optimizers: torch's Adam and AdamW, and the RMSProp that DQN was trained with."""
+"""Optimizers: torch's Adam and AdamW, the RMSProp that DQN was trained with, and clipped gradients."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from r2d2.config.learner import LearnerConfig
 
@@ -31,6 +32,17 @@ def make_optimizer(
         for decays in (True, False)
     ]
     return torch.optim.AdamW(parameters, lr=rate, eps=epsilon, fused=True, capturable=capturable)
+
+
+def clip_gradients(groups: Sequence[Sequence[Tensor]], limit: float) -> Tensor:
+    """Clip the gradients of each group to a norm of `limit`, which may be infinite; returns the norm [] of all
+    of them before."""
+    if math.isinf(limit):
+        gradients = ([p.grad for p in group if p.grad is not None] for group in groups)
+        norms = [nn.utils.get_total_norm(group) for group in gradients]
+    else:
+        norms = [nn.utils.clip_grad_norm_(group, limit) for group in groups]
+    return norms[0] if len(norms) == 1 else torch.stack(norms).norm()
 
 
 class RMSProp(torch.optim.Optimizer):

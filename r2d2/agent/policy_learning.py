@@ -27,6 +27,7 @@ from r2d2.agent.precision import autocast
 from r2d2.agent.stages import stage
 from r2d2.agent.targets import returns
 from r2d2.agent.update import METRICS
+from r2d2.agent.value_scale import ValueScale
 from r2d2.config.learner import LearnerConfig
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class PolicyLearning:
     ) -> None:
         self.config, self.priority, self.rng = config, priority, rng
         self.actions, self.stochastic = actions, config.method == "sac"
-        self.value_scale = None
+        self.value_scale: ValueScale | None = None
         self.metrics: tuple[str, ...] = (*METRICS, "entropy", "temperature") if self.stochastic else METRICS
         self.target_entropy = -float(actions) if config.target_entropy is None else config.target_entropy
 

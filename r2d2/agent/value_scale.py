@@ -65,9 +65,11 @@ def largest_squares(target: Tensor, reward: Tensor, end: Tensor, discount: float
     return torch.maximum(target.square(), (shares @ held).square())
 
 
-def last_layers(network: nn.Module) -> list[nn.Parameter]:
+def last_layers(network: nn.Module) -> list[Tensor]:
     """The parameters of the layers that values come from; ValueError if there is none."""
-    found = [p for layer in network.modules() if isinstance(layer, Output) for p in layer.parameters()]
+    found: list[Tensor] = [
+        p for layer in network.modules() if isinstance(layer, Output) for p in layer.parameters()
+    ]
     if not found:
         raise ValueError(
             "learner.value_rms needs a head whose last layer is an r2d2.agent.precision.Output, got one that has "
@@ -77,7 +79,7 @@ def last_layers(network: nn.Module) -> list[nn.Parameter]:
 
 
 @torch.no_grad()
-def scale_gradients(layers: list[nn.Parameter], scale: Tensor) -> None:
+def scale_gradients(layers: list[Tensor], scale: Tensor) -> None:
     """Make the gradients of these parameters, in true units, those of the parameters divided by the scale."""
     for parameter in layers:
         if parameter.grad is not None:
@@ -85,9 +87,11 @@ def scale_gradients(layers: list[nn.Parameter], scale: Tensor) -> None:
 
 
 @contextmanager
-def divided(layers: list[nn.Parameter], scale: Tensor) -> Iterator[None]:
+def divided(layers: list[Tensor], scale: Tensor) -> Iterator[None]:
     """Within, these parameters are divided by the scale."""
     with torch.no_grad():
         torch._foreach_div_(layers, scale)
-        yield
-        torch._foreach_mul_(layers, scale)
+        try:
+            yield
+        finally:
+            torch._foreach_mul_(layers, scale)
