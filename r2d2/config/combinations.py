@@ -23,16 +23,7 @@ def check_combinations(config: Config) -> None:
         raise ValueError("replay.long_term must be below 1: for nothing else use --replay.remover reservoir")
     if r.demonstrations:
         _check_demonstrations(config)
-    if c.reset_period and c.reset_shrink == 1.0 and not c.reset_heads:
-        raise ValueError(
-            f"learner.reset_period={c.reset_period} resets nothing with learner.reset_shrink 1 and "
-            "learner.reset_heads false: lower the first, or leave the period 0"
-        )
-    if c.reset_states == "zero" and r.initial_state != "stored":
-        raise ValueError(
-            "learner.reset_states zero needs replay.initial_state stored, got "
-            f"{r.initial_state}: zero states never grow old, and refreshed ones are replaced when they are trained"
-        )
+    _check_resets(config)
     if c.graphs and c.learning_rate_end != 1.0:
         raise ValueError(
             "learner.learning_rate_end must be 1 with learner.graphs, which keep the rate they began with"
@@ -70,6 +61,20 @@ def check_combinations(config: Config) -> None:
         raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")
     if c.method != "q_learning":
         _check_policy_method(config)
+
+
+def _check_resets(config: Config) -> None:
+    r, c = config.replay, config.learner
+    if c.reset_period and c.reset_shrink == 1.0 and not c.reset_heads:
+        raise ValueError(
+            f"learner.reset_period={c.reset_period} resets nothing with learner.reset_shrink 1 and "
+            "learner.reset_heads false: lower the first, or leave the period 0"
+        )
+    if c.reset_states == "zero" and r.initial_state != "stored":
+        raise ValueError(
+            "learner.reset_states zero needs replay.initial_state stored, got "
+            f"{r.initial_state}: zero states never grow old, and refreshed ones are replaced when they are trained"
+        )
 
 
 def _scaling(c: LearnerConfig) -> str:

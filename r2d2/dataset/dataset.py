@@ -238,18 +238,14 @@ def fill(
         if not playing:
             return
         streams = np.array(list(playing))
-        rows = at[streams].tolist()
-        values = {
-            name: np.stack([episode[name][t] for episode, t in zip(playing.values(), rows, strict=True)])
-            for name in names
-        }
+        rows = [*zip(playing.values(), at[streams].tolist(), strict=True)]
+        values = {name: np.stack([episode[name][t] for episode, t in rows]) for name in names}
         if frozen is not None:
             values[FROZEN] = frozen(values, at[streams] == 0, streams)
-        last = np.array([t + 1 == len(e["action"]) for e, t in zip(playing.values(), rows, strict=True)])
+        last = np.array([t + 1 == len(episode["action"]) for episode, t in rows])
         states = None if core is None else core(values, at[streams] == 0, streams)
         if stored:
-            parts = zip(playing.values(), rows, strict=True)
-            states = np.stack([episode[CORE_STATE][t] for episode, t in parts])
+            states = np.stack([episode[CORE_STATE][t] for episode, t in rows])
         written(replay.write(values, last, streams=streams, core=states))
         at[streams] += 1
         for stream in streams[last].tolist():

@@ -74,28 +74,22 @@ def runs_table(settings: Sequence[Setting], goal: float | None = None) -> Table:
         Column("steps/s", "environment steps per second of training", ",.0f"),
         Column("ratio", "replay ratio: trained steps per environment step", ".2f"),
     ]
-    rows = []
-    for setting in settings:
-        for run in setting.runs:
-            row: list[Cell] = [
-                run.name,
-                run.task,
-                setting.label,
-                run.seed,
-                run.state,
-                run.env_steps,
-                run.updates,
-            ]
-            row += [run.minutes, run.best, run.last, run.final]
-            if games:
-                game = scores.human(run.config.env.id)
-                row.append(None if game is None or run.final is None else game.normalized(run.final))
-            if goal is not None:
-                row += run.reached(goal) or (None, None)
-            row.append(run.env_steps / run.minutes / 60 if run.minutes else None)
-            row.append(run.last_value("replay/ratio"))
-            rows.append(row)
+    rows = [_row(setting, run, games, goal) for setting in settings for run in setting.runs]
     return Table(columns, rows)
+
+
+def _row(setting: Setting, run: Run, games: bool, goal: float | None) -> list[Cell]:
+    """One run in `runs_table`."""
+    row: list[Cell] = [run.name, run.task, setting.label, run.seed, run.state, run.env_steps, run.updates]
+    row += [run.minutes, run.best, run.last, run.final]
+    if games:
+        game = scores.human(run.config.env.id)
+        row.append(None if game is None or run.final is None else game.normalized(run.final))
+    if goal is not None:
+        row += run.reached(goal) or (None, None)
+    row.append(run.env_steps / run.minutes / 60 if run.minutes else None)
+    row.append(run.last_value("replay/ratio"))
+    return row
 
 
 def scores_table(settings: Sequence[Setting]) -> Table:
