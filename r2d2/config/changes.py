@@ -40,6 +40,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "learner.target_averaging": 1.0,
         "learner.rescaling": True,
         "learner.value_rms": 0.0,
+        "actor.epsilon_base": 0.2,
     },
     "no-previous": {"network.previous_inputs": False},
     "value-scale": {"learner.value_rms": 10.0, "learner.rescaling": False},

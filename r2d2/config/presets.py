@@ -136,8 +136,8 @@ APEX = Config(
     actor=ActorConfig(actor_update_period=100),  # steps; 400 emulator frames in the paper
 )
 
-# Memory tasks on one CPU core (ours): a small MLP, a linear core trained on whole episodes, and little exploration:
-# in Recall one wrong step ends it all. docs/memory.md says what each number does.
+# Memory tasks on one CPU core (ours): a small MLP and a linear core trained on whole episodes. docs/memory.md says
+# what each number does.
 MEMORY = Config(
     env=EnvConfig(id="Recall-v0", num_envs=16),
     network=NetworkConfig(stack=1, features=64, core="lru", core_width=64, hidden=64, forget_bias=4.0),
@@ -164,7 +164,7 @@ MEMORY = Config(
         rescaling=False,
         value_rms=10.0,
     ),
-    actor=ActorConfig(epsilon_base=0.2, actor_update_period=4),
+    actor=ActorConfig(actor_update_period=4),
     run=RunConfig(
         steps=60_000, threads=1, log_period=2000, evaluate_period=4000, evaluate_episodes=64, video_period=0
     ),
