@@ -18,8 +18,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 # demonstrations.
 ELSEWHERE = {
     "evaluate/video", "evaluate/env_steps", "learner/entropy", "learner/temperature", "learner/td_scale",
-    "learner/trusted", "learner/resets", "replay/demonstration_share", "replay/demonstration_priority",
-    "replay/own_priority",
+    "learner/trusted", "learner/value_scale", "learner/resets", "replay/demonstration_share",
+    "replay/demonstration_priority", "replay/own_priority",
 }  # fmt: skip
 
 
