@@ -8,8 +8,6 @@ forked from a server that has imported torch once, so that runs of seconds have 
 from __future__ import annotations
 
 import csv
-import json
-import math
 import multiprocessing
 import os
 import signal
@@ -25,13 +23,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from experiments.processor_time import note_processor_time
 from r2d2.config import Config, to_dict
-from r2d2.runs.folder import read_provenance
 from r2d2.tracking.metrics import read_metrics
 from r2d2.tracking.terminal import duration
 
 FINISHED = "finished"  # marker file in the folder of a finished run
-CPU = "cpu_seconds.json"  # file in a run folder: what each process that trained it took
 STOPPED = 130  # exit code after Ctrl-C, as in shells
 POLL = 0.2  # seconds between polls of the runs; ours: short enough not to be noticed
 PRELOAD = [
@@ -128,32 +125,6 @@ def train(job: Job, after: After | None) -> int:
             after(job.run_dir)
         (job.run_dir / FINISHED).touch()
     return code
-
-
-def note_processor_time(run_dir: Path) -> None:
-    """Keep the processor time of this process, with its threads, beside the provenance of its start or resume."""
-    history = read_provenance(run_dir) if run_dir.exists() else []
-    if history:
-        known = _known_times(run_dir)
-        known.setdefault(
-            str(len(history) - 1), round(time.process_time(), 1)
-        )  # it may have had nothing to do
-        (run_dir / CPU).write_text(json.dumps(known) + "\n")
-
-
-def processor_seconds(run_dir: Path) -> float:
-    """The processor time of all processes that trained a run; NaN where that of one is not known, as after a crash
-    or for a run made by hand."""
-    known = _known_times(run_dir)
-    complete = known and len(known) == len(read_provenance(run_dir))
-    return sum(known.values()) if complete else math.nan
-
-
-def _known_times(run_dir: Path) -> dict[str, float]:
-    """Seconds by the number of a start or resume."""
-    file = run_dir / CPU
-    known: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
-    return known
 
 
 def _child(job: Job, after: After | None, orders: Connection) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from experiments.control.cells import AGENTS
 from experiments.control.peer import PEERS
-from experiments.study import Job, processor_seconds
+from experiments.processor_time import processor_seconds
+from experiments.study import Job
 from r2d2.tracking.metrics import read_metrics
 
 

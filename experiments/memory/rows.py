@@ -12,8 +12,9 @@ import numpy as np
 
 from experiments.memory.cells import PEER
 from experiments.memory.tasks import TASKS, Task
+from experiments.processor_time import processor_seconds
 from experiments.stored_state.rows import SCORE, has
-from experiments.study import Job, gather, processor_seconds
+from experiments.study import Job, gather
 
 Row = dict[str, Any]
 

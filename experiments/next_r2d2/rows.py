@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from experiments.next_r2d2.cells import TASKS
+from experiments.processor_time import processor_seconds
 from experiments.stored_state.rows import SCORE, has
-from experiments.study import Job, gather, processor_seconds
+from experiments.study import Job, gather
 from r2d2.report.intervals import Interval, interval, iqm
 
 Row = dict[str, Any]

@@ -12,8 +12,9 @@ from experiments.control import peer
 from experiments.control.__main__ import page, peer_file, write
 from experiments.control.cells import AGENTS, cell
 from experiments.control.rows import curve, score
+from experiments.processor_time import CPU
 from experiments.replay.evidence import read_rows
-from experiments.study import CPU, Job
+from experiments.study import Job
 from r2d2.build import agents as build
 from r2d2.build import environments
 from r2d2.config import check_config

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from run_cases import differences, state, tiny
 
-from experiments.study import CPU, Cell, Job, check, execute, gather, plan, processor_seconds, write_csv
+from experiments.processor_time import CPU, processor_seconds
+from experiments.study import Cell, Job, check, execute, gather, plan, write_csv
 from r2d2.checkpoint import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
