@@ -1,7 +1,7 @@
 # `make train` and `make test` set up everything themselves; Python >= 3.11 and a package index are all they need.
 #
 #   make train ENV=ALE/Breakout-v5 PRESET=r2d2 SEED=3 ARGS="--run.steps 1000000"
-#   make test | test-slow | soak | check | format | ablation | memory-benchmark | control | demonstrations
+#   make test | test-slow | soak | check | format | ablation | ablation-cores | memory-benchmark | control | demonstrations
 #   make next-r2d2 | replay-studies | clean
 #   make docs | bench | bench-learner | bench-train | bench-gpu
 #
@@ -17,7 +17,7 @@ SEED ?= 0
 ARGS ?=
 PIP_ARGS ?=
 
-.PHONY: help install train test test-slow soak check docs format ablation memory-benchmark control demonstrations next-r2d2 bench bench-learner bench-train bench-gpu replay-studies clean
+.PHONY: help install train test test-slow soak check docs format ablation ablation-cores memory-benchmark control demonstrations next-r2d2 bench bench-learner bench-train bench-gpu replay-studies clean
 
 help:
 	@sed -n '1,8s/^# \{0,1\}//p' Makefile
@@ -76,6 +76,10 @@ bench: $(BENCH)/installed
 ablation: $(VENV)/installed
 	$(BIN)/python -m experiments.stored_state $(if $(filter command line environment,$(origin ENV)),--env $(ENV)) \
 		$(if $(PRESET),--preset $(PRESET)) $(ARGS)
+
+# The same question with linear cores; resumable. ARGS="--tasks recall-10 --cores lru --seeds 1" for some of it.
+ablation-cores: $(VENV)/installed
+	$(BIN)/python -m experiments.cores $(ARGS)
 
 EXTRAS = $(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e
 

@@ -60,7 +60,7 @@ def table(score: Sequence[Row]) -> str:
             solved = f"{_solved(own)} of {len(own)}" if own[0]["delay"] else ""
             name = "whole episodes, zero" if strategy == CONTROL else strategy
             lines.append(
-                f"| {name} | {burn_in} | {_text(over_seeds(own, 'score'))} | {solved} | "
+                f"| {name} | {burn_in} | {interval_text(over_seeds(own, 'score'))} | {solved} | "
                 f"{_delta(own, FIRST)} | {_delta(own, LAST)} |"
             )
     return "\n".join(lines) + "\n"
@@ -102,7 +102,7 @@ def findings(score: Sequence[Row], delay: int) -> list[str]:
             better = "is better than zero state" if apart else "does not differ clearly from zero state"
             found.append(
                 f"With burn-in {burn_in}, which does not reach the cue, stored state {better}: "
-                f"{_text(stored)} against {_text(zero)}."
+                f"{interval_text(stored)} against {interval_text(zero)}."
             )
     return found + _against_the_paper(score, short)
 
@@ -132,10 +132,11 @@ def _solved(score: Sequence[Row]) -> int:
 
 def _delta(score: Sequence[Row], name: str) -> str:
     values = [row[name] for row in score]
-    return "" if any(value != value for value in values) else _text(over_seeds(score, name), 3)
+    return "" if any(value != value for value in values) else interval_text(over_seeds(score, name), 3)
 
 
-def _text(found: Interval, digits: int = 2) -> str:
-    if found.low != found.low:  # one seed
+def interval_text(found: Interval, digits: int = 2) -> str:
+    """Mean and ends; one seed has no ends."""
+    if found.low != found.low:
         return f"{found.mean:.{digits}f}"
     return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"

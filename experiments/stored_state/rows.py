@@ -26,6 +26,7 @@ METRICS = (
     "replay/age",
     "replay/parameter_lag",
 )
+LABELS = ("task", "core", "strategy", "burn_in", "delay", "seed")  # that tell runs apart
 FINAL = 0.2  # share of a run's evaluations, the last ones, whose mean is its score; ours
 EPISODES = 64  # of the memory test
 TEST_SEED = 1_000_000
@@ -38,13 +39,14 @@ def curves(jobs: Iterable[Job]) -> list[Row]:
 
 
 def scores(curve: Sequence[Row]) -> list[Row]:
-    """One row per run: its score, and its mean Delta-Q over the second half of the run."""
+    """One row per run: its labels, its score, and its mean Delta-Q over the second half of the run."""
     rows = []
-    for key in dict.fromkeys((r["strategy"], r["burn_in"], r["delay"], r["seed"]) for r in curve):
-        own = [r for r in curve if (r["strategy"], r["burn_in"], r["delay"], r["seed"]) == key]
+    labels = [name for name in LABELS if curve and name in curve[0]]
+    for key in dict.fromkeys(tuple(row[name] for name in labels) for row in curve):
+        row: Row = dict(zip(labels, key, strict=True))
+        own = chosen(curve, **row)
         returns = [r[SCORE] for r in own if has(r, SCORE)]
         half = own[-1]["env_steps"] / 2
-        row: Row = dict(zip(("strategy", "burn_in", "delay", "seed"), key, strict=True))
         row["score"] = float(np.mean(returns[-max(1, round(FINAL * len(returns))) :]))
         for name in (FIRST, LAST):
             late = [r[name] for r in own if has(r, name) and r["env_steps"] >= half]
@@ -85,6 +87,11 @@ def has(row: Row, name: str) -> bool:
 def chosen(rows: Iterable[Row], **wanted: Any) -> list[Row]:
     """The rows whose columns have these values."""
     return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+def known(rows: Iterable[Row], column: str) -> list[Row]:
+    """The rows that have this number; a run that ends before it is measured has NaN."""
+    return [row for row in rows if row[column] == row[column]]
 
 
 def over_seeds(rows: Sequence[Row], column: str) -> Interval:

@@ -1,0 +1,1 @@
+"""Stored state with linear cores: every core with every start and burn-in, `python -m experiments.cores`."""
