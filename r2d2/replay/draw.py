@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from r2d2.replay import workers
 from r2d2.replay.checks import check_beta
-from r2d2.replay.codecs import Job
+from r2d2.replay.compressed import Job
 from r2d2.replay.readings import Reading
 from r2d2.replay.rows import RowArrays
 from r2d2.replay.selectors.selector import Selector

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2d2.replay import storage_state
-from r2d2.replay.codecs import CompressedColumn, Job
+from r2d2.replay.compressed import CompressedColumn, Job
 from r2d2.replay.draw import BatchArrays, arrays_of, new_arrays
 from r2d2.replay.kernels import blocks as kernels
 from r2d2.replay.kernels import cutting

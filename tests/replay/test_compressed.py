@@ -6,6 +6,8 @@ import errno
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 from r2d2.replay import Column, codecs
-from r2d2.replay.codecs import CODECS, Codec, CompressedColumn
+from r2d2.replay.codecs import CODECS, Bytes
+from r2d2.replay.compressed import CompressedColumn, Job
 
 BLOCK = 4
 
@@ -28,7 +31,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         assert opened.wait(20)
         return true.encode(data)
 
-    monkeypatch.setitem(codecs.CODECS, "lz4", Codec(encode, true.decode, true.prefix))
+    monkeypatch.setitem(codecs.CODECS, "lz4", replace(true, encode=encode))
     yield opened
     opened.set()
 
@@ -53,7 +56,7 @@ class Stream:
                 np.array([slot]), np.zeros(1, np.int64), np.zeros(1, np.int64), np.array([BLOCK])
             )
 
-    def start(self, slot: int, rows: int = BLOCK) -> tuple[NDArray, list[codecs.Job]]:
+    def start(self, slot: int, rows: int = BLOCK) -> tuple[NDArray, list[Job]]:
         """A read of the first rows of a slot that has not been finished."""
         out = np.zeros((1, rows, 2), np.uint8)
         wanted = slot * BLOCK + np.arange(rows)[None]
@@ -143,3 +146,21 @@ def test_a_block_that_is_written_in_part_stays_in_memory(
         stream.fill(0, 10)
         assert stream.column.encoded_nbytes > 0
     assert stream.read(0) == [10, 11, 12, 13]
+
+
+def test_no_more_of_a_block_is_decoded_than_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With lz4 the beginning alone up to half of a block, then the whole."""
+    true, sizes = CODECS["lz4"], []
+
+    def decode(name: str, data: Bytes, out: NDArray) -> None:
+        sizes.append((name, len(out) // 2))
+        getattr(true, name)(data, out)
+
+    monkeypatch.setitem(
+        codecs.CODECS, "lz4", replace(true, begin=partial(decode, "begin"), decode=partial(decode, "decode"))
+    )
+    stream = Stream()
+    stream.fill(0, first=10)
+    for rows in range(1, BLOCK + 1):
+        assert stream.read(0, rows) == [10, 11, 12, 13][:rows]
+    assert sizes == [("begin", 1), ("begin", 2), ("decode", BLOCK), ("decode", BLOCK)]
