@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from r2d2.replay.kernels import lz4
 
 Bytes = bytes | bytearray | memoryview
+Room = NDArray[np.uint8] | memoryview  # that is filled
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,12 @@ class Codec:
     """
 
     encode: Callable[[NDArray], bytes]
-    decode: Callable[[Bytes, NDArray], None]
-    begin: Callable[[Bytes, NDArray], None]
+    decode: Callable[[Bytes, Room], None]
+    begin: Callable[[Bytes, Room], None]
     worth: float
 
 
-def _check(name: str, got: int, out: NDArray) -> None:
+def _check(name: str, got: int, out: Room) -> None:
     if got != len(out):
         raise ValueError(f"{name} block holds {got} bytes where {len(out)} are needed: the replay is damaged")
 
@@ -42,23 +43,23 @@ def _lz4_encode(data: NDArray) -> bytes:
     return bytes(cramjam.lz4.compress_block(data, store_size=False))
 
 
-def _lz4_decode(data: Bytes, out: NDArray) -> None:
+def _lz4_decode(data: Bytes, out: Room) -> None:
     _check("an lz4", cramjam.lz4.decompress_block_into(data, out), out)
 
 
-def _lz4_begin(data: Bytes, out: NDArray) -> None:
+def _lz4_begin(data: Bytes, out: Room) -> None:
     encoded = np.frombuffer(data, np.uint8)
     encoded.flags.writeable = False  # as those of bytes are: the loop is compiled for one kind
-    _check("an lz4", lz4.decode_prefix(encoded, out), out)
+    _check("an lz4", lz4.decode_prefix(encoded, np.asarray(out)), out)
 
 
 def _zstd_encode(data: NDArray) -> bytes:
     return zstandard.ZstdCompressor(level=1, write_checksum=False).compress(data.data)
 
 
-def _zstd_decode(data: Bytes, out: NDArray) -> None:
+def _zstd_decode(data: Bytes, out: Room) -> None:
     with zstandard.ZstdDecompressor().stream_reader(data) as reader:
-        _check("a zstd", reader.readinto(out.data), out)
+        _check("a zstd", reader.readinto(out), out)
 
 
 CODECS = {

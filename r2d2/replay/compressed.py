@@ -40,6 +40,9 @@ class Piece(NamedTuple):
     filled: int
 
 
+SLOT = Piece._fields.index("slot")
+
+
 class _Encoding:
     """A block among those that one job encodes."""
 
@@ -164,38 +167,42 @@ class CompressedColumn:
         which may run at any time: they hold on to the bytes they need, whatever is written or freed meanwhile.
         """
         work = []
-        for piece in map(Piece._make, reading.pieces(rows, self._block, filled).tolist()):
-            data = self._data(piece.slot)
+        for piece in reading.pieces(rows, self._block, filled).tolist():
+            slot = piece[SLOT]
+            data = self._data(slot)
             if data is None:  # still being filled: copied now, since the stream will write over it
-                stream = open_stream[piece.slot]
-                _place(out, piece, self._filling[stream, self._side[stream]])
+                stream = open_stream[slot]
+                _place(out, Piece._make(piece), self._filling[stream, self._side[stream]])
             else:
                 work.append((data, piece))
         size = max(1, -(-len(work) // workers.count()))
         return [partial(self._decode, out, work[i : i + size]) for i in range(0, len(work), size)]
 
-    def _decode(self, out: NDArray, work: list[tuple[Any, Piece]]) -> None:
+    def _decode(self, out: NDArray, work: list[tuple[Any, tuple[int, ...]]]) -> None:
         """Decode in place where a block's other rows fall on padding; else into a scratch block."""
-        as_bytes = out.reshape(out.shape[0], out.shape[1], -1).view(np.uint8)
+        length, width = out.shape[1], self._column.row_bytes
+        in_place = memoryview(
+            out.reshape(-1).view(np.uint8)
+        )  # a part of it is made faster than that of an array
         scratch = np.empty((self._block, *self._column.shape), self._column.dtype)
-        scratch_bytes = scratch.reshape(self._block, -1).view(np.uint8)
+        scratch_bytes = memoryview(scratch.reshape(-1).view(np.uint8))
         codec = self._codec
         for data, piece in work:
+            item, start, begin, stop, end, _, offset, filled = piece
             if isinstance(data, _Encoding):
                 data = data.result()
-            needed = piece.offset + piece.stop - piece.begin
-            decode, size = (
-                (codec.begin, needed)
-                if needed <= codec.worth * piece.filled
-                else (codec.decode, piece.filled)
-            )
-            first = piece.begin - piece.offset
-            if piece.start <= first and first + size <= piece.end:
-                decode(data, as_bytes[piece.item, first : first + size].reshape(-1))
-                _pad(out, piece)
+            decode, size = codec.begin, offset + stop - begin
+            if size > codec.worth * filled:
+                decode, size = codec.decode, filled
+            first = begin - offset
+            if start <= first and first + size <= end:
+                at = (item * length + first) * width
+                decode(data, in_place[at : at + size * width])
+                if start < begin or stop < end:
+                    _pad(out, Piece._make(piece))
             else:
-                decode(data, scratch_bytes[:size].reshape(-1))
-                _place(out, piece, scratch)
+                decode(data, scratch_bytes[: size * width])
+                _place(out, Piece._make(piece), scratch)
 
     @property
     def encoded_nbytes(self) -> int:

@@ -105,6 +105,6 @@ def test_a_damaged_lz4_block_touches_nothing_else(data: NDArray[np.uint8], more:
         made = lz4.decode_prefix(block, around[100 : 100 + size])
         assert 0 <= made <= size
         assert (around[:100] == other).all()
-        assert (around[100 + made :] == other).all()
+        assert (around[100 + size :] == other).all()
         results.append(around[100 : 100 + made])
     np.testing.assert_array_equal(*results)  # nothing was made of what lies around

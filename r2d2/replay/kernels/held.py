@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import carray, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -55,8 +56,21 @@ def _copy_bytes(context, to, source, size):
     return types.void(types.int64, types.int64, types.int64), code
 
 
+def _copy_16(context, to, source):
+    """Copy 16 bytes from one address to another. They are read before any is written."""
+
+    def code(context, builder, signature, arguments):
+        kind = ir.VectorType(ir.IntType(8), 16).as_pointer()
+        to, source = (builder.inttoptr(address, kind) for address in arguments)
+        builder.store(builder.load(source, align=1), to, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), code
+
+
 pointer: Any = intrinsic(_pointer)
 copy_bytes: Any = intrinsic(_copy_bytes)
+copy_16: Any = intrinsic(_copy_16)
 
 
 @inner

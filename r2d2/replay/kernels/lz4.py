@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from r2d2.replay.kernels.held import copy_bytes
+from r2d2.replay.kernels.held import copy_16, copy_bytes
 from r2d2.replay.kernels.kernel import inner, kernel
 
 LEAST = 4  # bytes of a match
+WIDE = 16  # bytes that are copied at once
 FULL = 15  # in a half of the token: the length goes on in the bytes behind it
 
 
@@ -47,7 +48,10 @@ def decode_prefix(data, out):
         if at + literals > size:
             return made
         taken = min(literals, most - made)
-        copy_bytes(target + made, source + at, taken)
+        if taken <= WIDE and at + WIDE <= size and made + WIDE <= most:
+            copy_16(target + made, source + at)  # what is too much is written again
+        else:
+            copy_bytes(target + made, source + at, taken)
         at, made = at + literals, made + taken
         if made == most or at == size:
             return made
@@ -62,17 +66,20 @@ def decode_prefix(data, out):
         if at > size or offset == 0 or offset > made:
             return made
         length = min(length + LEAST, most - made)
-        made = repeat(out, target, made, offset, length)
+        repeat(target + made, offset, length, most - made)
+        made += length
     return made
 
 
 @inner
-def repeat(out, target, made, offset, length):
-    """Append `length` bytes of what lies `offset` back, which may run into what is being appended."""
-    end = made + length
-    while made < end:  # twice as much at a time, since what was appended repeats with the same offset
-        step = min(offset, end - made)
-        copy_bytes(target + made, target + made - offset, step)
-        made += step
-        offset += step
-    return end
+def repeat(target, offset, length, room):
+    """Write `length` bytes, of `room`, of what lies `offset` back, which may run into what is being written."""
+    done = np.int64(0)
+    while done < length:
+        step = min(offset, length - done)
+        if step <= WIDE and done + WIDE <= room:
+            copy_16(target + done, target + done - offset)  # what is too much is written again
+        else:
+            copy_bytes(target + done, target + done - offset, step)
+        done += step
+        offset += step  # what was written repeats at this distance too
