@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
@@ -159,19 +159,28 @@ class Batch:
     weight: NDArray[np.float32]  # [B]
     records: NDArray | None = None  # the array into which small columns are views
 
-    def trimmed(self, unroll: int) -> Batch:
-        """Views without the rows that are padding in all items; `unroll` is the most trained steps of an item."""
-        spare = unroll - int(self.length.max())
+    def trimmed(self, unroll: int, longest: int) -> Batch:
+        """Views without the rows beyond `longest` trained steps, which are padding; there is room for `unroll`."""
+        spare = unroll - longest
         if spare == 0:
             return self
         return replace(
             self, columns={name: rows[:, :-spare] for name, rows in self.columns.items()}, records=None
         )
 
+    def items(self, places: NDArray[np.int64]) -> Batch:
+        """The items in these places of the batch."""
+        arrays = {name: getattr(self, name)[places] for name in _OF_ITEMS}
+        columns = {name: rows[places] for name, rows in self.columns.items()}
+        return Batch(columns, **arrays)
+
     @property
     def steps(self) -> int:
         """Trained steps in this batch, padding left out: what the replay ratio counts."""
         return int(self.length.sum())
+
+
+_OF_ITEMS = tuple(field.name for field in fields(Batch) if field.name not in ("columns", "records"))
 
 
 @dataclass(frozen=True)

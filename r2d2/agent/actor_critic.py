@@ -195,3 +195,16 @@ AgentNetwork: TypeAlias = QNetwork | ActorCritic
 def trunks(critics: int, *, shared: bool) -> int:
     """How many torsos with a core a policy and its critics have."""
     return 1 if shared else 1 + critics
+
+
+def unroll_past(
+    network: AgentNetwork, inputs: Tensor, state: Tensor, cut: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Core outputs of all rows, the state before row `cut`, and the state after the last row. A cut left of the
+    first row is at the first."""
+    if not 0 < cut < len(inputs):
+        outputs, end = network.unroll(inputs, state)
+        return outputs, state if cut <= 0 else end, end
+    first, middle = network.unroll(inputs[:cut], state)
+    rest, end = network.unroll(inputs[cut:], middle)
+    return torch.cat([first, rest]), middle, end

@@ -6,6 +6,7 @@ columns as they are stored, whatever they hold.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from r2d2.types import FROZEN, ObservationSpec, no_previous
 
 Index = slice | Tensor  # of streams
 ALL = slice(None)
+LARGE = 256  # numbers in the observations of a step; ours
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class InputLayout:
     def columns(self) -> list[str]:
         """The names of all columns that a network reads."""
         return [*self.observations, "previous_action", "previous_reward", *([FROZEN] if self.frozen else [])]
+
+    @property
+    def large(self) -> bool:
+        """Whether the torso takes most of an update, and not the core."""
+        return sum(math.prod(spec.shape) for spec in self.observations.values()) >= LARGE
 
     def read(self, columns: Mapping[str, Tensor]) -> Inputs:
         """Inputs of T steps from batch-major columns [B, T, ...], of observations [B, stack - 1 + T - S, ...]."""

@@ -32,9 +32,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from r2d2.agent.actor_critic import AgentNetwork
+from r2d2.agent.actor_critic import AgentNetwork, unroll_past
 from r2d2.agent.cuda_graph import CudaCapture, CudaGraph
 from r2d2.agent.device_batch import DeviceBatch, Transfer
+from r2d2.agent.grouping import SAVED, grouped, in_order
 from r2d2.agent.inputs import Inputs, to_device
 from r2d2.agent.losses import Priority
 from r2d2.agent.method import NOISE, Method, TDErrors, Unrolled
@@ -103,15 +104,19 @@ class Learner:
         self._graph = CudaGraph(self._step, CudaCapture(self.device)) if graphs else None
         # Episodes are of many lengths: a batch is as long as its longest. A graph wants one shape.
         self.trims = initial_state == "episode" and not graphs
+        # A scale of TD errors is that of a whole batch.
+        self._saved = SAVED if network.inputs.large and not config.scales_td_errors else math.inf
         self.updates = 0
 
     def update(self, batch: Batch) -> Update:
         """Take one optimizer step; returns new priorities of the batch's items."""
         with stage("copy"):
-            data = self.transfer(batch.trimmed(self.layout.unroll) if self.trims else batch)
-        same_calls = np.isin(data.burn_in_host, (0, self.layout.burn_in)).all()
+            parts, groups = grouped(batch, self.layout.unroll, self._saved) if self.trims else ([batch], [])
+            data = [self._with_noise(self.transfer(part)) for part in parts]
+        same_calls = np.isin(batch.burn_in, (0, self.layout.burn_in)).all()
         step = self._graph if self._graph is not None and same_calls else self._step
-        values, refreshed = step(self._with_noise(data))
+        values, refreshed = step(*data)
+        values = in_order(values, groups)
         self.updates += 1
         known = {} if self.resets is None else {"resets": float(resets_until(self.config, self.updates - 1))}
         names = self.method.metrics
@@ -139,15 +144,16 @@ class Learner:
     def _undo(self) -> None:
         self.updates -= 1
 
-    def _step(self, data: DeviceBatch) -> tuple[Tensor, Tensor | None]:
+    def _step(self, *batches: DeviceBatch) -> tuple[Tensor, Tensor | None]:
         """The optimizer step itself; returns priorities and metrics [B + K] and the successors' states."""
         if self.network.normalization is not None:
             with stage("normalization"):
-                inputs = self.network.inputs.read(data.columns)
-                self.network.normalization.update(inputs, data.valid(self.layout.burn_in))
+                for data in batches:
+                    inputs = self.network.inputs.read(data.columns)
+                    self.network.normalization.update(inputs, data.valid(self.layout.burn_in))
         self.optimizer.zero_grad(set_to_none=True)
-        parts = data.parts(self.config.gradient_accumulation_steps)
-        found = [self.method.backward(self, part, items=len(data)) for part in parts]
+        parts = [part for data in batches for part in data.parts(self.config.gradient_accumulation_steps)]
+        found = [self.method.backward(self, part, items=sum(map(len, batches))) for part in parts]
         with stage("optimizer"):
             scale = None if (method := self.method.value_scale) is None else method.now(self.device)
             if scale is not None:  # it has divided the TD errors
@@ -283,16 +289,3 @@ class Learner:
             group.update(numbers)  # the config's learning rate holds, which may have been edited
         self.updates = state["updates"]
         self.method.load_state_dict(state)
-
-
-def unroll_past(
-    network: AgentNetwork, inputs: Tensor, state: Tensor, cut: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Core outputs of all rows, the state before row `cut`, and the state after the last row. A cut left of the
-    first row is at the first."""
-    if not 0 < cut < len(inputs):
-        outputs, end = network.unroll(inputs, state)
-        return outputs, state if cut <= 0 else end, end
-    first, middle = network.unroll(inputs[:cut], state)
-    rest, end = network.unroll(inputs[cut:], middle)
-    return torch.cat([first, rest]), middle, end
