@@ -9,7 +9,7 @@ from r2d2.replay.kernels import places, reading, sum_tree
 from r2d2.replay.kernels.blocks import FREE, ROWS, Blocks, can_open
 from r2d2.replay.kernels.cutting import Cutter, refused_row, step_rows
 from r2d2.replay.kernels.finite import finite_rows
-from r2d2.replay.kernels.held import copy_bytes, cube, matrix, part, vector
+from r2d2.replay.kernels.held import copy_bytes, cube, matrix, part, prefetch, vector
 from r2d2.replay.kernels.kernel import inner, kernel
 from r2d2.replay.kernels.table import ITEM, NEW_ITEM, locate, put, retire_one
 from r2d2.types import SequenceLayout
@@ -248,6 +248,9 @@ def sample(address, drawn, points, items, beta, smallest, chosen, numbers, rows,
     reading.gather(rows, 0, held.records.address, held.records.second, records.ctypes.data)
     size = 4 * core.shape[1]
     for i in range(len(chosen)):
+        if i + 1 < len(chosen):
+            for line in range(0, size, 64):
+                prefetch(held.core.address + chosen[i + 1] * size + line)
         copy_bytes(core.ctypes.data + i * size, held.core.address + chosen[i] * size, size)
     weigh(points, items, beta, smallest, weight)
 

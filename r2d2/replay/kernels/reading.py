@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from r2d2.replay.kernels.held import copy_bytes
+from r2d2.replay.kernels.held import copy_bytes, prefetch
 from r2d2.replay.kernels.kernel import inner, kernel
 from r2d2.types import SequenceLayout
 
@@ -63,6 +63,9 @@ def gather(rows, skip, source, size, out):
     that lie together at once."""
     width = rows.shape[1]
     for b in range(rows.shape[0]):
+        if b + 1 < rows.shape[0]:  # waiting for memory is most of the work where much is held
+            for t in range(skip, width):
+                prefetch(source + rows[b + 1, t] * size)
         t = skip
         while t < width:
             run = 1
