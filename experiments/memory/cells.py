@@ -18,7 +18,7 @@ PEER = "recurrent-ppo"
 # Name -> what it changes in the preset `memory`; one with a + names the changes, as in `memory+lstm+stored`.
 AGENTS: dict[str, dict[str, object]] = {
     "memory": {},
-    "rescaling": CHANGES["rescaling"],
+    **{name: CHANGES[name] for name in ("rescaling", "ez-greedy", "slow-core")},
     "lstm-stored": CHANGES["lstm-stored"],
     "feed-forward": CHANGES["feed-forward"],
     **{
@@ -29,7 +29,7 @@ AGENTS: dict[str, dict[str, object]] = {
     },
 }
 # The first tiers ask how good the preset is, the last one which part of it does what.
-SHORT = ("memory", "rescaling", "lstm-stored", "feed-forward")
+SHORT = ("memory", "lstm-stored", "feed-forward")
 AGENTS_OF_TIER: dict[str, tuple[str, ...]] = {"minute": ("memory",), "hour": SHORT, "night": tuple(AGENTS)}
 
 

@@ -75,7 +75,8 @@ class Actor:
 
     `life_loss` says what a lost life means to the learner: `none` nothing, `roll` it cuts the bootstrap but
     the recurrent state rolls on, `reset` it also ends the episode for replay and state (R2D2 section 5).
-    `records_behavior` adds the log probability of each action, under the epsilon that it was chosen with.
+    `repeat_exponent` is that of `EpsilonGreedy`. `records_behavior` adds the log probability of each action, under
+    the epsilon that it was chosen with.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Actor:
         rng: np.random.Generator,
         life_loss: LifeLoss = "none",
         records_behavior: bool = False,
+        repeat_exponent: float = 0.0,
         device: torch.device | str = "cpu",
         precision: Precision = "float32",
     ) -> None:
@@ -96,7 +98,7 @@ class Actor:
         self.stream = ActingStream(self.device)
         self.rng = rng
         self.life_loss, self.records_behavior = life_loss, records_behavior
-        self.choice = choice_of(network)
+        self.choice = choice_of(network, repeat_exponent)
         self._halves = environments if isinstance(environments, Splittable) else None
         self.epsilon = np.zeros(environments.num_envs)  # [N] probability of a random action
         self.noise = 0.0  # of vector actions, in standard deviations
@@ -109,6 +111,7 @@ class Actor:
         observation = observation_columns(self.environments.reset(seed))
         with self.stream.entered():
             self.state = ActingState(self.network, observation, self.device)
+        self.choice.begin(ALL)
         self._ended = np.zeros(n, np.bool_)  # the current observation is the last of its episode
         self._total = np.zeros(n)
         self._length = np.zeros(n, np.int64)
@@ -136,11 +139,11 @@ class Actor:
         self.state.advance(observation_columns(result.observation), action, reward, core_after)
         self._ended = result.terminated | result.truncated
         if last.any():
-            self.state.begin(last)
+            self._begin(last)
         split = ~last if cut else result.life_lost & ~self._ended & ~last & (self.life_loss == "reset")
         if split.any():
             rows.append(self._final_rows(split, bootstrap=cut))
-            self.state.begin(split)
+            self._begin(split)
         return rows
 
     @torch.no_grad()
@@ -154,7 +157,7 @@ class Actor:
             return []
         with self.stream.entered():
             rows = self._final_rows(running, bootstrap=True)
-            self.state.begin(running)
+            self._begin(running)
         return [rows]
 
     def _play(self, drawn: NDArray) -> tuple[NDArray[np.float32], NDArray, torch.Tensor, Result]:
@@ -172,6 +175,11 @@ class Actor:
         core = torch.cat([core for _, _, core in found])
         result = self.environments.step(action) if halves is None else halves.finish_all()
         return answer, action, core, result
+
+    def _begin(self, streams: NDArray[np.bool_]) -> None:
+        """The current observations of these streams are the first of an episode."""
+        self.state.begin(streams)
+        self.choice.begin(streams)
 
     def _values(
         self, answer: NDArray, action: NDArray, reward: NDArray, terminated: NDArray, truncated: NDArray

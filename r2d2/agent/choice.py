@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from r2d2.agent.actor_critic import ActorCritic, AgentNetwork
 
 Floats = NDArray[np.float32]
+Streams = slice | NDArray[np.bool_]
+LONGEST = 10_000  # steps for which an action is repeated
 
 
 class Choice(Protocol):
@@ -24,6 +26,9 @@ class Choice(Protocol):
 
     def draw(self, epsilon: NDArray[np.float64], noise: float, rng: np.random.Generator) -> NDArray:
         """How each of N environments explores in the coming step [N, ...]; with chance epsilon [N] at random."""
+
+    def begin(self, at: Streams) -> None:
+        """The next step of the environments `at` is the first of an episode."""
 
     def asked(self, drawn: NDArray) -> Floats | None:
         """The part of it that is an input of the network."""
@@ -42,15 +47,38 @@ class Choice(Protocol):
 
 
 class EpsilonGreedy:
-    """Counted actions: the one with the highest Q value [N, A], or with probability epsilon any."""
+    """Counted actions: the one with the highest Q value [N, A], or with probability epsilon any.
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    With a `repeat_exponent` m, a random action is repeated for n steps with a chance proportional to n^-m, or until
+    its episode ends (epsilon-z-greedy, Dabney et al. 2021): epsilon is the chance that such a run begins.
+    """
+
+    def __init__(self, count: int, repeat_exponent: float = 0.0) -> None:
+        self.count, self.repeat_exponent = count, repeat_exponent
+        self._repeated = self._left = np.zeros(
+            0, np.int64
+        )  # actions, and the steps for which they go on, [N]
 
     def draw(self, epsilon: NDArray[np.float64], noise: float, rng: np.random.Generator) -> NDArray[np.int64]:
         """A random action, or -1 for the greedy one [N]."""
         explore = rng.random(len(epsilon)) < epsilon
-        return np.where(explore, rng.integers(self.count, size=len(epsilon)), -1)
+        drawn = np.where(explore, rng.integers(self.count, size=len(epsilon)), -1)
+        return self._with_repeats(drawn, rng) if self.repeat_exponent else drawn
+
+    def _with_repeats(self, drawn: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """What was drawn where no run goes on."""
+        if len(self._left) != len(drawn):
+            self._repeated, self._left = np.zeros((2, len(drawn)), np.int64)
+        lengths = np.minimum(rng.zipf(self.repeat_exponent, len(drawn)), LONGEST)
+        free = self._left == 0
+        self._repeated = np.where(free, drawn, self._repeated)
+        self._left = np.where(free, np.where(drawn >= 0, lengths, 0), self._left)
+        self._left -= self._left > 0
+        return self._repeated
+
+    def begin(self, at: Streams) -> None:
+        if len(self._left):
+            self._left[at] = 0
 
     def asked(self, drawn: NDArray) -> None:
         return None
@@ -85,6 +113,9 @@ class NoisyPolicy:
         given = np.where(random[:, None], rng.uniform(-1.0, 1.0, shape), math.nan)
         return np.concatenate([noise * rng.standard_normal(shape), given], 1, dtype=np.float32)
 
+    def begin(self, at: Streams) -> None:
+        """Each step explores on its own."""
+
     def asked(self, drawn: NDArray) -> Floats:
         return drawn
 
@@ -103,8 +134,8 @@ class NoisyPolicy:
         return np.zeros((count, self.size + 3), np.float32), np.zeros((count, self.size), np.float32)
 
 
-def choice_of(network: AgentNetwork) -> Choice:
+def choice_of(network: AgentNetwork, repeat_exponent: float = 0.0) -> Choice:
     """How to choose from the answers of this network, or of one that stands in for it."""
     if not network.inputs.action_size:
-        return EpsilonGreedy(network.actions)
+        return EpsilonGreedy(network.actions, repeat_exponent)
     return NoisyPolicy(network.actions, stochastic=cast(ActorCritic, network).stochastic)

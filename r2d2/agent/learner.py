@@ -39,7 +39,8 @@ from r2d2.agent.grouping import SAVED, grouped, in_order
 from r2d2.agent.inputs import Inputs, to_device
 from r2d2.agent.losses import Priority
 from r2d2.agent.method import NOISE, Method, TDErrors, Unrolled
-from r2d2.agent.optimizers import clip_gradients, make_optimizer
+from r2d2.agent.networks import core_parameters
+from r2d2.agent.optimizers import clip_gradients, make_optimizer, set_learning_rate
 from r2d2.agent.precision import dtype_of
 from r2d2.agent.q_learning import QLearning
 from r2d2.agent.resets import Resets, resets_until
@@ -95,7 +96,8 @@ class Learner:
         graphs = config.graphs and self.device.type == "cuda"
         self.groups = self.network.groups()
         self._spectral = spectral_layers(self.network)
-        self.optimizer = make_optimizer(self.groups, config, capturable=graphs)
+        cores = core_parameters(self.network)
+        self.optimizer = make_optimizer(self.groups, config, cores=cores, capturable=graphs)
         self.max_grad_norm = config.max_grad_norm or math.inf
         self.method = QLearning(config, priority) if method is None else method
         self._last_layers = [] if self.method.value_scale is None else last_layers(self.network)
@@ -138,8 +140,7 @@ class Learner:
 
     def set_learning_rate(self, rate: float) -> None:
         """Take steps of this size from now on."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_learning_rate(self.optimizer, rate)
 
     def _undo(self) -> None:
         self.updates -= 1

@@ -171,6 +171,12 @@ class QNetwork(Trunk):
         return [[parameter for parameter in self.parameters() if parameter.requires_grad]]
 
 
+def core_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Those of all recurrent cores in it."""
+    trunks = [module for module in network.modules() if isinstance(module, Trunk)]
+    return [parameter for trunk in trunks for parameter in trunk.core.parameters()]
+
+
 def parameter_hash(network: nn.Module) -> str:
     """A short hash of all parameters: equal runs have equal hashes, bit for bit."""
     digest = hashlib.sha256()

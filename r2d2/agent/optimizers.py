@@ -13,25 +13,51 @@ from r2d2.config.learner import LearnerConfig
 
 
 def make_optimizer(
-    groups: Sequence[Sequence[Tensor]], config: LearnerConfig, *, capturable: bool = False
+    groups: Sequence[Sequence[Tensor]],
+    config: LearnerConfig,
+    *,
+    cores: Iterable[Tensor] = (),
+    capturable: bool = False,
 ) -> torch.optim.Optimizer:
     """The optimizer of `config.optimizer` for groups of parameters; `capturable` is for CUDA graphs.
 
-    With `adamw` each group is two `param_groups`, the matrices and kernels that decay and then the vectors that do
-    not, as in BBF's code; either may be empty.
+    Each group is one of the `param_groups`, or several, some of which may be empty: with a `core_rate` the `cores`
+    are apart, and with `adamw` the matrices and kernels, which decay, from the vectors, which do not, as in BBF's
+    code. What is said of a group beside its parameters stays in the optimizer's state.
     """
     rate, epsilon = config.learning_rate, config.adam_epsilon
-    parameters: list[dict[str, Any]] = [{"params": list(group)} for group in groups]
+    parts: list[dict[str, Any]] = [{"params": list(group)} for group in groups]
+    if config.core_rate != 1.0:
+        apart = {id(parameter) for parameter in cores}
+        parts = [
+            {
+                "params": [p for p in part["params"] if (id(p) in apart) == of_core],
+                "rate": share,
+                "lr": rate * share,
+            }
+            for part in parts
+            for of_core, share in ((False, 1.0), (True, config.core_rate))
+        ]
     if config.optimizer == "rmsprop":
-        return RMSProp(parameters, lr=rate, epsilon=config.min_squared_gradient)
+        return RMSProp(parts, lr=rate, epsilon=config.min_squared_gradient)
     if config.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=rate, eps=epsilon, fused=True, capturable=capturable)
-    parameters = [
-        {"params": [p for p in group if (p.ndim > 1) == decays], "weight_decay": config.weight_decay * decays}
-        for group in groups
+        return torch.optim.Adam(parts, lr=rate, eps=epsilon, fused=True, capturable=capturable)
+    parts = [
+        part
+        | {
+            "params": [p for p in part["params"] if (p.ndim > 1) == decays],
+            "weight_decay": config.weight_decay * decays,
+        }
+        for part in parts
         for decays in (True, False)
     ]
-    return torch.optim.AdamW(parameters, lr=rate, eps=epsilon, fused=True, capturable=capturable)
+    return torch.optim.AdamW(parts, lr=rate, eps=epsilon, fused=True, capturable=capturable)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Take steps of this size from now on, and a share of it where a group has one."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("rate", 1.0)
 
 
 def clip_gradients(groups: Sequence[Sequence[Tensor]], limit: float) -> Tensor:

@@ -240,6 +240,7 @@ def actor(
         rng=rng,
         life_loss=config.env.life_loss,
         records_behavior=config.learner.records_behavior,
+        repeat_exponent=config.actor.repeat_exponent,
         device=next(net.parameters()).device,
         precision=config.actor.precision,
     )

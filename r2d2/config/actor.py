@@ -23,6 +23,9 @@ class ActorConfig:
     """Linear: final epsilon, from 1."""
     epsilon_steps: Annotated[int, COUNT] = 250_000
     """Linear: environment steps until the final epsilon."""
+    repeat_exponent: Annotated[float, Bounds(0, 100)] = 0.0
+    """Counted actions: a random one is repeated for n steps with a chance proportional to n^-exponent, or until the
+    episode ends (epsilon-z-greedy, Dabney et al. 2021, who use 2); 0: each is for one step. Otherwise above 1."""
     random_steps: Annotated[int, COUNT_OR_NEVER] = 0
     """Noise: environment steps of uniformly random actions, before the policy acts."""
     action_noise: Annotated[float, Bounds(0, 100)] = 1.0

@@ -23,6 +23,8 @@ def check_combinations(config: Config) -> None:
         raise ValueError("replay.long_term must be below 1: for nothing else use --replay.remover reservoir")
     if r.demonstrations:
         _check_demonstrations(config)
+    if config.actor.repeat_exponent:
+        _check_repeats(config)
     _check_resets(config)
     if c.graphs and c.learning_rate_end != 1.0:
         raise ValueError(
@@ -61,6 +63,24 @@ def check_combinations(config: Config) -> None:
         raise ValueError("learner.target_clip needs a learner.discount below 1: without it there is no bound")
     if c.method != "q_learning":
         _check_policy_method(config)
+
+
+def _check_repeats(config: Config) -> None:
+    exponent = config.actor.repeat_exponent
+    if exponent <= 1.0:
+        raise ValueError(
+            f"actor.repeat_exponent must be 0 or above 1, got {exponent}: no other has a distribution"
+        )
+    if config.learner.method != "q_learning":
+        raise ValueError(
+            f"actor.repeat_exponent must be 0 with learner.method {config.learner.method}, got {exponent}: random "
+            "actions of vectors are not repeated"
+        )
+    if config.learner.records_behavior:
+        raise ValueError(
+            f"actor.repeat_exponent must be 0 with learner.target {config.learner.target}, got {exponent}: the "
+            "probability of a repeated action is not recorded"
+        )
 
 
 def _check_resets(config: Config) -> None:

@@ -26,6 +26,9 @@ class LearnerConfig:
     `rmsprop`."""
     learning_rate: Annotated[float, Bounds(0, 10)] = 1e-4
     """Step size of the optimizer."""
+    core_rate: Annotated[float, Bounds(0, 1000)] = 1.0
+    """Learning rate of the recurrent core, as a share of `learning_rate`: below 1, what the core makes of the past
+    changes more slowly than what the head makes of that (RESeL, Luo et al. 2024)."""
     learning_rate_end: Annotated[float, SHARE] = 1.0
     """Share of `learning_rate` that is left at `run.steps`, to which it falls in a line; 1 is constant, 0 what RL
     Baselines3 Zoo has for many tasks."""

@@ -246,6 +246,32 @@ def test_the_learning_rate_can_be_changed_between_updates() -> None:
     torch.testing.assert_close(steps[0], 10 * steps[1], rtol=1e-2, atol=1e-6)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop"])
+def test_the_core_may_learn_more_slowly(optimizer: str) -> None:
+    """Its steps are a share of what they were, whatever the rate is later; all others are as they were. Both go on
+    from a state as if there had been none."""
+    setup = Setup()
+    changes = {"optimizer": optimizer, "weight_decay": 0.0, "learning_rate": 1e-3}
+    (plain, batch), (slow, _) = (case(setup, core_rate=share, **changes) for share in (1.0, 0.25))
+    before = {name: value.clone() for name, value in slow.network.state_dict().items()}
+    for learner in (plain, slow):
+        learner.set_learning_rate(2e-3)
+        learner.update(batch)
+    for name, value in slow.network.state_dict().items():
+        moved, usual = value - before[name], plain.network.state_dict()[name] - before[name]
+        share = 0.25 if name.startswith("core.") else 1.0
+        assert usual.abs().max() > 1e-4
+        torch.testing.assert_close(moved, share * usual, rtol=1e-2, atol=1e-6)
+    other, _ = case(setup, core_rate=0.25, **changes)
+    state = copy.deepcopy(slow.state_dict())
+    check_learner(state, other)
+    other.load_state_dict(state)
+    for learner in (slow, other):
+        learner.set_learning_rate(1e-3)
+        learner.update(batch)
+    assert same(slow.state_dict(), other.state_dict())
+
+
 def test_the_target_network_can_follow_slowly() -> None:
     """After every second update it goes 30 % of the way to the online network, as it is then."""
     learner, batch = case(Setup(), target_period=2, target_averaging=0.3)
