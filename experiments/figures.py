@@ -35,12 +35,6 @@ def _stored_state() -> None:
     main(["--redraw"])
 
 
-def _cores() -> None:
-    from experiments.cores.__main__ import main
-
-    main(["--redraw"])
-
-
 def _memory() -> None:
     from experiments.memory.__main__ import main
 
@@ -57,7 +51,6 @@ FIGURES: dict[str, Callable[[], object]] = {
     **{name: _returns(name) for name in GOALS},
     "replay": _replay,
     "stored_state": _stored_state,
-    "cores": _cores,
     "memory": _memory,
     "bench": _bench,
 }
