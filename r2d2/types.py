@@ -164,9 +164,8 @@ class Batch:
         spare = unroll - longest
         if spare == 0:
             return self
-        return replace(
-            self, columns={name: rows[:, :-spare] for name, rows in self.columns.items()}, records=None
-        )
+        columns = {name: rows[:, :-spare] for name, rows in self.columns.items()}
+        return replace(self, columns=columns, records=None)
 
     def items(self, places: NDArray[np.int64]) -> Batch:
         """The items in these places of the batch."""

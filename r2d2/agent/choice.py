@@ -55,9 +55,8 @@ class EpsilonGreedy:
 
     def __init__(self, count: int, repeat_exponent: float = 0.0) -> None:
         self.count, self.repeat_exponent = count, repeat_exponent
-        self._repeated = self._left = np.zeros(
-            0, np.int64
-        )  # actions, and the steps for which they go on, [N]
+        # Of each environment [N]: the action of its run, and the steps for which that goes on.
+        self._repeated = self._left = np.zeros(0, np.int64)
 
     def draw(self, epsilon: NDArray[np.float64], noise: float, rng: np.random.Generator) -> NDArray[np.int64]:
         """A random action, or -1 for the greedy one [N]."""
